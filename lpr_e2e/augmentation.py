@@ -1,0 +1,230 @@
+"""Random changes to training pictures: geometry that a camera makes, light, colour, blur, noise, compression.
+
+Everything works on uint8 RGB pictures and takes its randomness from a `numpy.random.Generator`, so that a batch is a
+function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxes stay yxyx.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from lpr_e2e.boxes import LETTERBOX_GREY
+from lpr_e2e.glimpse import MARGIN
+
+
+def rectangle_corners(box_px) -> np.ndarray:
+    """Corners `(4, 2)` xy, float32, clockwise from the top left, of a box `(4,)` yxyx."""
+    ymin, xmin, ymax, xmax = box_px
+    return np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], "float32")
+
+
+def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, behind=None) -> np.ndarray:
+    """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
+
+    Args:
+        picture: uint8 `(h, w, 3)` that holds the plate upright.
+        corners: `(4, 2)` xy of the plate (or of its box) in the picture, clockwise from the top left.
+        size: `(height, width)` of the glimpse, pixels.
+        rng: source of randomness.
+        tilt: standard deviation of the rotation, degrees.
+        detail: least share of the glimpse's resolution that is left; 1 keeps all.
+        behind: for a drawn plate, its outline uint8 `(h, w)` (255 on the plate) and a uint8 picture of any size to
+            show around it; None to show what surrounds the corners in `picture`.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+    corners = np.asarray(corners, "float32")
+    plate_width, plate_height = np.ptp(corners, axis=0)
+    angle = np.deg2rad(rng.normal(0, tilt))
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    shear = np.array([[1.0, rng.normal(0, 0.08)], [0.0, 1.0]])
+    squeeze = np.diag([rng.uniform(0.8, 1.1), 1.0])
+    moved = (corners - corners.mean(0)) @ (rotation @ shear @ squeeze).T
+    moved += rng.normal(0, 0.035, (4, 2)) * [plate_height, plate_height]
+
+    low, high = moved.min(0), moved.max(0)
+    sides = high - low
+    error = 0.04 if rng.random() < 0.8 else 0.09
+    low = low + rng.normal(0, error, 2) * sides * [0.6, 1.0]
+    high = high + rng.normal(0, error, 2) * sides * [0.6, 1.0]
+    margin = (high - low) * [MARGIN[1], MARGIN[0]]
+    low, high = low - margin, high + margin
+
+    share = 1.0 if rng.random() < 0.4 else rng.uniform(detail, 1.0)
+    height, width = max(14, round(size[0] * share)), max(42, round(size[1] * share))
+    target = (moved - low) / (high - low) * [width, height]
+    # A linear warp skips pixels when it shrinks: average them first.
+    shrink = plate_height / max(1.0, np.linalg.norm(target[3] - target[0]))
+    if shrink > 1.4:
+        picture, corners = _shrunk(picture, shrink), corners / shrink
+    warp = cv2.getPerspectiveTransform(corners.astype("float32"), target.astype("float32"))
+    if behind is None:
+        glimpse = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
+    else:
+        outline, surroundings = behind
+        if shrink > 1.4:
+            outline = _shrunk(outline, shrink)
+        glimpse = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_AREA)
+        inside = cv2.warpPerspective(outline, warp, (width, height))[..., None] / np.float32(255)
+        plate = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        glimpse = (plate * inside + glimpse * (1 - inside)).astype("uint8")
+    glimpse = change_light(glimpse, rng)
+    glimpse = change_sharpness(glimpse, rng)
+    return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def _shrunk(picture: np.ndarray, factor: float) -> np.ndarray:
+    return cv2.resize(picture, None, fx=1 / factor, fy=1 / factor, interpolation=cv2.INTER_AREA)
+
+
+def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
+    """Random exposure, contrast, gamma, colour cast, channel order, polarity and unevenness, uint8 `(h, w, 3)`.
+
+    Channels are permuted because data sets disagree about red and blue; the polarity is turned over because plates do.
+    """
+    if rng.random() < 0.3 * strength:
+        picture = picture[..., rng.permutation(3)]
+    if rng.random() < 0.08 * strength:
+        picture = 255 - picture
+    if rng.random() < 0.15 * strength:
+        picture = np.repeat(cv2.cvtColor(np.ascontiguousarray(picture), cv2.COLOR_RGB2GRAY)[..., None], 3, axis=2)
+    levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.3 * strength))
+    gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
+    levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
+    table = np.clip(levels * 255, 0, 255).astype("uint8")[None]
+    picture = cv2.LUT(np.ascontiguousarray(picture), table)
+    if rng.random() < 0.25 * strength:  # A shadow or a lamp on one side.
+        height, width = picture.shape[:2]
+        direction = rng.normal(0, 1, 2)
+        ramp = np.add.outer(np.linspace(-1, 1, height) * direction[0], np.linspace(-1, 1, width) * direction[1])
+        sharp = rng.uniform(0.5, 6)
+        factor = 1 + rng.uniform(-0.5, 0.5) * np.tanh(sharp * (ramp + rng.uniform(-0.7, 0.7)))
+        picture = np.clip(picture * factor[..., None].astype("float32"), 0, 255).astype("uint8")
+    return picture
+
+
+def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
+    """Random blur (lens or motion), sensor noise and JPEG compression, uint8 `(h, w, 3)`."""
+    kind = rng.random()
+    if kind < 0.25 * strength:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.5))
+    elif kind < 0.4 * strength:
+        length = int(rng.integers(3, 7))
+        kernel = np.zeros((length, length), "float32")
+        angle, middle = rng.uniform(0, np.pi), (length - 1) / 2
+        reach = middle * np.array([np.cos(angle), np.sin(angle)])
+        ends = [tuple(int(round(value)) for value in middle + sign * reach) for sign in (-1, 1)]
+        cv2.line(kernel, ends[0], ends[1], 1.0)
+        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
+    if rng.random() < 0.5 * strength:
+        noise = rng.standard_normal(picture.shape, "float32") * rng.uniform(2, 14)
+        picture = np.clip(picture + noise, 0, 255).astype("uint8")
+    if rng.random() < 0.3 * strength:
+        quality = int(rng.integers(25, 85))
+        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return picture
+
+
+def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.ndarray, rng) -> np.ndarray:
+    """The photograph with another plate over its own, spanning exactly the same box, in its light.
+
+    Args:
+        photograph: uint8 `(h, w, 3)`; it is not changed.
+        box_px: `(4,)` yxyx of the plate that is covered.
+        turns: `numpy.rot90(photograph, turns)` puts that plate upright.
+        plate: uint8 `(h, w, 3)`, the new plate, upright and frontal.
+        outline: uint8 `(h, w)`, 255 on the new plate.
+        rng: source of randomness.
+
+    Returns:
+        uint8 `(h, w, 3)`, a copy.
+    """
+    ymin, xmin, ymax, xmax = (int(round(float(value))) for value in box_px)
+    ymin, xmin = max(ymin, 0), max(xmin, 0)
+    region = photograph[ymin:ymax, xmin:xmax]
+    if min(region.shape[:2]) < 8:
+        return photograph
+    upright = np.ascontiguousarray(np.rot90(region, turns))
+    height, width = upright.shape[:2]
+    # A tilted plate's box is higher than the plate: tilt the new one by as much as its box leaves room for.
+    plate_height = min(height, width * plate.shape[0] / plate.shape[1] * rng.uniform(0.95, 1.15))
+    rise = height - plate_height
+    if rise > 0.5 * width:
+        plate_height, rise = height, 0.0
+    left, right = (rise, 0.0) if rng.random() < 0.5 else (0.0, rise)
+    target = np.array([[0, left], [width, right], [width, right + plate_height], [0, left + plate_height]], "float32")
+
+    shrink = plate.shape[0] / plate_height
+    if shrink > 1.4:
+        plate, outline = _shrunk(plate, shrink), _shrunk(outline, shrink)
+    warp = cv2.getPerspectiveTransform(rectangle_corners((0, 0, *plate.shape[:2])), target)
+    drawn = cv2.warpPerspective(plate, warp, (width, height), borderMode=cv2.BORDER_REPLICATE).astype("float32")
+    mask = cv2.warpPerspective(outline, warp, (width, height))
+    mask = (cv2.GaussianBlur(mask, (0, 0), rng.uniform(0.4, 1.0)) / 255.0)[..., None].astype("float32")
+    # Take over the old plate's darkest and brightest levels.
+    old_dark, old_bright = np.percentile(upright, (8, 92), axis=(0, 1))
+    new_dark, new_bright = np.percentile(drawn, (8, 92))
+    contrast = np.maximum(old_bright - old_dark, 35) / max(new_bright - new_dark, 20) * rng.uniform(0.8, 1.2)
+    drawn = np.clip((drawn - new_dark) * contrast + old_dark + rng.normal(0, 6), 0, 255)
+    mixed = (drawn * mask + upright * (1 - mask)).astype("uint8")
+    mixed = change_sharpness(mixed, rng, strength=0.6)
+    changed = photograph.copy()
+    changed[ymin:ymax, xmin:xmax] = np.rot90(mixed, -turns)
+    return changed
+
+
+def photograph_on_canvas(photograph, box_px, size: int, rng, hide: bool = False):
+    """A photograph, moved, scaled and turned by quarters, on the canvas.
+
+    Args:
+        photograph: uint8 `(h, w, 3)`.
+        box_px: `(4,)` yxyx.
+        size: side of the canvas, pixels.
+        rng: source of randomness.
+        hide: choose a window without any part of the plate, if there is room for one.
+
+    Returns:
+        canvas uint8 `(size, size, 3)`; the box `(4,)` float32 rel yxyx; the counter-clockwise quarter turns made;
+        whether the whole plate is visible.
+    """
+    height, width = photograph.shape[:2]
+    ymin, xmin, ymax, xmax = (float(value) for value in box_px)
+    fit = size / max(height, width)
+    quarters = int(rng.integers(1, 4)) if rng.random() < 0.15 else 0
+    if hide:
+        # The largest band of the photograph above, below, left or right of the plate.
+        bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
+        top, left, bottom, right = max(bands, key=lambda band: (band[2] - band[0]) * (band[3] - band[1]))
+        photograph = photograph[int(np.ceil(top)) : int(bottom), int(np.ceil(left)) : int(right)]
+        height, width = photograph.shape[:2]
+        fit, scale = size / max(height, width), np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
+        centre = np.array([width / 2, height / 2])
+    else:
+        largest = min(2.0, 0.7 * size / (fit * max(xmax - xmin, ymax - ymin)))
+        scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
+        # The window's centre, between "photograph centred" and "plate anywhere inside".
+        plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
+        reach = size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55
+        centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
+        centre = np.clip(centre, plate - reach, plate + reach)
+    angle = np.deg2rad(rng.normal(0, 1.0))
+    cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
+    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+    matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
+    shrink = fit * scale < 0.7
+    if shrink:
+        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / (fit * scale))
+    canvas = cv2.warpAffine(photograph, matrix, (size, size), borderValue=(LETTERBOX_GREY,) * 3)
+    # Small tilts barely change the box: turn its edges' middles, not its corners, which would loosen it.
+    middles = np.array([[(xmin + xmax) / 2, ymin], [xmax, (ymin + ymax) / 2], [(xmin + xmax) / 2, ymax],
+                        [xmin, (ymin + ymax) / 2]])  # fmt: skip
+    moved = middles @ matrix[:, :2].T + matrix[:, 2]
+    box = np.array([moved[0, 1], moved[3, 0], moved[2, 1], moved[1, 0]], "float32") / size
+    visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
+    canvas = change_sharpness(change_light(canvas, rng, strength=0.6), rng, strength=0.25)
+    for _ in range(quarters):  # One counter-clockwise quarter of the square canvas: y' = 1 - x, x' = y.
+        box = np.array([1 - box[3], box[0], 1 - box[1], box[2]], "float32")
+    return np.ascontiguousarray(np.rot90(canvas, quarters)), box, quarters, visible

@@ -1,0 +1,275 @@
+"""Training batches: real crops, synthetic plates and photographs, augmented and mixed.
+
+Batch number `step` is a function of the data, the seed and `step` alone. So batches can be made in parallel and in
+any order, and a resumed training sees exactly the batches that an uninterrupted one would have seen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from lpr_e2e.augmentation import glimpse_of_plate, paste_plate, photograph_on_canvas, rectangle_corners
+from lpr_e2e.boxes import letterbox, turn_box
+from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
+from lpr_e2e.glimpse import MARGIN
+from lpr_e2e.model import Architecture
+from lpr_e2e.plates import PlatePainter
+from lpr_e2e.settings import Mixture
+from lpr_e2e.vocabulary import Vocabulary
+
+# Numbers of the stages, for their random streams.
+RECOGNITION, JOINT = 1, 2
+# Decoded pictures kept in memory; what does not fit is decoded again each time.
+_CACHE_BYTES = 4 << 30
+
+
+class PictureCache:
+    """Decoded pictures, uint8 RGB, kept in memory as long as they fit."""
+
+    def __init__(self, most_bytes: int = _CACHE_BYTES):
+        self._pictures: dict = {}
+        self._room = most_bytes
+
+    def read(self, path) -> np.ndarray:
+        """The picture of a file, uint8 `(h, w, 3)`; shared: do not write into it."""
+        picture = self._pictures.get(path)
+        if picture is None:
+            picture = read_picture(path)
+            if picture.nbytes <= self._room:
+                self._room -= picture.nbytes
+                self._pictures[path] = picture
+        return picture
+
+
+class BatchMaker:
+    """Makes the training batches of both stages.
+
+    Args:
+        dataset: the data to train on.
+        vocabulary, architecture: of the model that is trained.
+        painter: draws the synthetic plates.
+        mixture: shares of the sources.
+        seed: of everything random.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        vocabulary: Vocabulary,
+        architecture: Architecture,
+        painter: PlatePainter,
+        mixture: Mixture,
+        seed: int,
+    ):
+        self.vocabulary, self.architecture = vocabulary, architecture
+        self.painter, self.mixture, self.seed = painter, mixture, seed
+        self.photographs = dataset.photographs
+        # A plate whose way up is unknown cannot be shown upright, so its text is not used.
+        self.texted: list[Photograph] = [
+            one for one in dataset.photographs if one.text is not None and one.turns is not None
+        ]
+        self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
+        self.cache = PictureCache()
+
+    def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A real plate, upright: uint8 picture, corners `(4, 2)` xy of its box in it, text."""
+        index = int(rng.integers(len(self.texted) + len(self.crops)))
+        if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
+            photograph = self.texted[index]
+            picture = self.cache.read(photograph.path)
+            box = turn_box(photograph.box_px, *picture.shape[:2], photograph.turns)
+            picture = np.rot90(picture, photograph.turns)
+            pad = 0.6 * np.array([box[2] - box[0], (box[3] - box[1]) * 0.5])
+            top, left = np.maximum(box[:2] - pad, 0).astype(int)
+            bottom, right = np.ceil(box[2:] + pad).astype(int)
+            window = np.ascontiguousarray(picture[top:bottom, left:right])
+            return window, rectangle_corners(box - np.array([top, left, top, left])), photograph.text
+        crop = self.crops[index - len(self.texted)]
+        picture = self._upright_crop(crop)
+        return picture, rectangle_corners((0, 0, *picture.shape[:2])), crop.text
+
+    def _upright_crop(self, crop: Crop) -> np.ndarray:
+        return np.ascontiguousarray(np.rot90(self.cache.read(crop.path), crop.turns))
+
+    def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A plate to paste, frontal: uint8 picture, uint8 outline, text."""
+        if self.crops and rng.random() < self.mixture.pasted_real:
+            crop = self.crops[int(rng.integers(len(self.crops)))]
+            picture = self._upright_crop(crop)
+            return picture, np.full(picture.shape[:2], 255, "uint8"), crop.text
+        text = self.painter.sample_text(rng)
+        return *self.painter.draw(text, rng), text
+
+    def _background(self, rng) -> np.ndarray:
+        """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        picture = self.cache.read(photograph.path)
+        height = max(8, int(picture.shape[0] * rng.uniform(0.05, 0.2)))
+        width = min(picture.shape[1], 3 * height)
+        top = int(rng.integers(max(1, picture.shape[0] - height)))
+        left = int(rng.integers(max(1, picture.shape[1] - width)))
+        return picture[top : top + height, left : left + width]
+
+    def plates(self, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
+        """Augmented glimpses uint8 `(count, height, width, 3)` and their texts, int32 `(count, slots)`."""
+        glimpses = np.empty((count, *self.architecture.glimpse_size, 3), "uint8")
+        classes = np.empty((count, self.vocabulary.slots), "int32")
+        for index in range(count):
+            if (self.texted or self.crops) and rng.random() < self.mixture.real:
+                (picture, corners, text), behind, tilt, detail = self._real_plate(rng), None, 3.0, 0.55
+            else:
+                text = self.painter.sample_text(rng)
+                picture, outline = self.painter.draw(text, rng)
+                corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
+                tilt, detail = (2.5 if rng.random() < 0.6 else 9.0), 0.4
+            glimpses[index] = glimpse_of_plate(picture, corners, self.architecture.glimpse_size, rng, tilt, detail, behind)
+            classes[index] = self.vocabulary.encode(text)
+        return glimpses, classes
+
+    def recognition_batch(self, step: int, plates: int) -> dict[str, np.ndarray]:
+        """The batch of one step of stage one: `glimpses` and `glimpse_classes`, see `plates`."""
+        rng = np.random.default_rng([self.seed, RECOGNITION, step])
+        glimpses, classes = self.plates(plates, rng)
+        return {"glimpses": glimpses, "glimpse_classes": classes}
+
+    def _photograph(self, photograph: Photograph, predicted_share: float, rng) -> dict[str, np.ndarray]:
+        """One photograph's sample of stage two; see `joint_batch`."""
+        size = self.architecture.canvas_size
+        picture = self.cache.read(photograph.path)
+        text, turns = photograph.text, photograph.turns
+        hide = rng.random() < self.mixture.hidden
+        share = self.mixture.pasted_unknown if text is None else self.mixture.pasted_known
+        if not hide and turns is not None and rng.random() < share:
+            plate, outline, text = self._new_plate(rng)
+            picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
+        canvas, box, quarters, visible = photograph_on_canvas(picture, photograph.box_px, size, rng, hide)
+        sides = np.tile(box[2:] - box[:2], 2)
+        readable = visible and text is not None and turns is not None
+        return {
+            "canvases": canvas,
+            "boxes_rel": box,
+            "box_known": np.float32(visible or hide),
+            "plate_visible": np.float32(visible),
+            "turns": np.int32(((turns or 0) - quarters) % 4),
+            "turns_known": np.float32(visible and turns is not None),
+            "classes": self.vocabulary.encode(text) if readable else self.vocabulary.encode(""),
+            "text_known": np.float32(readable),
+            "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
+            "use_predicted": np.float32(rng.random() < predicted_share),
+        }
+
+    def joint_batch(self, step: int, photographs: int, plates: int, predicted_share: float) -> dict[str, np.ndarray]:
+        """The batch of one step of stage two.
+
+        Args:
+            step: number of the step, from 0.
+            photographs, plates: how many of each; every photograph is seen once before any is seen again.
+            predicted_share: share of the photographs that are read in the predicted box instead of a jittered true
+                one.
+
+        Returns:
+            `glimpses`, `glimpse_classes` as in `plates`, and for each photograph: `canvases` uint8
+            `(batch, size, size, 3)`; `boxes_rel` and `jittered_boxes_rel` float32 `(batch, 4)` rel yxyx; `turns`
+            int32; `classes` int32 `(batch, slots)`; and the masks, float32 of 0 or 1: `box_known` (the objectness is
+            known everywhere), `plate_visible` (there is a box), `turns_known`, `text_known`, `use_predicted`.
+        """
+        rng = np.random.default_rng([self.seed, JOINT, step])
+        samples = []
+        for position in range(step * photographs, (step + 1) * photographs):
+            turn, place = divmod(position, len(self.photographs))
+            order = np.random.default_rng([self.seed, JOINT, 1 << 30, turn]).permutation(len(self.photographs))
+            samples.append(self._photograph(self.photographs[order[place]], predicted_share, rng))
+        glimpses, classes = self.plates(plates, rng)
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
+
+
+def batches(make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_step: int) -> tf.data.Dataset:
+    """Batches `make(step)` for `first_step <= step < last_step`, in order, made ahead in parallel threads."""
+    # Many small pictures in parallel threads: OpenCV's own threads would only get in the way.
+    cv2.setNumThreads(1)
+    example = make(first_step)
+    names = sorted(example)
+    types = [example[name].dtype for name in names]
+
+    def make_arrays(step):
+        batch = make(int(step))
+        return [batch[name] for name in names]
+
+    def load(step):
+        arrays = tf.numpy_function(make_arrays, [step], types, stateful=False)
+        for array, name in zip(arrays, names, strict=True):
+            array.set_shape(example[name].shape)
+        return dict(zip(names, arrays, strict=True))
+
+    steps = tf.data.Dataset.range(first_step, last_step)
+    return steps.map(load, num_parallel_calls=2, deterministic=True).prefetch(3)
+
+
+def plain_glimpses(
+    photographs: list[Photograph], crops: list[Crop], vocabulary: Vocabulary, architecture: Architecture
+) -> dict[str, np.ndarray]:
+    """Glimpses without augmentation, for evaluation: true boxes of photographs, and whole crops.
+
+    Plates whose text or way up is unknown, or whose text the vocabulary cannot spell, are left out.
+
+    Returns:
+        `glimpses` uint8 `(n, height, width, 3)` and `glimpse_classes` int32 `(n, slots)`.
+    """
+    height, width = architecture.glimpse_size
+    glimpses, classes = [np.empty((0, height, width, 3), "uint8")], [np.empty((0, vocabulary.slots), "int32")]
+    for one in [*photographs, *crops]:
+        if one.text is None or one.turns is None or not vocabulary.spells(one.text):
+            continue
+        picture = read_picture(one.path)
+        box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
+        ymin, xmin, ymax, xmax = turn_box(box, *picture.shape[:2], one.turns)
+        picture = np.rot90(picture, one.turns)
+        pad_y, pad_x = MARGIN[0] * (ymax - ymin), MARGIN[1] * (xmax - xmin)
+        corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
+        warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, height, width)))
+        window = cv2.warpPerspective(
+            np.ascontiguousarray(picture), warp, (width, height), borderMode=cv2.BORDER_REPLICATE
+        )
+        glimpses.append(window[None])
+        classes.append(vocabulary.encode(one.text)[None])
+    return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
+
+
+def plain_joint_batches(
+    photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, size: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of at most `size` photographs without augmentation, read in their predicted boxes, for evaluation.
+
+    Yields:
+        The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
+    """
+    for start in range(0, len(photographs), size):
+        samples = []
+        for photograph in photographs[start : start + size]:
+            canvas, frame = letterbox(read_picture(photograph.path), architecture.canvas_size)
+            box = frame.to_rel(photograph.box_px)
+            readable = (
+                photograph.text is not None and photograph.turns is not None and vocabulary.spells(photograph.text)
+            )
+            samples.append(
+                {
+                    "canvases": canvas,
+                    "boxes_rel": box,
+                    "box_known": np.float32(1),
+                    "plate_visible": np.float32(1),
+                    "turns": np.int32(photograph.turns or 0),
+                    "turns_known": np.float32(photograph.turns is not None),
+                    "classes": vocabulary.encode(photograph.text if readable else ""),
+                    "text_known": np.float32(readable),
+                    "jittered_boxes_rel": box,
+                    "use_predicted": np.float32(1),
+                }
+            )
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        none = plain_glimpses([], [], vocabulary, architecture)
+        yield {**batch, **none}

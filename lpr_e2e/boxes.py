@@ -1,0 +1,87 @@
+"""Boxes and the frames they live in. Every conversion between frames is here and nowhere else.
+
+A box is `yxyx`: `(ymin, xmin, ymax, xmax)`, float, the same order as in the CSV files. Two frames exist:
+
+* `boxes_px`: pixels of the photograph as it is decoded (after EXIF rotation);
+* `boxes_rel`: 0..1 of the square letterboxed canvas, the frame of everything inside the model.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+# The grey of the canvas outside the photograph: neither a black car nor a white wall.
+LETTERBOX_GREY = 114
+
+
+@dataclass(frozen=True)
+class Letterbox:
+    """How a photograph of `height` x `width` pixels is laid into a square canvas of `size` pixels.
+
+    The photograph is scaled by one factor so that its longer side fills the canvas, and centred.
+    """
+
+    height: int
+    width: int
+    size: int
+
+    @property
+    def scale(self) -> float:
+        """Canvas pixels per photograph pixel."""
+        return self.size / max(self.height, self.width)
+
+    @property
+    def offset(self) -> tuple[float, float]:
+        """Canvas coordinates `(y, x)` of the photograph's top left corner, in canvas pixels."""
+        return (self.size - self.height * self.scale) / 2, (self.size - self.width * self.scale) / 2
+
+    def to_rel(self, boxes_px: np.ndarray) -> np.ndarray:
+        """Photograph pixels `(..., 4)` yxyx to 0..1 of the canvas, float32."""
+        shift = np.array(self.offset * 2, "float32")
+        return (np.asarray(boxes_px, "float32") * self.scale + shift) / self.size
+
+    def to_px(self, boxes_rel: np.ndarray) -> np.ndarray:
+        """0..1 of the canvas `(..., 4)` yxyx to photograph pixels, clipped to the photograph, float32."""
+        shift = np.array(self.offset * 2, "float32")
+        boxes_px = (np.asarray(boxes_rel, "float32") * self.size - shift) / self.scale
+        return np.clip(boxes_px, 0, np.array([self.height, self.width] * 2, "float32"))
+
+    def draw(self, photograph: np.ndarray) -> np.ndarray:
+        """The canvas: uint8 RGB `(size, size, 3)` from a uint8 RGB photograph `(height, width, 3)`."""
+        interpolation = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
+        inner = (max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale)))
+        resized = cv2.resize(photograph, inner, interpolation=interpolation)
+        canvas = np.full((self.size, self.size, 3), LETTERBOX_GREY, "uint8")
+        top, left = (round(value) for value in self.offset)
+        top, left = min(top, self.size - inner[1]), min(left, self.size - inner[0])
+        canvas[top : top + inner[1], left : left + inner[0]] = resized
+        return canvas
+
+
+def letterbox(photograph: np.ndarray, size: int) -> tuple[np.ndarray, Letterbox]:
+    """Lay a uint8 RGB photograph `(h, w, 3)` into a canvas `(size, size, 3)`; also return the frame."""
+    frame = Letterbox(photograph.shape[0], photograph.shape[1], size)
+    return frame.draw(photograph), frame
+
+
+def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """IoU of boxes `(..., 4)` yxyx with boxes `(..., 4)` of the same frame; shapes broadcast, result `(...)`."""
+    first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
+    top_left = np.maximum(first[..., :2], second[..., :2])
+    bottom_right = np.minimum(first[..., 2:], second[..., 2:])
+    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)
+    areas = [np.prod(np.clip(box[..., 2:] - box[..., :2], 0, None), axis=-1) for box in (first, second)]
+    union = areas[0] + areas[1] - overlap
+    return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)
+
+
+def turn_box(box_px: np.ndarray, height: int, width: int, turns: int) -> np.ndarray:
+    """The box `(4,)` yxyx after `numpy.rot90(photograph, turns)` of a `height` x `width` photograph."""
+    box = np.asarray(box_px, "float32")
+    for _ in range(turns % 4):  # One counter-clockwise quarter: y' = width - x, x' = y.
+        box = np.array([width - box[3], box[0], width - box[1], box[2]], "float32")
+        height, width = width, height
+    return box

@@ -1,0 +1,64 @@
+"""The glimpse: a differentiable, upright window cut from the full-resolution canvas around a box.
+
+A spatial transformer (Jaderberg et al. 2015) reduced to what plates need: a box, a margin and a quarter turn.
+Pixels are gathered and blended bilinearly, so the gradient reaches the box through the blending weights, on every
+Keras backend and in every exporter.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from keras import ops
+
+# Share of the plate's upright (height, width) that is added on each side: boxes are never exact.
+MARGIN = (0.15, 0.06)
+# Samples per glimpse pixel and axis: large plates are averaged, not skipped through.
+_SAMPLES = 2
+
+
+def _grid(height: int, width: int) -> np.ndarray:
+    """Sample points `(height * S * width * S, 2)` vu of the upright window, -0.5..0.5, the margin included."""
+    v = ((np.arange(height * _SAMPLES) + 0.5) / (height * _SAMPLES) - 0.5) * (1 + 2 * MARGIN[0])
+    u = ((np.arange(width * _SAMPLES) + 0.5) / (width * _SAMPLES) - 0.5) * (1 + 2 * MARGIN[1])
+    return np.stack(np.meshgrid(v, u, indexing="ij"), axis=-1).reshape(-1, 2).astype("float32")
+
+
+def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int):
+    """Cut one upright window per photograph.
+
+    Args:
+        canvases: uint8 or float `(batch, size, size, 3)`, 0..255.
+        boxes_rel: float `(batch, 4)` yxyx, 0..1 of the canvas; outside of it the edge pixels repeat.
+        turns: int `(batch,)`: the `k` for which `numpy.rot90(canvas, k)` puts the plate upright.
+        height, width: size of the window in pixels.
+
+    Returns:
+        float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel`.
+    """
+    size = canvases.shape[1]
+    grid = ops.convert_to_tensor(_grid(height, width))
+    v, u = grid[None, :, 0], grid[None, :, 1]
+    angle = ops.cast(turns, "float32")[:, None] * (np.pi / 2)
+    cosine, sine = ops.round(ops.cos(angle)), ops.round(ops.sin(angle))
+    # Undo numpy.rot90: where on the lying plate is the upright window's point (v, u)?
+    y_box, x_box = cosine * v + sine * u, cosine * u - sine * v
+    centre = (boxes_rel[:, :2] + boxes_rel[:, 2:]) / 2
+    sides = boxes_rel[:, 2:] - boxes_rel[:, :2]
+    y = (centre[:, :1] + y_box * sides[:, :1]) * size - 0.5
+    x = (centre[:, 1:] + x_box * sides[:, 1:]) * size - 0.5
+    y, x = ops.clip(y, 0.0, size - 1.001), ops.clip(x, 0.0, size - 1.001)
+    top, left = ops.floor(ops.stop_gradient(y)), ops.floor(ops.stop_gradient(x))
+    down, right = (y - top)[..., None], (x - left)[..., None]
+
+    pixels = ops.reshape(canvases, (-1, 3))
+    first_pixel = ops.arange(ops.shape(canvases)[0], dtype="int32")[:, None] * (size * size)
+    index = first_pixel + ops.cast(top, "int32") * size + ops.cast(left, "int32")
+
+    def take(offset: int):
+        return ops.cast(ops.take(pixels, index + offset, axis=0), "float32")
+
+    upper = take(0) * (1 - right) + take(1) * right
+    lower = take(size) * (1 - right) + take(size + 1) * right
+    samples = upper * (1 - down) + lower * down
+    samples = ops.reshape(samples, (-1, height, _SAMPLES, width, _SAMPLES, 3))
+    return ops.mean(samples, axis=(2, 4))

@@ -1,0 +1,192 @@
+"""The one model: finds the plates on a photograph, looks again at each, and reads it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from lpr_e2e.backbone import Backbone, convolution_block
+from lpr_e2e.box_head import best_plates, box_head
+from lpr_e2e.decoder import AttentionDecoder
+from lpr_e2e.glimpse import cut_glimpses
+from lpr_e2e.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """The sizes of the model; everything is static, so that it exports.
+
+    Attributes:
+        canvas_size: side of the square canvas that a photograph is letterboxed into, pixels.
+        scene_shrink: canvas pixels per scene pixel; `canvas_size / scene_shrink` is a multiple of 32.
+        glimpse_size: height and width of the window that is read, pixels; multiples of 16.
+        widths, depths: see `lpr_e2e.backbone.Backbone`.
+        head_width: channels of the fused maps of both heads.
+        heads, decoder_depth: attention heads and layers of the decoder.
+        plates: the most plates looked for on one photograph.
+    """
+
+    canvas_size: int = 960
+    scene_shrink: int = 3
+    glimpse_size: tuple[int, int] = (64, 192)
+    widths: tuple[int, ...] = (16, 32, 64, 112, 144)
+    depths: tuple[int, ...] = (1, 2, 2, 1)
+    head_width: int = 80
+    heads: int = 4
+    decoder_depth: int = 2
+    plates: int = 3
+
+    def __post_init__(self):
+        if self.canvas_size % (32 * self.scene_shrink):
+            raise ValueError(
+                f"canvas_size {self.canvas_size}: expected a multiple of 32 * scene_shrink = {32 * self.scene_shrink}"
+            )
+        if any(side % 16 for side in self.glimpse_size):
+            raise ValueError(f"glimpse_size {self.glimpse_size}: expected multiples of 16")
+
+    @classmethod
+    def from_config(cls, config: dict) -> Architecture:
+        """The architecture of a dict as `dataclasses.asdict` or JSON give it (lists for tuples)."""
+        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+
+
+@keras.saving.register_keras_serializable("lpr_e2e")
+class PlateModel(keras.Model):
+    """Shared backbone, box-regression head and attention sequence decoder in one Keras model.
+
+    `model(canvases)` takes uint8 or float `(batch, canvas_size, canvas_size, 3)` RGB, 0..255, and returns, for the K
+    most certain plates of each photograph, best first:
+
+    * `boxes_rel` `(batch, K, 4)` yxyx, 0..1 of the canvas; `box_confidence` `(batch, K)` in 0..1;
+    * `turns` `(batch, K, 4)`: probabilities that `numpy.rot90(photograph, k)` puts the plate upright;
+    * `characters` `(batch, K, slots, classes)`: calibrated probabilities;
+    * `attention` `(batch, K, slots, rows, columns)`: where each slot looked in its glimpse, sums to 1;
+    * `glimpses` `(batch, K, height, width, 3)` float32, 0..255.
+
+    Args:
+        architecture: sizes, or their dict.
+        characters, slots: the vocabulary, see `lpr_e2e.vocabulary.Vocabulary`.
+    """
+
+    def __init__(self, architecture: Architecture | dict, characters: str, slots: int, **kwargs):
+        super().__init__(**kwargs)
+        if isinstance(architecture, dict):
+            architecture = Architecture.from_config(architecture)
+        self.architecture = architecture
+        self.vocabulary = Vocabulary(characters, slots)
+        self.canvas_size = architecture.canvas_size
+        backbone = Backbone(architecture.widths, architecture.depths)
+        self.finder = self._build_finder(backbone)
+        self.reader = self._build_reader(backbone)
+        # Divides the logits at prediction; fitted on validation after training (Guo et al. 2017).
+        self.temperature = self.add_weight(shape=(), initializer="ones", trainable=False, name="temperature")
+        self.built = True
+
+    def _build_finder(self, backbone: Backbone) -> keras.Model:
+        side = self.canvas_size // self.architecture.scene_shrink
+        scene = keras.Input((side, side, 3), name="scene")
+        maps = backbone.features(scene, "scene", stages=4)
+        return keras.Model(scene, box_head(maps[1:], self.architecture.head_width), name="finder")
+
+    def _build_reader(self, backbone: Backbone) -> keras.Model:
+        """Cells of the grid are 8 pixels high and 4 wide: a narrow digit still spans several columns."""
+        glimpse = keras.Input((*self.architecture.glimpse_size, 3), name="glimpse")
+        width = self.architecture.head_width
+        fine, middle, coarse = backbone.features(glimpse, "glimpse", stages=3)
+        grid = layers.Add()(
+            [
+                layers.AveragePooling2D((2, 1))(convolution_block(fine, "read_fine", width, kernel=1)),
+                layers.UpSampling2D((1, 2))(convolution_block(middle, "read_middle", width, kernel=1)),
+                layers.UpSampling2D((2, 4))(convolution_block(coarse, "read_coarse", width, kernel=1)),
+            ]
+        )
+        grid = layers.Add()([grid, convolution_block(grid, "read_fuse", width)])
+        decoder = AttentionDecoder(
+            self.vocabulary.slots,
+            self.vocabulary.classes,
+            width,
+            self.architecture.heads,
+            self.architecture.decoder_depth,
+            name="decoder",
+        )
+        logits, attention = decoder(grid)
+        return keras.Model(glimpse, {"logits": logits, "attention": attention}, name="reader")
+
+    def find(self, canvases, training=None) -> dict:
+        """The dense outputs of `lpr_e2e.box_head.box_head` for canvases `(batch, size, size, 3)`, 0..255."""
+        shrink = self.architecture.scene_shrink
+        scene = ops.average_pool(ops.cast(canvases, "float32"), shrink, shrink)
+        return self.finder(scene / 127.5 - 1.0, training=training)
+
+    def cut(self, canvases, boxes_rel, turns):
+        """The glimpses `(batch, height, width, 3)` of one box per canvas, see `lpr_e2e.glimpse.cut_glimpses`."""
+        return cut_glimpses(canvases, boxes_rel, turns, *self.architecture.glimpse_size)
+
+    def read(self, glimpses, training=None) -> dict:
+        """Read glimpses.
+
+        Args:
+            glimpses: uint8 or float `(batch, height, width, 3)`, 0..255. Each is brought to zero mean and unit
+                variance, so that a plate in the dark looks like one in the sun.
+
+        Returns:
+            `logits` `(batch, decoder_depth, slots, classes)` (the last layer's are the answer) and `attention`
+            `(batch, slots, rows, columns)`.
+        """
+        glimpses = ops.cast(glimpses, "float32")
+        mean = ops.mean(glimpses, axis=(1, 2, 3), keepdims=True)
+        deviation = ops.sqrt(ops.mean(ops.square(glimpses - mean), axis=(1, 2, 3), keepdims=True) + 16.0)
+        return self.reader((glimpses - mean) / deviation, training=training)
+
+    def call(self, canvases, training=None) -> dict:
+        plates = best_plates(self.find(canvases, training=training), self.architecture.plates)
+        best_turns = ops.argmax(plates["turns"], axis=-1)
+        glimpses, characters, attention = [], [], []
+        for plate in range(self.architecture.plates):
+            glimpse = self.cut(canvases, plates["boxes_rel"][:, plate], best_turns[:, plate])
+            answer = self.read(glimpse, training=training)
+            glimpses.append(glimpse)
+            characters.append(ops.softmax(answer["logits"][:, -1] / self.temperature, axis=-1))
+            attention.append(answer["attention"])
+        return {
+            **plates,
+            "characters": ops.stack(characters, axis=1),
+            "attention": ops.stack(attention, axis=1),
+            "glimpses": ops.stack(glimpses, axis=1),
+        }
+
+    def get_config(self):
+        return {
+            "architecture": asdict(self.architecture),
+            "characters": self.vocabulary.characters,
+            "slots": self.vocabulary.slots,
+        }
+
+
+def load(path: str | Path) -> PlateModel:
+    """Load a saved model, without running any code that the file might carry.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        ValueError: the file is no model of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such model file; train one with `python train.py`, or name another")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # Keras raises many kinds for a foreign or broken file.
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise ValueError(f"{path}: expected a .keras file written by `python train.py`: {reason}") from error
+    if not isinstance(model, PlateModel):
+        raise ValueError(f"{path}: holds a {type(model).__name__}, expected a PlateModel written by `python train.py`")
+    return model
+
+
+def parameters(model: keras.Model) -> int:
+    """Number of trained scalars."""
+    return int(sum(np.prod(weight.shape) for weight in model.trainable_weights))

@@ -1,0 +1,178 @@
+"""The surface of a plate: wear of its paint, colours, dust and light, frame, bolts, stickers."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+FIELD_HEIGHT, FIELD_WIDTH = 260, 1100  # pixels of a cached texture; a plate shows a random window of it
+GRAINS = (2, 3, 5, 9, 16, 40)  # grain sizes of the cached textures, in pixels: specks to large blotches
+
+
+class Surface:
+    """Random wear and colours. The textures are made once and only read after: threads may share them."""
+
+    def __init__(self):
+        self._fields = [_field(np.random.default_rng(seed), grain) for seed, grain in enumerate(GRAINS)]
+
+    def wear(self, ink: np.ndarray, rng: np.random.Generator) -> None:
+        """Fade, chip and smear the paint, in place."""
+        if rng.random() < 0.06:  # Dirt or paint that fills a digit.
+            middle = (int(rng.uniform(0.05, 0.95) * ink.shape[1]), int(rng.uniform(0.3, 0.7) * ink.shape[0]))
+            axes = tuple(int(ink.shape[0] * rng.uniform(0.05, 0.13)) for _ in range(2))
+            blob = np.zeros_like(ink)
+            cv2.ellipse(blob, middle, axes, 0, 0, 360, int(rng.uniform(60, 200)), -1, cv2.LINE_AA)
+            np.maximum(ink, blob, out=ink)
+        if rng.random() < 0.3:  # Fading in blotches.
+            field = self._window(int(rng.integers(3, 6)), ink.shape, rng)
+            levels = np.interp(np.arange(256), (0, 255 * rng.uniform(0.2, 0.9)), (rng.uniform(0.5, 0.95), 1))
+            cv2.multiply(ink, cv2.LUT(field, (levels * 255).astype("uint8")), dst=ink, scale=1 / 255)
+        if rng.random() < 0.2:  # Chips: paint missing in specks.
+            field = self._window(int(rng.integers(0, 4)), ink.shape, rng)
+            share = 255 * rng.uniform(0.01, 0.1)
+            levels = np.interp(np.arange(256), (share * 0.7, share * 1.4 + 4), (rng.uniform(0.1, 0.8), 1))
+            cv2.multiply(ink, cv2.LUT(field, (levels * 255).astype("uint8")), dst=ink, scale=1 / 255)
+        if rng.random() < 0.15:
+            for _ in range(rng.integers(1, 7)):  # Scratches through the paint.
+                start = rng.uniform(0, 1, 2) * ink.shape[::-1]
+                end = start + rng.normal(0, 0.5, 2) * ink.shape[0]
+                shade = int(rng.integers(0, 160))
+                cv2.line(ink, *(tuple(map(int, point)) for point in (start, end)), shade, 1, cv2.LINE_AA)
+
+    def paint(self, ink: np.ndarray, ground: np.ndarray, paint: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+        """uint8 RGB `(height, width, 3)` of an ink mask, in these two RGB colours, with dust and light."""
+        levels = np.linspace(0, 1, 256)[:, None]
+        table = np.clip(ground + (paint - ground) * levels, 0, 255).astype("uint8")[:, None]
+        plate = cv2.LUT(cv2.merge([ink] * 3), table)
+        if rng.random() < 0.6:  # Dust and haze: lighter in blotches, in the colour of the dust.
+            field = self._window(int(rng.integers(0, 6)), ink.shape, rng)
+            dust = rng.uniform(0.02, 0.13) * rng.uniform(160, 240, 3)
+            curve = np.linspace(0, 1, 256)[:, None] ** rng.uniform(1, 4)
+            plate = cv2.add(plate, cv2.LUT(cv2.merge([field] * 3), (dust * curve).astype("uint8")[:, None]))
+        if rng.random() < 0.5:  # Light that differs along the plate.
+            gains = rng.uniform(75, 145, (rng.integers(1, 3), rng.integers(2, 5))).astype("uint8")
+            gain = cv2.resize(gains, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
+            plate = cv2.multiply(plate, cv2.merge([gain] * 3), scale=1 / 110)
+        if rng.random() < 0.06:  # A patch of glare.
+            glare = np.zeros((8, 32), "uint8")
+            middle = (int(rng.integers(0, 32)), int(rng.integers(0, 8)))
+            cv2.ellipse(
+                glare,
+                middle,
+                (int(rng.integers(1, 8)), int(rng.integers(1, 4))),
+                0,
+                0,
+                360,
+                int(rng.integers(30, 150)),
+                -1,
+            )
+            plate = cv2.add(plate, cv2.merge([cv2.resize(glare, ink.shape[::-1], interpolation=cv2.INTER_CUBIC)] * 3))
+        return plate
+
+    def _window(self, grain: int, shape: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
+        """A random window, uint8 `shape`, of the texture with this grain: values spread evenly over 0..255."""
+        top = rng.integers(0, FIELD_HEIGHT - shape[0] + 1)
+        left = rng.integers(0, FIELD_WIDTH - shape[1] + 1)
+        return self._fields[grain][top : top + shape[0], left : left + shape[1]]
+
+
+def draw_frame(ink: np.ndarray, rim: float, rng: np.random.Generator) -> None:
+    """A thin rounded frame, in place, `rim` pixels inside the edge."""
+    height, width = ink.shape
+    inset, radius = max(1, round(rim * 0.8)), round(height * rng.uniform(0.02, 0.14))
+    thickness = max(1, round(height * rng.uniform(0.014, 0.045)))
+    points = _rounded_rectangle(inset, inset, height - 1 - inset, width - 1 - inset, radius)
+    cv2.polylines(ink, [points], True, int(rng.uniform(170, 256)), thickness, cv2.LINE_AA)
+
+
+def draw_end_dots(ink: np.ndarray, rim: float, rng: np.random.Generator) -> None:
+    """The small dots at half height near both ends, in place."""
+    height, width = ink.shape
+    inset = rim + height * rng.uniform(0.05, 0.16)
+    radius = height * rng.uniform(0.012, 0.035)
+    for x in (inset, width - inset):
+        middle = (round(x), round(height * (0.5 + rng.normal(0, 0.02))))
+        cv2.circle(ink, middle, max(1, round(radius)), int(rng.uniform(120, 255)), -1, cv2.LINE_AA)
+
+
+def draw_bolts(plate: np.ndarray, rng: np.random.Generator) -> None:
+    """Bolts, rivets or screw caps, in place: mostly near the ends, sometimes between or on the characters."""
+    height, width = plate.shape[:2]
+    spots = []
+    if rng.random() < 0.3:
+        x, y = rng.uniform(0.03, 0.1) * height + 3, rng.choice([0.5, rng.uniform(0.1, 0.9)])
+        spots += [(x, y * height), (width - x, y * height)]
+    if rng.random() < 0.12:
+        x, y = rng.uniform(0.15, 0.35), rng.uniform(0.08, 0.5)
+        spots += [(x * width, y * height), ((1 - x) * width, y * height)]
+    if rng.random() < 0.1:
+        spots.append((rng.uniform(0.1, 0.9) * width, rng.uniform(0.1, 0.9) * height))
+    radius = max(1, round(height * rng.uniform(0.015, 0.06)))
+    shade = rng.uniform(20, 235) * rng.uniform(0.85, 1, 3)
+    for x, y in spots:
+        middle = (round(x + rng.normal(0, 1)), round(y + rng.normal(0, 1)))
+        cv2.circle(plate, middle, radius, shade.tolist(), -1, cv2.LINE_AA)
+        if radius > 2:
+            cv2.circle(
+                plate,
+                (middle[0] - 1, middle[1] - 1),
+                radius // 2,
+                np.minimum(shade + 50, 255).tolist(),
+                -1,
+                cv2.LINE_AA,
+            )
+
+
+def draw_sticker(plate: np.ndarray, rng: np.random.Generator) -> None:
+    """A narrow coloured sticker, such as a country's sign, at one end of the plate, in place."""
+    height, width = plate.shape[:2]
+    left = round(rng.choice([rng.uniform(0.01, 0.05), 1 - rng.uniform(0.06, 0.09)]) * width)
+    top, bottom = round(height * rng.uniform(0.08, 0.3)), round(height * rng.uniform(0.6, 0.9))
+    right = left + round(height * rng.uniform(0.12, 0.25))
+    cv2.rectangle(plate, (left, top), (right, bottom), rng.uniform(20, 230, 3).tolist(), -1)
+    middle = ((left + right) // 2, round(top + (bottom - top) * 0.7))
+    cv2.circle(plate, middle, max(1, height // 24), (230, 230, 230), -1, cv2.LINE_AA)
+
+
+def with_strip(plate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The plate with a dealer's strip under or over it: small lettering that is no part of the number."""
+    height = int(plate.shape[0] * rng.uniform(0.12, 0.2))
+    ground, ink = rng.permutation([rng.uniform(10, 60), rng.uniform(150, 230)])[:, None] * rng.uniform(0.9, 1.1, 3)
+    strip = np.full((height, plate.shape[1], 3), ground.astype("uint8"), "uint8")
+    letters = "".join(rng.choice(list("ABCDEILMNORSTUWX. "), rng.integers(8, 26)))
+    scale = height / 40
+    (width, _), _ = cv2.getTextSize(letters, cv2.FONT_HERSHEY_SIMPLEX, scale, 1)
+    left = int((plate.shape[1] - width) * rng.uniform(0.2, 0.8))
+    cv2.putText(
+        strip, letters, (left, int(height * 0.8)), cv2.FONT_HERSHEY_SIMPLEX, scale, tuple(ink.tolist()), 1, cv2.LINE_AA
+    )
+    return np.vstack([plate, strip] if rng.random() < 0.8 else [strip, plate])
+
+
+def outline(shape: tuple[int, int], radius: float) -> np.ndarray:
+    outline = np.zeros(shape, "uint8")
+    cv2.fillPoly(outline, [_rounded_rectangle(0, 0, shape[0] - 1, shape[1] - 1, round(radius))], 255)
+    return outline
+
+
+def _rounded_rectangle(top: int, left: int, bottom: int, right: int, radius: int) -> np.ndarray:
+    """int32 `(n, 1, 2)` outline points `(x, y)`."""
+    corners = []
+    for y, x, start in (
+        (top + radius, left + radius, 180),
+        (top + radius, right - radius, 270),
+        (bottom - radius, right - radius, 0),
+        (bottom - radius, left + radius, 90),
+    ):
+        angles = np.deg2rad(start + np.array([0, 22.5, 45, 67.5, 90]))
+        corners.append(np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], 1))
+    return np.round(np.concatenate(corners)).astype("int32")[:, None]
+
+
+def _field(rng: np.random.Generator, cell: int) -> np.ndarray:
+    """A random texture with grains of `cell` pixels, uint8 `(FIELD_HEIGHT, FIELD_WIDTH)`, evenly spread over 0..255."""
+    coarse = rng.random((FIELD_HEIGHT // cell + 2, FIELD_WIDTH // cell + 2)).astype("float32")
+    smooth = cv2.resize(coarse, (FIELD_WIDTH, FIELD_HEIGHT), interpolation=cv2.INTER_CUBIC)
+    ranks = np.empty(smooth.size, "float32")
+    ranks[np.argsort(smooth, axis=None)] = np.linspace(0, 255, smooth.size)
+    return ranks.reshape(smooth.shape).astype("uint8")

@@ -1,0 +1,191 @@
+"""The folder that a training run leaves: enough to look at it, to use it, to repeat it and to go on with it.
+
+* `config.json`: settings, data folder, exclusion list, vocabulary; `versions.json`: of everything that matters;
+* `split.csv`: every picture that is trained on or held out; `problems.csv`: every fault found in the data;
+* `history.csv`: the figures of every epoch; `figures.json`: the final ones;
+* `best.keras`, `last.keras`: models to predict with (averaged weights);
+* `state.npz`: everything that `--resume` needs;
+* `tensorboard/`: event files.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lpr_e2e.dataset import Dataset
+from lpr_e2e.settings import Settings
+
+_PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "pandas", "opencv-python", "opencv-python-headless", "pillow")
+
+
+class RunError(ValueError):
+    """A run folder cannot be used; the message says why and what to do."""
+
+
+class RunFolder:
+    """Reads and writes the files of one run.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def start(self, settings: Settings, data: Path, exclude: Path | None, dataset: Dataset, vocabulary) -> None:
+        """Make the folder and write down what is trained on what.
+
+        Raises:
+            RunError: the folder already holds a run.
+        """
+        if (self.path / "config.json").exists():
+            raise RunError(
+                f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        config = {
+            "data": str(data.resolve()),
+            "exclude": str(exclude.resolve()) if exclude else None,
+            "characters": vocabulary.characters,
+            "slots": vocabulary.slots,
+            "settings": settings.as_dict(),
+        }
+        self._write_json("config.json", config)
+        versions = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+        for package in _PACKAGES:
+            try:
+                versions[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+        self._write_json("versions.json", versions)
+        with open(self.path / "split.csv", "w", newline="", encoding="utf-8") as file:
+            csv.writer(file).writerows(split_rows(dataset))
+        with open(self.path / "problems.csv", "w", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file)
+            writer.writerow(["file", "row", "value", "kind", "message"])
+            writer.writerows([one.file, one.row, one.value, one.kind, one.message] for one in dataset.problems)
+
+    def config(self) -> dict:
+        """What `start` wrote, with `settings` as `Settings`.
+
+        Raises:
+            RunError: there is no run in the folder.
+        """
+        try:
+            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+            return {**config, "settings": Settings.from_dict(config["settings"])}
+        except FileNotFoundError:
+            raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+
+    def check_split(self, dataset: Dataset) -> None:
+        """Make sure that the data is still what the run started with.
+
+        Raises:
+            RunError: a picture was added, removed, or changed sides or text.
+        """
+        with open(self.path / "split.csv", newline="", encoding="utf-8") as file:
+            before = {tuple(row) for row in csv.reader(file)}
+        now = {tuple(row) for row in split_rows(dataset)}
+        if before != now:
+            changed = sorted(before ^ now)
+            raise RunError(
+                f"{self.path / 'split.csv'}: the data changed since the run started ({len(changed)} rows differ, the "
+                f"first: {','.join(changed[0])}); restore it, or start a new run, from the weights with --weights"
+            )
+
+    def save_state(self, variables: list, progress: dict) -> None:
+        """Write all variables and the progress, at once or not at all."""
+        arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
+        temporary = self.path / "state.part.npz"
+        with open(temporary, "wb") as file:
+            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, self.path / "state.npz")
+
+    def progress(self) -> dict | None:
+        """The progress that was last saved, or None at the very start.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return self._load_state(lambda state: json.loads(str(state["progress"])))
+
+    def load_variables(self, variables: list) -> None:
+        """Put the saved values into the variables, which must be the same and in the same order.
+
+        Raises:
+            RunError: the file is damaged or belongs to another model.
+        """
+
+        def assign(state):
+            saved = [state[f"variable_{index}"] for index in range(len(state.files) - 1)]
+            if [value.shape for value in saved] != [tuple(variable.shape) for variable in variables]:
+                raise RunError(f"{self.path / 'state.npz'}: belongs to a model or stage of other sizes")
+            for variable, value in zip(variables, saved, strict=True):
+                variable.assign(value)
+
+        self._load_state(assign)
+
+    def _load_state(self, use):
+        path = self.path / "state.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as state:
+                return use(state)
+        except RunError:
+            raise
+        except Exception as error:  # A damaged zip raises many kinds.
+            raise RunError(
+                f"{path}: damaged ({error}); start a new run from the best weights with --weights {self.path}/best.keras"
+            ) from error
+
+    def save_model(self, model: keras.Model, name: str) -> None:
+        """Write the model as `name`, at once or not at all."""
+        temporary = self.path / f"part.{name}"
+        model.save(temporary)
+        os.replace(temporary, self.path / name)
+
+    def add_history(self, row: dict) -> None:
+        """Append the figures of one epoch; a new figure name rewrites the header."""
+        path = self.path / "history.csv"
+        rows = []
+        if path.exists():
+            with open(path, newline="", encoding="utf-8") as file:
+                rows = list(csv.DictReader(file))
+        # An epoch that was begun, interrupted and done again counts once.
+        rows = [one for one in rows if (one["stage"], int(one["epoch"])) != (row["stage"], row["epoch"])] + [row]
+        names = list(dict.fromkeys(name for one in rows for name in one))
+        temporary = self.path / "history.part.csv"
+        with open(temporary, "w", newline="", encoding="utf-8") as file:
+            writer = csv.DictWriter(file, names)
+            writer.writeheader()
+            writer.writerows(rows)
+        os.replace(temporary, path)
+
+    def write_figures(self, figures: dict) -> None:
+        """Write the final figures as `figures.json`."""
+        self._write_json("figures.json", figures)
+
+    def _write_json(self, name: str, values: dict) -> None:
+        (self.path / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def split_rows(dataset: Dataset) -> list[list[str]]:
+    """Header and one row per picture: its set, its side, its name, its text (empty: unknown)."""
+    rows = [["set", "side", "img_id", "text"]]
+    for name, side in (("photographs", "train"), ("crops", "train"), ("photographs", "held"), ("crops", "held")):
+        pictures = getattr(dataset, name if side == "train" else f"validation_{name}")
+        rows += [[name, side, one.img_id, one.text or ""] for one in pictures]
+    return rows

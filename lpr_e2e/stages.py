@@ -1,0 +1,107 @@
+"""The two stages of training as Keras models: what `fit` calls, and the named loss terms it minimises."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from lpr_e2e.box_head import best_plates, pairwise_iou
+from lpr_e2e.losses import (
+    box_losses,
+    character_accuracy,
+    masked_mean,
+    plate_accuracy,
+    reading_loss,
+    total,
+)
+from lpr_e2e.model import PlateModel
+
+
+class _Stage(keras.Model):
+    """Keeps a running mean of every loss term and figure, for the progress bar, history and TensorBoard."""
+
+    def __init__(self, names: list[str], **kwargs):
+        super().__init__(**kwargs)
+        self.means = [keras.metrics.Mean(name=name) for name in names]
+
+    def _record(self, values: dict) -> None:
+        for mean in self.means:
+            mean.update_state(values[mean.name])
+
+
+class RecognitionStage(_Stage):
+    """Stage one: reading alone, on the glimpses of `lpr_e2e.batches.BatchMaker.recognition_batch`."""
+
+    def __init__(self, model: PlateModel):
+        super().__init__(["reading", "plates_right", "characters_right"], name="recognition")
+        self.reader = model.reader  # Only what is trained here, so that the optimiser leaves the box head alone.
+        self._read = model.read
+
+    def call(self, batch, training=None):
+        return self._read(batch["glimpses"], training=training)["logits"]
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        classes = x["glimpse_classes"]
+        everywhere = ops.ones(ops.shape(classes)[:1])
+        loss = reading_loss(classes, y_pred, everywhere)
+        right = plate_accuracy(classes, y_pred, everywhere)
+        characters = character_accuracy(classes, y_pred, everywhere)
+        self._record({"reading": loss, "plates_right": right, "characters_right": characters})
+        return loss
+
+
+class JointStage(_Stage):
+    """Stage two: finding and reading together, on the batches of `lpr_e2e.batches.BatchMaker.joint_batch`.
+
+    Args:
+        model: the model that is trained.
+        crop_gradient: share of the reading loss's gradient that reaches the box head through the crop.
+    """
+
+    def __init__(self, model: PlateModel, crop_gradient: float):
+        names = ["objectness", "box_overlap", "box_distance", "turns", "reading", "plates", "mean_iou", "turns_right"]
+        super().__init__([*names, "plates_right", "characters_right"], name="joint")
+        self.model = model
+        self.crop_gradient = crop_gradient
+
+    def call(self, batch, training=None):
+        """The dense outputs of the box head, `predicted_boxes` `(batch, 4)` and their `iou` `(batch,)`, and `logits`
+        `(batch + plates, depth, slots, classes)` of the photographs' plates, then of the separate glimpses."""
+        found = self.model.find(batch["canvases"], training=training)
+        predicted = best_plates(found, 1)["boxes_rel"][:, 0]
+        iou = ops.stop_gradient(pairwise_iou(predicted[:, None], batch["boxes_rel"])[:, 0])
+        # Reading in a box that misses the plate would teach nonsense.
+        trusted = (batch["use_predicted"] * ops.cast(iou > 0.5, "float32"))[:, None]
+        fixed = ops.stop_gradient(predicted)
+        through = fixed + self.crop_gradient * (predicted - fixed)
+        boxes_rel = trusted * through + (1 - trusted) * batch["jittered_boxes_rel"]
+        glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"])
+        glimpses = ops.concatenate([glimpses, ops.cast(batch["glimpses"], "float32")])
+        logits = self.model.read(glimpses, training=training)["logits"]
+        return {**found, "predicted_boxes": predicted, "iou": iou, "logits": logits}
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        count = ops.shape(x["canvases"])[0]
+        seen, separate = y_pred["logits"][:count], y_pred["logits"][count:]
+        everywhere = ops.ones(ops.shape(x["glimpse_classes"])[:1])
+        terms = {
+            **box_losses(y_pred, x),
+            "reading": reading_loss(x["classes"], seen, x["text_known"]),
+            "plates": reading_loss(x["glimpse_classes"], separate, everywhere),
+        }
+        right_way_up = ops.cast(_turns_of_best(y_pred) == ops.cast(x["turns"], "int32"), "float32")
+        self._record(
+            {
+                **terms,
+                "mean_iou": masked_mean(y_pred["iou"], x["plate_visible"]),
+                "turns_right": masked_mean(right_way_up, x["turns_known"]),
+                "plates_right": plate_accuracy(x["classes"], seen, x["text_known"]),
+                "characters_right": character_accuracy(x["classes"], seen, x["text_known"]),
+            }
+        )
+        return total(terms)
+
+
+def _turns_of_best(found: dict):
+    """int32 `(batch,)`: the likeliest quarter turns at the most certain plate."""
+    return ops.cast(ops.argmax(best_plates(found, 1)["turns"][:, 0], axis=-1), "int32")

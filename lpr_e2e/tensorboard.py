@@ -1,0 +1,123 @@
+"""What TensorBoard shows of a training: curves of every term and figure, pictures, settings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tensorflow as tf
+from tensorboard.plugins.hparams import api as hparams
+
+from lpr_e2e.boxes import Letterbox
+from lpr_e2e.dataset import Photograph, read_picture
+from lpr_e2e.model import PlateModel
+from lpr_e2e.pictures import annotate, attention_strip
+from lpr_e2e.prediction import to_readings
+from lpr_e2e.vocabulary import Vocabulary
+
+# Side of the squares that photographs are shown in, pixels.
+_SHOWN_SIDE = 512
+
+
+class Board:
+    """Writes event files for `tensorboard --logdir`, with one run for training and one for validation.
+
+    Args:
+        folder: where the event files go.
+    """
+
+    def __init__(self, folder: str | Path):
+        self._writers = {
+            side: tf.summary.create_file_writer(str(Path(folder) / side)) for side in ("training", "validation")
+        }
+
+    def scalars(self, side: str, step: int, values: Mapping[str, float]) -> None:
+        """Add a point to the curves; `side` is `training` or `validation`."""
+        with self._writers[side].as_default(step):
+            for name, value in values.items():
+                tf.summary.scalar(name, value)
+        self._writers[side].flush()
+
+    def pictures(self, step: int, name: str, pictures: Sequence[np.ndarray]) -> None:
+        """Show uint8 RGB pictures `(h, w, 3)`, all of one size."""
+        with self._writers["validation"].as_default(step):
+            tf.summary.image(name, np.stack(pictures), max_outputs=len(pictures))
+        self._writers["validation"].flush()
+
+    def text(self, name: str, markdown: str) -> None:
+        """Show a text."""
+        with self._writers["validation"].as_default(0):
+            tf.summary.text(name, markdown)
+        self._writers["validation"].flush()
+
+    def settings(self, settings: Mapping, figures: Mapping[str, float], step: int) -> None:
+        """Hyperparameters beside the final figures, for the table of runs."""
+        flat = {}
+        for name, value in settings.items():
+            for inner, one in value.items() if isinstance(value, Mapping) else [("", value)]:
+                key = f"{name}.{inner}" if inner else name
+                flat[key] = one if isinstance(one, (int, float, str, bool)) else str(one)
+        with self._writers["validation"].as_default(step):
+            hparams.hparams(flat)
+            for name, value in figures.items():
+                tf.summary.scalar(f"final/{name}", value)
+        self._writers["validation"].flush()
+
+    def close(self) -> None:
+        """Finish the event files."""
+        for writer in self._writers.values():
+            writer.close()
+
+
+def glimpse_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary, count: int = 12) -> list[np.ndarray]:
+    """The first separate glimpses of a training batch with their texts below, uint8."""
+    pictures = []
+    for glimpse, classes in list(zip(batch["glimpses"], batch["glimpse_classes"], strict=True))[:count]:
+        text, _ = vocabulary.decode(np.eye(vocabulary.classes)[classes])
+        shown = cv2.resize(glimpse, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        shown = cv2.copyMakeBorder(shown, 0, 28, 0, 0, cv2.BORDER_CONSTANT, value=(32, 32, 32))
+        cv2.putText(shown, text, (4, shown.shape[0] - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (240, 240, 240), 2)
+        pictures.append(shown)
+    return pictures
+
+
+def canvas_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[np.ndarray]:
+    """The photographs of a training batch as augmented, with true box and text, uint8."""
+    pictures = []
+    for index, canvas in enumerate(batch["canvases"]):
+        shown = cv2.resize(canvas, (_SHOWN_SIDE, _SHOWN_SIDE), interpolation=cv2.INTER_AREA)
+        if batch["plate_visible"][index]:
+            ymin, xmin, ymax, xmax = (batch["boxes_rel"][index] * _SHOWN_SIDE).round().astype(int).tolist()
+            cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), (77, 171, 255), 2)
+        label = "no plate" if not batch["plate_visible"][index] else "text unknown"
+        if batch["text_known"][index]:
+            label, _ = vocabulary.decode(np.eye(vocabulary.classes)[batch["classes"][index]])
+        cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (16, 16, 16), 4)
+        cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
+        pictures.append(shown)
+    return pictures
+
+
+def validation_pictures(model: PlateModel, photographs: Sequence[Photograph]) -> dict[str, list[np.ndarray]]:
+    """What the model makes of photographs.
+
+    Returns:
+        `photographs` (true and predicted box and the text read), `glimpses` (what was read) and `attention` (where each
+        character was looked for): uint8 RGB pictures of one size each.
+    """
+    pictures: dict[str, list[np.ndarray]] = {"photographs": [], "glimpses": [], "attention": []}
+    for photograph in photographs:
+        picture = read_picture(photograph.path)
+        frame = Letterbox(*picture.shape[:2], model.canvas_size)
+        outputs = model.predict_on_batch(frame.draw(picture)[None])
+        readings = to_readings(outputs, 0, photograph.img_id, frame, model.vocabulary)
+        shown = annotate(picture, readings, photograph.box_px)
+        pictures["photographs"].append(Letterbox(*shown.shape[:2], _SHOWN_SIDE).draw(shown))
+        glimpse, attention = outputs["glimpses"][0, 0], outputs["attention"][0, 0]
+        text, _ = model.vocabulary.decode(outputs["characters"][0, 0])
+        shown = cv2.resize(np.clip(glimpse, 0, 255), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        pictures["glimpses"].append(np.clip(shown, 0, 255).astype("uint8"))
+        pictures["attention"].append(attention_strip(glimpse, attention, text))
+    return pictures

@@ -1,0 +1,403 @@
+"""Training: both stages with evaluation after every epoch, the run folder, and resuming.
+
+A stage's batches are functions of the step, its state is saved after every epoch: a run that is killed at any moment
+and resumed ends with the weights of a run that was not.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from lpr_e2e.batches import BatchMaker, batches, plain_glimpses, plain_joint_batches
+from lpr_e2e.dataset import Dataset, Photograph
+from lpr_e2e.evaluation import Figures, score
+from lpr_e2e.model import PlateModel, load, parameters
+from lpr_e2e.plates import PlatePainter
+from lpr_e2e.prediction import PlateReader
+from lpr_e2e.run_folder import RunFolder
+from lpr_e2e.settings import Settings, Stage
+from lpr_e2e.stages import JointStage, RecognitionStage
+from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, validation_pictures
+from lpr_e2e.vocabulary import Vocabulary
+
+# Validation photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
+_SHOWN, _COMPARED = 8, 64
+# Photographs per batch where nothing is learned.
+_EVALUATION_BATCH = 8
+
+
+class TrainingError(RuntimeError):
+    """The training cannot go on; the message says why and what to do."""
+
+
+def training_vocabulary(dataset: Dataset) -> Vocabulary:
+    """The vocabulary of all training texts, of crops and photographs.
+
+    Raises:
+        TrainingError: there is no text.
+    """
+    texts = [one.text for one in [*dataset.crops, *dataset.photographs] if one.text]
+    if not texts:
+        raise TrainingError("no text is left to train on; expected a CSV with the columns img_id,text")
+    return Vocabulary.from_texts(texts)
+
+
+class Training:
+    """One training run.
+
+    Args:
+        settings: see `lpr_e2e.settings`.
+        dataset: see `lpr_e2e.dataset`.
+        folder: the run folder, already started.
+        say: takes a line for people.
+        weights: a saved model to start from, or None; only weights of equal name and shape are taken over.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        dataset: Dataset,
+        folder: RunFolder,
+        say: Callable[[str], None] = print,
+        weights: str | Path | None = None,
+    ):
+        self.settings, self.dataset, self.folder, self.say = settings, dataset, folder, say
+        keras.utils.set_random_seed(settings.seed)
+        self.vocabulary = training_vocabulary(dataset)
+        self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
+        texts = [one.text for one in dataset.crops] + [one.text for one in dataset.photographs if one.text]
+        self.maker = BatchMaker(
+            dataset, self.vocabulary, settings.architecture, PlatePainter(texts), settings.mixture, settings.seed
+        )
+        self.progress = folder.progress() or {"stage": "recognition", "epoch": 0, "best": None, "waited": 0}
+        if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
+            taken, all_weights = take_weights(self.model, load(weights))
+            say(f"{taken} of {all_weights} weights taken over from {weights}")
+        self.held_glimpses = plain_glimpses(
+            dataset.validation_photographs, dataset.validation_crops, self.vocabulary, settings.architecture
+        )
+
+    def run(self) -> Figures:
+        """Train what is left to train of both stages, and return the final figures on the held-out photographs."""
+        self.board = Board(self.folder.path / "tensorboard")
+        self.say(f"model: {parameters(self.model):,} parameters, reads {self.vocabulary.characters!r}")
+        if self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
+            self._show_batches()
+        try:
+            if self.progress["stage"] == "recognition":
+                self._run_stage("recognition", self.settings.recognition, RecognitionStage(self.model))
+                self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
+                self.folder.save_state(self.model.weights, self.progress)
+            if self.progress["stage"] == "joint":
+                joint = JointStage(self.model, self.settings.crop_gradient)
+                self._run_stage("joint", self.settings.joint, joint)
+                self.progress = {**self.progress, "stage": "done"}
+                self.folder.save_state(self.model.weights, self.progress)
+            return self._finish()
+        finally:
+            self.board.close()
+
+    def _show_batches(self) -> None:
+        """The augmented samples, once, before anything is learned from them."""
+        stage = self.settings.joint
+        batch = self.maker.joint_batch(0, min(stage.photographs, _SHOWN), min(stage.plates, 12), 0.0)
+        self.board.pictures(0, "training/photographs", canvas_pictures(batch, self.vocabulary))
+        self.board.pictures(0, "training/glimpses", glimpse_pictures(batch, self.vocabulary))
+        self.board.text("data", self.dataset.summary().replace("\n", "\n\n"))
+
+    def _make(self, name: str, stage: Stage) -> Callable[[int], dict]:
+        """The function from step to batch of a stage."""
+        if name == "recognition":
+            return lambda step: self.maker.recognition_batch(step, stage.plates)
+        first, last = self.settings.predicted_from, self.settings.predicted_to
+
+        def make(step: int) -> dict:
+            # The predicted boxes are bad at first; they come in over the first half.
+            predicted_share = first + (last - first) * min(1.0, 2 * step / stage.steps)
+            return self.maker.joint_batch(step, stage.photographs, stage.plates, predicted_share)
+
+        return make
+
+    def _run_stage(self, name: str, stage: Stage, task: keras.Model) -> None:
+        epoch_steps = min(self.settings.epoch_steps, stage.steps)
+        epochs = stage.steps // epoch_steps
+        schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)
+        optimizer = keras.optimizers.AdamW(
+            schedule,
+            weight_decay=self.settings.weight_decay,
+            global_clipnorm=1.0,
+            use_ema=True,
+            ema_momentum=self.settings.averaging,
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "positions", "queries"])
+        # XLA makes training slower on processors, not faster.
+        task.compile(optimizer=optimizer, jit_compile=False)
+        optimizer.build(task.trainable_variables)
+        first_epoch = self.progress["epoch"]
+        variables = [*self.model.weights, *optimizer.variables]
+        if first_epoch:
+            self.folder.load_variables(variables)
+            self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
+        elif self.folder.progress() is not None:  # The end of stage one.
+            self.folder.load_variables(self.model.weights)
+        make = self._make(name, stage)
+        if first_epoch < epochs and not self._patience_is_over():
+            task.fit(
+                batches(make, first_epoch * epoch_steps, epochs * epoch_steps),
+                initial_epoch=first_epoch,
+                epochs=epochs,
+                steps_per_epoch=epoch_steps,
+                callbacks=[_Supervisor(self, name, variables)],
+                verbose="auto",
+            )
+        # What follows starts from the averaged weights.
+        optimizer.finalize_variable_values(task.trainable_variables)
+
+    def _patience_is_over(self) -> bool:
+        return self.progress["waited"] >= self.settings.patience
+
+    def evaluate(self, name: str, task: keras.Model) -> tuple[float, dict[str, float], dict[str, float]]:
+        """Held-out figures of a stage.
+
+        Returns:
+            the score that decides which model is best, the held-out figures, and for stage two the same figures of a
+            few photographs that are trained on.
+        """
+        read = self._read_held_glimpses()
+        if name == "recognition":
+            values = {f"loss/{key}": value for key, value in self._losses(task, self._held_glimpse_batches()).items()}
+            return read["plates_right"], {**values, **{f"reading/{key}": value for key, value in read.items()}}, {}
+        held = self.dataset.validation_photographs
+        values = {f"loss/{key}": value for key, value in self._losses(task, self._held_joint_batches()).items()}
+        figures = self.read_photographs(held).as_dict()
+        seen = self.read_photographs(self.dataset.photographs[:_COMPARED]).as_dict()
+        values |= {f"end to end/{key}": value for key, value in figures.items()}
+        values |= {f"reading/{key}": value for key, value in read.items()}
+        # Few held-out plates leave ties; the boxes and the characters break them.
+        exact = figures.get("plates_right", read["plates_right"])
+        fine = figures.get("characters_right", read["characters_right"]) + figures.get("mean_iou", 0.0)
+        return exact + 0.05 * fine, values, {f"end to end/{key}": value for key, value in seen.items()}
+
+    def read_photographs(self, photographs: list[Photograph]) -> Figures:
+        """Figures of the model as it stands, photograph in, text out."""
+        files = [(photograph.img_id, photograph.path) for photograph in photographs]
+        readings = {
+            img_id: found for img_id, _, found in PlateReader(self.model).read_files(files, _EVALUATION_BATCH)
+        }
+        return score(photographs, readings, self.vocabulary)
+
+    def _read_held_glimpses(self) -> dict[str, float]:
+        """Plate and character accuracy of the held-out glimpses; 0 where there are none."""
+        right = characters = letters = 0
+        for batch in self._held_glimpse_batches():
+            classes = batch["glimpse_classes"]
+            answers = np.asarray(self.model.read(batch["glimpses"])["logits"])[:, -1].argmax(-1)
+            right += (answers == classes).all(-1).sum()
+            characters += ((answers == classes) & (classes != 0)).sum()
+            letters += (classes != 0).sum()
+        plates = len(self.held_glimpses["glimpses"])
+        return {"plates_right": float(right / max(1, plates)), "characters_right": float(characters / max(1, letters))}
+
+    def _held_glimpse_batches(self) -> Iterator[dict]:
+        for start in range(0, len(self.held_glimpses["glimpses"]), 64):
+            yield {name: values[start : start + 64] for name, values in self.held_glimpses.items()}
+
+    def _held_joint_batches(self) -> Iterator[dict]:
+        return plain_joint_batches(
+            self.dataset.validation_photographs, self.vocabulary, self.settings.architecture, _EVALUATION_BATCH
+        )
+
+    @staticmethod
+    def _losses(task: keras.Model, held: Iterator[dict]) -> dict[str, float]:
+        """Mean loss terms over held-out batches."""
+        sums: dict[str, float] = {}
+        count = 0
+        for batch in held:
+            logs = task.test_on_batch(batch, return_dict=True)
+            task.reset_metrics()
+            size = len(next(iter(batch.values())))
+            count += size
+            for key, value in logs.items():
+                sums[key] = sums.get(key, 0.0) + float(value) * size
+        return {key: value / count for key, value in sums.items()}
+
+    def show_validation(self, epoch: int) -> None:
+        """Pictures of held-out photographs for TensorBoard."""
+        held = self.dataset.validation_photographs
+        chosen = held[:: max(1, len(held) // _SHOWN)][:_SHOWN]
+        for name, pictures in validation_pictures(self.model, chosen).items():
+            if pictures:
+                self.board.pictures(epoch, f"validation/{name}", pictures)
+
+    def _finish(self) -> Figures:
+        """Take the best model, fit its temperature, write it and its figures down."""
+        if (self.folder.path / "best.keras").exists():
+            self.model.set_weights(load(self.folder.path / "best.keras").get_weights())
+        held = self.dataset.validation_photographs
+        self.model.temperature.assign(1.0)
+        self.model.temperature.assign(fitted_temperature(self.model, held))
+        figures = self.read_photographs(held)
+        self.folder.save_model(self.model, "best.keras")
+        values = figures.as_dict()
+        self.folder.write_figures(
+            {
+                **values,
+                "photographs": len(held),
+                "temperature": float(self.model.temperature),
+                "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
+            }
+        )
+        self.board.settings(self.settings.as_dict(), values, self.progress["epoch"])
+        self.show_validation(self.progress["epoch"] + 1)
+        return figures
+
+
+class _Supervisor(keras.callbacks.Callback):
+    """After every epoch: evaluate the averaged weights, keep the best, write everything down, stop when due."""
+
+    def __init__(self, training: Training, name: str, variables: list):
+        super().__init__()
+        self.training, self.name, self.variables = training, name, variables
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.started = time.monotonic()
+
+    def on_epoch_end(self, epoch, logs=None):
+        training, task, progress = self.training, self.model, self.training.progress
+        logs = dict(logs or {})
+        if not math.isfinite(logs["loss"]):
+            raise TrainingError(
+                f"{self.name}, epoch {epoch + 1}: the loss is {logs['loss']}; lower the learning rate, and resume from "
+                f"the epoch before with --resume {training.folder.path}"
+            )
+        seconds = time.monotonic() - self.started
+        with averaged_weights(task):
+            value, held, seen = training.evaluate(self.name, task)
+            better = progress["best"] is None or value > progress["best"]
+            progress.update(
+                epoch=epoch + 1,
+                best=value if better else progress["best"],
+                waited=0 if better else progress["waited"] + 1,
+            )
+            training.folder.save_model(training.model, "last.keras")
+            if better and self.name == "joint":
+                training.folder.save_model(training.model, "best.keras")
+            if (epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0:
+                training.show_validation(self._board_epoch(epoch))
+        rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
+        trained = {f"loss/{key}": float(item) for key, item in logs.items()}
+        speed = task.optimizer.iterations.numpy() and seconds / (self.params["steps"] or 1)
+        training.board.scalars(
+            "training", self._board_epoch(epoch), {**trained, **seen, "learning rate": rate, "seconds per step": speed}
+        )
+        training.board.scalars("validation", self._board_epoch(epoch), held)
+        training.folder.add_history(
+            {
+                "stage": self.name,
+                "epoch": epoch + 1,
+                "seconds": round(seconds, 1),
+                "learning_rate": rate,
+                **{f"training {key}": round(item, 5) for key, item in trained.items()},
+                **{f"validation {key}": round(item, 5) for key, item in held.items()},
+            }
+        )
+        training.folder.save_state(self.variables, progress)
+        training.say(self._line(epoch, held, better))
+        if training._patience_is_over():
+            training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
+            task.stop_training = True
+
+    def _board_epoch(self, epoch: int) -> int:
+        """Epochs of both stages on one axis."""
+        settings = self.training.settings
+        before = 0 if self.name == "recognition" else settings.recognition.steps // settings.epoch_steps
+        return before + epoch + 1
+
+    def _line(self, epoch: int, held: dict[str, float], better: bool) -> str:
+        parts = [f"{self.name}, epoch {epoch + 1}, held out:"]
+        for label, key in (
+            ("glimpses right", "reading/plates_right"),
+            ("plates right", "end to end/plates_right"),
+            ("characters right", "end to end/characters_right"),
+            ("mean IoU", "end to end/mean_iou"),
+        ):
+            if key in held:
+                parts.append(f"{label} {held[key]:.1%}" if "IoU" not in label else f"{label} {held[key]:.3f}")
+        return "  ".join(parts) + ("  (best so far)" if better else "")
+
+
+@contextlib.contextmanager
+def averaged_weights(task: keras.Model):
+    """Within the context, the task's trainable weights are their moving averages."""
+    kept = [np.array(variable) for variable in task.trainable_variables]
+    task.optimizer.finalize_variable_values(task.trainable_variables)
+    try:
+        yield
+    finally:
+        for variable, value in zip(task.trainable_variables, kept, strict=True):
+            variable.assign(value)
+
+
+@keras.saving.register_keras_serializable("lpr_e2e")
+class WarmCosine(keras.optimizers.schedules.LearningRateSchedule):
+    """Linear warm-up to `peak`, then a cosine down to a hundredth of it at `steps`."""
+
+    def __init__(self, peak: float, warm_up: int, steps: int):
+        super().__init__()
+        self.peak, self.warm_up, self.steps = peak, warm_up, steps
+
+    def __call__(self, step):
+        step = keras.ops.cast(step, "float32")
+        rising = (step + 1) / max(1, self.warm_up)
+        done = keras.ops.clip((step - self.warm_up) / max(1, self.steps - self.warm_up), 0.0, 1.0)
+        falling = 0.01 + 0.99 * 0.5 * (1 + keras.ops.cos(math.pi * done))
+        return self.peak * keras.ops.minimum(rising, falling)
+
+    def get_config(self):
+        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
+
+
+def fitted_temperature(model: PlateModel, photographs: list[Photograph]) -> float:
+    """The temperature under which the characters of photographs with known text are likeliest (Guo et al. 2017).
+
+    Args:
+        model: with temperature 1.
+        photographs: held-out ones; those without a found plate or with a text that cannot be spelt do not count.
+    """
+    files = [(photograph.img_id, photograph.path) for photograph in photographs]
+    logs, targets = [], []
+    for photograph, (_, _, readings) in zip(photographs, PlateReader(model).read_files(files), strict=True):
+        characters = readings[0].characters
+        if photograph.text and characters is not None and model.vocabulary.spells(photograph.text):
+            logs.append(np.log(np.maximum(characters, 1e-12)))
+            targets.append(model.vocabulary.encode(photograph.text))
+    if not logs:
+        return 1.0
+    logits, classes = np.concatenate(logs), np.concatenate(targets)
+
+    def cost(temperature: float) -> float:
+        scaled = logits / temperature
+        scaled = scaled - scaled.max(-1, keepdims=True)
+        scaled -= np.log(np.exp(scaled).sum(-1, keepdims=True))
+        return float(-np.take_along_axis(scaled, classes[:, None], axis=1).mean())
+
+    return float(min(np.geomspace(0.25, 4.0, 81), key=cost))
+
+
+def take_weights(model: PlateModel, source: PlateModel) -> tuple[int, int]:
+    """Copy the weights of `source` whose path and shape `model` has too; return how many, and out of how many."""
+    given = {weight.path: weight for weight in source.weights}
+    taken = 0
+    for weight in model.weights:
+        other = given.get(weight.path)
+        if other is not None and other.shape == weight.shape:
+            weight.assign(other)
+            taken += 1
+    return taken, len(model.weights)

@@ -1,0 +1,103 @@
+"""Read the licence plates on photographs.
+
+    python predict.py FOLDER
+    python predict.py car.jpg "holiday/*.jpg" --output read
+    python predict.py FOLDER --truth known.csv           how good is the model?
+    python predict.py FOLDER --submission submission.csv the 2019 challenge's form
+
+Writes predictions.csv (one row per plate, at least one per file) and pictures with the plates drawn in.
+Exit status: 0 when every file was processed, also if some could not be read (see the column status); 2 for a wrong
+call; 1 if the results cannot be written; 130 after Ctrl-C. Everything read before is on disk then.
+"""
+
+import argparse
+import os
+import sys
+from collections import Counter
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.
+
+from tqdm import tqdm  # noqa: E402
+
+from lpr_e2e import evaluation, prediction, submission  # noqa: E402
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add = parser.add_argument
+    add("photographs", nargs="+", metavar="FOLDER", help="a folder (searched with all below it), a file or a glob")
+    add("--model", type=Path, metavar="FILE", help=f"default: saved_models/{prediction.DEFAULT_MODEL.name}")
+    add("--output", type=Path, metavar="DIR", help="default: predictions, but never within the photographs' folder")
+    add("--no-pictures", action="store_true", help="draw no pictures")
+    add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
+    add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
+    add("--batch-size", type=int, default=prediction.BATCH_SIZE, metavar="N", help="default: %(default)s")
+    options = parser.parse_args(arguments)
+    if options.batch_size < 1:
+        parser.error(f"--batch-size {options.batch_size}: expected at least 1")
+    return options
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = parse(arguments)
+    try:
+        # Everything that can be wrong with the call is found before the first photograph is read.
+        photographs = prediction.find_photographs(options.photographs)
+        truths = evaluation.read_truth(options.truth) if options.truth else []
+        if options.submission:
+            submission.require_distinct_names(img_id for img_id, _ in photographs)
+        reader = prediction.PlateReader.load(options.model)
+        if options.submission:
+            submission.require_challenge_vocabulary(reader.vocabulary)
+        output = options.output or prediction.default_output(options.photographs)
+        writer = prediction.PredictionsWriter(output, not options.no_pictures, photographs)
+    except (ValueError, OSError) as error:
+        print(f"predict.py: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        return 130
+
+    known = {truth.img_id for truth in truths}
+    readings_known, digits, statuses = {}, {}, Counter()
+    stopped = None
+    with writer, tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
+        try:
+            for img_id, photograph, readings in reader.read_files(photographs, options.batch_size):
+                writer.write(img_id, photograph, readings)
+                best = evaluation.best_reading(readings)
+                statuses[best.status.split(":")[0]] += 1
+                if img_id in known:
+                    readings_known[img_id] = readings
+                if options.submission:
+                    digits[img_id] = submission.digit_distributions(best.characters, reader.vocabulary)
+                progress.update()
+        except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
+            stopped = error
+
+    if options.submission and digits:
+        submission.write_submission(options.submission, digits)
+    if stopped is not None:
+        reason = "interrupted" if isinstance(stopped, KeyboardInterrupt) else f"stopped, {stopped}"
+        done = f"{writer.count} of {len(photographs)} photographs are in {writer.csv_path}"
+        print(f"predict.py: {reason}: {done}", file=sys.stderr)
+        return 130 if isinstance(stopped, KeyboardInterrupt) else 1
+    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
+    print(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {writer.csv_path}")
+    if options.truth:
+        print_figures(evaluation.score(truths, readings_known, reader.vocabulary))
+    return 0
+
+
+def print_figures(figures: evaluation.Figures) -> None:
+    print(f"\n{figures.table()}")
+    if figures.mistakes:
+        print(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
+    for mistake in figures.mistakes:
+        print(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
+    if figures.missing:
+        print(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

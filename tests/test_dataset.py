@@ -1,0 +1,519 @@
+"""A data folder is read whatever is wrong with it, every fault is named, and no plate is on both sides of a split."""
+
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpr_e2e.dataset import DatasetError, PictureError, load_dataset, read_picture
+from lpr_e2e.tables import find_picture_folders, find_tables
+
+REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tunisia"
+BOX = (60, 40, 90, 130)
+BOX_TEXT = ",".join(map(str, BOX))
+
+
+def picture(seed, height=160, width=200):
+    """A photograph of coloured blotches, uint8 RGB."""
+    blotches = np.random.default_rng(seed).integers(0, 256, (height // 5, width // 5, 3), "uint8")
+    return np.array(Image.fromarray(blotches).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def plate(seed, box=BOX):
+    ymin, xmin, ymax, xmax = box
+    return picture(seed)[ymin:ymax, xmin:xmax]
+
+
+class Folder:
+    """A data folder of 8 photographs `0.png` ...; crop `N.png` is cut from photograph N and says `NT0N`."""
+
+    def __init__(self, path, photographs=8):
+        self.path = path
+        self.cars = [f"{seed}.png,{BOX_TEXT}" for seed in range(photographs)]
+        self.plates = [f"{seed}.png,{seed}T0{seed}" for seed in range(photographs)]
+        self.validation = None
+        for seed in range(photographs):
+            self.save(f"cars/{seed}.png", picture(seed))
+            self.save(f"plates/{seed}.png", plate(seed))
+
+    def save(self, name, pixels):
+        (self.path / name).parent.mkdir(exist_ok=True)
+        Image.fromarray(np.ascontiguousarray(pixels)).save(self.path / name)
+
+    def write(self, name, header, rows, encoding="utf-8"):
+        (self.path / name).write_text("\n".join([header, *rows]) + "\n", encoding=encoding)
+        return self.path / name
+
+    def load(self, **options):
+        self.write("cars.csv", "img_id,ymin,xmin,ymax,xmax", self.cars)
+        self.write("plates.csv", "img_id,text", self.plates)
+        if self.validation is not None:
+            self.write("validation.csv", "img_id,ymin,xmin,ymax,xmax,text", self.validation)
+        return load_dataset(self.path, **options)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path)
+
+
+def ids(samples):
+    return sorted(sample.img_id for sample in samples)
+
+
+def only_problem(dataset, kind):
+    [problem] = [problem for problem in dataset.problems if problem.kind == kind]
+    return problem
+
+
+# Reading pictures
+
+
+@pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA", "P", "1", "CMYK", "I;16", "I", "F"])
+def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
+    grey = np.full((20, 30), 200, "uint8")
+    if mode == "I;16":
+        image = Image.fromarray(grey.astype("uint16") * 256)
+    else:
+        image = Image.fromarray(grey).convert(mode)
+    path = tmp_path / ("picture.tif" if mode in ("CMYK", "F", "I") else "picture.png")
+    image.save(path)
+    pixels = read_picture(path)
+    assert pixels.shape == (20, 30, 3) and pixels.dtype == np.uint8 and pixels.flags.writeable
+    # One bit is dithered.
+    assert abs(int(pixels.mean()) - 200) <= (12 if mode == "1" else 2)
+
+
+def test_channels_are_red_green_blue(tmp_path):
+    Image.new("RGB", (8, 8), (250, 100, 3)).save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png")[0, 0].tolist() == [250, 100, 3]
+
+
+def test_transparent_parts_become_white(tmp_path):
+    Image.new("RGBA", (8, 8), (250, 100, 3, 0)).save(tmp_path / "a.png")
+    assert (read_picture(tmp_path / "a.png") == 255).all()
+
+
+def test_exif_orientation_is_applied(tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    pixels = picture(1)
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", exif=exif, quality=95, subsampling=0)
+    read = read_picture(tmp_path / "a.jpg")
+    assert read.shape == (200, 160, 3)
+    assert np.abs(read.astype(int) - np.rot90(pixels, 3)).mean() < 10
+
+
+def test_names_with_accents_and_any_extension(tmp_path):
+    path = tmp_path / "été تونس.picture"
+    Image.fromarray(picture(1)).save(path, format="JPEG")
+    assert read_picture(str(path)).shape == (160, 200, 3)
+
+
+def jpeg_bytes():
+    buffer = io.BytesIO()
+    Image.fromarray(picture(1)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize(
+    "content, reason",
+    [
+        (b"", "empty file"),
+        (b"img_id,text\n", "not a picture"),
+        (jpeg_bytes()[:-2000], "truncated"),
+        (jpeg_bytes()[:30], "truncated|damaged|not a picture"),
+        (None, "missing file"),
+    ],
+)
+def test_unusable_files_are_refused_with_the_reason(tmp_path, content, reason):
+    path = tmp_path / "a.jpg"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(PictureError, match=reason):
+        read_picture(path)
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [10_001, 13_500])
+def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, side):
+    Image.new("1", (side, side)).save(tmp_path / "a.png")
+    with pytest.raises(PictureError, match="too large: expected at most 100 megapixels"):
+        read_picture(tmp_path / "a.png")
+
+
+def test_a_folder_is_not_a_picture(tmp_path):
+    with pytest.raises(PictureError):
+        read_picture(tmp_path)
+
+
+@pytest.mark.skipif(os.name == "nt" or getattr(os, "geteuid", lambda: 0)() == 0, reason="the user may read everything")
+def test_unreadable_file(tmp_path):
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    (tmp_path / "a.png").chmod(0)
+    with pytest.raises(PictureError, match="unreadable"):
+        read_picture(tmp_path / "a.png")
+
+
+# Finding tables and folders
+
+
+def test_photographs_get_the_texts_of_the_crops_cut_from_them(folder):
+    folder.plates.pop(3)
+    dataset = folder.load(validation_share=0)
+    texts = {photograph.img_id: photograph.text for photograph in dataset.photographs}
+    assert texts == {f"{seed}.png": None if seed == 3 else f"{seed}T0{seed}" for seed in range(8)}
+    assert dataset.photographs[0].box_px == BOX and dataset.photographs[0].path == folder.path / "cars" / "0.png"
+    assert not dataset.problems and not dataset.validation_photographs
+
+
+def test_tables_are_known_by_their_columns_not_their_names(folder):
+    folder.write(
+        "one.csv", " IMG_ID ;ymin;xmin;ymax;xmax", [row.replace(",", "; ") for row in folder.cars], "utf-8-sig"
+    )
+    folder.write("two.csv", "text\timg_id", ["\t".join(row.split(",")[::-1]) for row in folder.plates])
+    folder.write("form.csv", "id,0,1", ["a,0,1"])
+    folder.write("ids.csv", "img_id", ["0.png"])
+    (folder.path / "cars").rename(folder.path / "photos")
+    (folder.path / "photos" / "extra.png").write_bytes(b"")
+    (folder.path / "plates" / "7.png").unlink()
+    (folder.path / "test").mkdir()
+    dataset = load_dataset(folder.path, validation_share=0)
+    assert len(dataset.photographs) == 8 and dataset.photographs[0].path.parent.name == "photos"
+    assert len(dataset.crops) == 7 and dataset.crops[1].text == "1T01"
+
+
+def test_the_folder_with_the_name_of_the_table_is_taken(folder):
+    for seed in range(8, 12):  # The other folder has more of the named pictures.
+        folder.save(f"plates/{seed}.png", picture(seed))
+        folder.cars.append(f"{seed}.png,{BOX_TEXT}")
+    folder.load()
+    tables = find_tables(folder.path)
+    folders = find_picture_folders(folder.path, tables)
+    assert {kind: path.name for kind, path in folders.items()} == {"detection": "cars", "recognition": "plates"}
+
+
+def test_a_test_folder_is_never_taken(folder):
+    (folder.path / "cars").rename(folder.path / "test")
+    with pytest.raises(DatasetError, match="no folder with the 8 pictures named in cars.csv; expected a folder cars"):
+        folder.load()
+
+
+@pytest.mark.parametrize(
+    "header, found",
+    [("img_id,label", "img_id, label"), ("", "plates.csv ()"), ("id,text", "id, text")],
+)
+def test_a_missing_column_stops_with_what_was_found(folder, header, found):
+    folder.load()
+    folder.write("plates.csv", header, [])
+    with pytest.raises(DatasetError) as error:
+        load_dataset(folder.path)
+    assert "expected a CSV file with the columns img_id, text" in str(error.value) and found in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_two_tables_of_one_kind_stop_the_run(folder):
+    folder.write("plates_old.csv", "img_id,text", folder.plates)
+    with pytest.raises(DatasetError, match="plates.csv and plates_old.csv both"):
+        folder.load()
+
+
+def test_a_table_in_another_encoding_is_named(folder):
+    folder.load()
+    (folder.path / "plates.csv").write_bytes(b"img_id,text\n\xff\xfe.png,12\n")
+    with pytest.raises(DatasetError, match="plates.csv: expected UTF-8"):
+        load_dataset(folder.path)
+
+
+def test_missing_folder_and_missing_exclusion_list_are_named(folder, tmp_path):
+    with pytest.raises(DatasetError, match="no such folder"):
+        load_dataset(tmp_path / "nowhere")
+    with pytest.raises(DatasetError, match="nowhere.csv: cannot be read"):
+        folder.load(exclude=tmp_path / "nowhere.csv")
+
+
+# Faulty rows
+
+
+@pytest.mark.parametrize(
+    "row, kind, value",
+    [
+        (f"nowhere.png,{BOX_TEXT}", "missing picture", "nowhere.png"),
+        (f",{BOX_TEXT}", "empty img_id", ""),
+        (f"../plates/0.png,{BOX_TEXT}", "unsafe img_id", "../plates/0.png"),
+        (f"/etc/hosts,{BOX_TEXT}", "unsafe img_id", "/etc/hosts"),
+        (f"..\\plates\\0.png,{BOX_TEXT}", "unsafe img_id", "..\\plates\\0.png"),
+        (f"a\0b.png,{BOX_TEXT}", "unsafe img_id", "a\0b.png"),
+        ("new.png,60,40,90,wide", "non-numeric box", "60,40,90,wide"),
+        ("new.png,60,40,90,nan", "non-numeric box", "60,40,90,nan"),
+        ("new.png,60,40,90", "non-numeric box", "60,40,90,"),
+        ("new.png,60,40,90,130,7", "too many values", "7"),
+        ("new.png,90,40,60,130", "inside-out box", "90,40,60,130"),
+        ("new.png,60,40,60,130", "inside-out box", "60,40,60,130"),
+        ("new.png,600,40,690,130", "box outside the picture", "600,40,690,130"),
+        ("new.png,60,190,90,280", "box outside the picture", "60,190,90,280"),
+        ("new.png,60,40,61,130", "box too thin", "60,40,61,130"),
+        (f"0.png,{BOX_TEXT}", "duplicate row", "0.png"),
+        ("0.png,10,10,30,90", "several boxes", "0.png"),
+        (f"0.png,{BOX_TEXT}".replace("60", "60.0"), "duplicate row", "0.png"),
+    ],
+)
+def test_faulty_detection_rows_are_named_and_skipped(folder, row, kind, value):
+    folder.save("cars/new.png", picture(50))
+    folder.cars.insert(4, row)
+    dataset = folder.load(validation_share=0)
+    assert ids(dataset.photographs) == [f"{seed}.png" for seed in range(8)]
+    [problem] = dataset.problems
+    assert (problem.file, problem.kind, problem.value) == ("cars.csv", kind, value)
+    # The first of two rows of one photograph is the good one, here the inserted one comes after it.
+    assert problem.row == 6
+    assert f"row 6: {kind}" in str(problem)
+
+
+def test_a_box_partly_outside_is_clipped(folder):
+    folder.save("cars/new.png", picture(50))
+    folder.cars.append("new.png,-10,-2.5,50,90")
+    dataset = folder.load(validation_share=0)
+    assert dataset.photographs[-1].box_px == (0, 0, 50, 90)
+    assert "clipped" in only_problem(dataset, "box partly outside").message
+
+
+@pytest.mark.parametrize(
+    "content, kind",
+    [(b"", "empty picture"), (b"text", "unusable picture"), (jpeg_bytes()[:-2000], "unusable picture")],
+)
+def test_unusable_pictures_are_named_and_skipped(folder, content, kind):
+    (folder.path / "plates" / "5.png").write_bytes(content)
+    (folder.path / "cars" / "6.png").write_bytes(content)
+    dataset = folder.load(validation_share=0)
+    assert len(dataset.crops) == len(dataset.photographs) == 7
+    assert [(problem.file, problem.row, problem.value, problem.kind) for problem in dataset.problems] == [
+        ("cars.csv", 8, "6.png", kind),
+        ("plates.csv", 7, "5.png", kind),
+    ]
+    assert f"problems: 2 x {kind}" in dataset.summary().lower()
+
+
+@pytest.mark.parametrize(
+    "row, kind, kept",
+    [
+        ("0.png,", "empty text", 8),
+        ("0.png,  ", "empty text", 8),
+        ("0.png,0T00", "duplicate row", 8),
+        ("0.png,9T99", "contradictory texts", 7),
+        ("nowhere.png,9T99", "missing picture", 8),
+    ],
+)
+def test_faulty_recognition_rows_are_named(folder, row, kind, kept):
+    folder.plates.append(row)
+    dataset = folder.load(validation_share=0)
+    assert len(dataset.crops) == kept
+    assert only_problem(dataset, kind).row == 10
+
+
+def test_texts_keep_leading_zeros_and_odd_words(folder):
+    folder.plates[:3] = ["0.png,007", "1.png, NA ", "2.png,1e5"]
+    assert [crop.text for crop in folder.load(validation_share=0).crops[:3]] == ["007", "NA", "1e5"]
+
+
+def test_a_stray_quote_spoils_one_row_only(folder):
+    folder.plates[2] = '"2.png,2T02'
+    folder.plates[3] = '"3.png","3T03"'
+    dataset = folder.load(validation_share=0)
+    assert "2.png" not in ids(dataset.crops) and len(dataset.crops) == 7
+
+
+def test_blank_lines_do_not_shift_row_numbers(folder):
+    folder.plates.insert(0, "")
+    folder.plates.append("nowhere.png,1")
+    assert only_problem(folder.load(), "missing picture").row == 11
+
+
+def test_a_character_that_no_other_row_has_is_skipped_in_a_large_table(folder):
+    folder.plates += [f"more{number}.png,{number % 8}T0" for number in range(50)]
+    folder.plates[2] = "2.png,2X02"
+    dataset = folder.load(validation_share=0)
+    assert only_problem(dataset, "rare character").value == "2X02"
+    assert "2.png" not in ids(dataset.crops)
+
+
+def test_a_few_rows_may_each_have_their_own_characters(folder):
+    folder.plates[2] = "2.png,2X02"
+    assert not folder.load(validation_share=0).problems
+
+
+def test_nothing_usable_stops_with_one_line(folder):
+    for path in (folder.path / "plates").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="8 usable photographs and 0 usable crops.*plates.csv, row 2") as error:
+        folder.load()
+    assert "\n" not in str(error.value)
+
+
+def test_crops_of_one_photograph_with_two_texts_give_it_none(folder):
+    folder.save("plates/again.png", plate(4))
+    folder.plates.append("again.png,9T99")
+    dataset = folder.load(validation_share=0)
+    assert dataset.photographs[4].text is None
+    assert "4.png" in only_problem(dataset, "contradictory texts").message
+
+
+# Which way up
+
+
+def test_turns_come_from_the_shape_or_from_a_matching_upright_crop(folder):
+    sideways_box = (40, 60, 130, 90)
+    for name, seed in (("left", 20), ("unknown", 21)):
+        folder.save(f"cars/{name}.png", picture(seed))
+        folder.cars.append(f"{name}.png,40,60,130,90")
+    folder.save("plates/left.png", np.rot90(plate(20, sideways_box), 3))
+    folder.save("plates/turned.png", np.rot90(plate(1), 1))
+    folder.save("plates/lost.png", np.rot90(plate(99), 1))
+    folder.plates += ["left.png,20T1", "turned.png,1T01", "lost.png,99T1"]
+    dataset = folder.load(validation_share=0)
+    turns = {photograph.img_id: photograph.turns for photograph in dataset.photographs}
+    assert (turns["0.png"], turns["left.png"], turns["unknown.png"]) == (0, 3, None)
+    turns = {crop.img_id: crop.turns for crop in dataset.crops}
+    assert (turns["0.png"], turns["left.png"], turns["turned.png"], turns["lost.png"]) == (0, 0, 3, None)
+    # What the contract promises: that many quarter turns put the plate upright.
+    np.testing.assert_array_equal(np.rot90(read_picture(folder.path / "plates/turned.png"), 3), plate(1))
+
+
+# What is held out
+
+
+def test_validation_table_holds_out_photographs_texts_and_crops_cut_from_them(folder):
+    folder.validation = [f"1.png,{BOX_TEXT},1T01", f"2.png,{BOX_TEXT},2T02"]
+    folder.plates[2] = "2.png,2T99"  # Mislabelled: cut from a held-out photograph.
+    folder.save("plates/other.png", plate(40))
+    folder.plates.append("other.png, 1t 01")  # Another picture of a held-out plate.
+    dataset = folder.load()
+    assert ids(dataset.validation_photographs) == ["1.png", "2.png"]
+    assert [photograph.text for photograph in dataset.validation_photographs] == ["1T01", "2T02"]
+    assert ids(dataset.validation_crops) == ["1.png", "other.png"]
+    assert ids(dataset.photographs) == ids(dataset.crops) == ["0.png", "3.png", "4.png", "5.png", "6.png", "7.png"]
+    assert only_problem(dataset, "contradicts validation").value == "2T99"
+    assert "validation.csv holds out its 2 photographs and the 2 crops" in dataset.summary()
+
+
+def test_a_near_twin_of_a_validation_photograph_gets_no_text(folder):
+    folder.save("cars/twin.png", np.clip(picture(1).astype(int) + 3, 0, 255).astype("uint8"))
+    folder.cars.append(f"twin.png,{BOX_TEXT}")
+    folder.save("plates/twin.png", plate(1))
+    folder.plates.append("twin.png,9T99")
+    folder.validation = [f"1.png,{BOX_TEXT},1T01"]
+    dataset = folder.load()
+    assert {photograph.img_id: photograph.text for photograph in dataset.photographs}["twin.png"] is None
+    assert "twin.png" not in ids(dataset.crops)
+
+
+def test_a_training_photograph_that_shows_a_held_out_plate_gets_no_text(folder):
+    folder.plates[5] = "5.png,1T01"
+    folder.save("plates/again.png", plate(5))
+    folder.plates.append("again.png,9T99")
+    folder.validation = [f"1.png,{BOX_TEXT},1T01"]
+    dataset = folder.load()
+    assert {photograph.img_id: photograph.text for photograph in dataset.photographs}["5.png"] is None
+    assert ids(dataset.validation_crops) == ["1.png", "5.png"] and "again.png" not in ids(dataset.crops)
+
+
+def test_a_faulty_validation_row_still_leaves_training(folder):
+    folder.validation = [f"1.png,{BOX_TEXT},1T01", "2.png,90,40,60,130,2T02"]
+    dataset = folder.load()
+    assert ids(dataset.validation_photographs) == ["1.png"]
+    assert not {"1.png", "2.png"} & set(ids(dataset.photographs) + ids(dataset.crops))
+    folder.validation = folder.validation[1:]
+    with pytest.raises(DatasetError, match="0 photographs to validate on.*inside-out box"):
+        folder.load()
+
+
+def test_excluded_crops_are_gone_with_their_texts(folder, tmp_path):
+    exclude = folder.write("leave_out.csv", "img_id", ["3.png", "nowhere.png", "5.png"])
+    folder.save("plates/again.png", plate(3))
+    folder.plates.append("again.png,3T03")
+    dataset = folder.load(exclude=exclude, validation_share=0)
+    assert not {"3.png", "5.png", "again.png"} & set(ids(dataset.crops))
+    assert {photograph.img_id for photograph in dataset.photographs if photograph.text is None} == {"3.png", "5.png"}
+    problem = only_problem(dataset, "unknown img_id")
+    assert (problem.file, problem.row, problem.value) == ("leave_out.csv", 3, "nowhere.png")
+    assert only_problem(dataset, "excluded text").row == 10
+    assert "leave_out.csv leaves out 2 crops, and 1 more that have one of their texts." in dataset.notes
+
+
+def test_an_exclusion_list_needs_ids(folder):
+    with pytest.raises(DatasetError, match="expected a column img_id, found name"):
+        folder.load(exclude=folder.write("leave_out.csv", "name", ["3.png"]))
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_drawn_split_puts_no_plate_on_both_sides(tmp_path, seed):
+    folder = Folder(tmp_path, 12)
+    folder.save("cars/twin.png", picture(3))
+    folder.save("plates/same_text.png", plate(60))
+    folder.cars.append(f"twin.png,{BOX_TEXT}")
+    folder.plates.append("same_text.png,3t03")
+    dataset = folder.load(seed=seed, validation_share=0.3)
+    assert dataset.validation_photographs and dataset.validation_crops
+    held = len(dataset.validation_photographs) + len(dataset.validation_crops)
+    assert held <= 0.3 * 26
+    family = {"3.png", "twin.png", "same_text.png"}
+    for held_ids in (ids(dataset.validation_photographs), ids(dataset.validation_crops)):
+        assert not set(held_ids) & family or set(ids(dataset.validation_photographs)) >= {"3.png", "twin.png"}
+    texts = {crop.text.casefold() for crop in dataset.crops}
+    held_texts = {crop.text.casefold() for crop in dataset.validation_crops}
+    assert not texts & held_texts
+    assert not {photograph.text for photograph in dataset.photographs} & {
+        photograph.text for photograph in dataset.validation_photographs
+    }
+    assert len(dataset.photographs) + len(dataset.validation_photographs) == 13
+
+
+def test_drawn_split_is_repeatable_and_follows_the_seed(folder):
+    def drawn(seed):
+        return ids(folder.load(seed=seed).validation_photographs)
+
+    assert drawn(1) == drawn(1)
+    assert len({tuple(drawn(seed)) for seed in range(6)}) > 1
+
+
+def test_even_a_tiny_set_holds_out_a_photograph_and_keeps_one(tmp_path):
+    dataset = Folder(tmp_path, 2).load()
+    assert len(dataset.photographs) == len(dataset.validation_photographs) == len(dataset.crops) == 1
+
+
+@pytest.mark.parametrize("share", [-0.1, 1, float("nan")])
+def test_a_share_out_of_range_is_refused(folder, share):
+    with pytest.raises(DatasetError, match="expected a number from 0 to below 1"):
+        folder.load(validation_share=share)
+
+
+# The real data
+
+
+@pytest.mark.skipif(not REAL_DATA.is_dir(), reason="the real data is not beside this repository")
+def test_nothing_held_out_or_excluded_is_trained_on_in_the_real_data():
+    dataset = load_dataset(REAL_DATA, exclude=REAL_DATA / "test_overlap.csv")
+    tables = find_tables(REAL_DATA)
+    held_texts = {values["text"] for _, values in tables["validation"].records}
+    held_ids = {values["img_id"] for _, values in tables["validation"].records}
+    excluded = set((REAL_DATA / "test_overlap.csv").read_text().split()[1:])
+    crop_texts = {crop.text for crop in dataset.crops}
+    texts = {photograph.text for photograph in dataset.photographs if photograph.text}
+    assert len(dataset.photographs) == 741 and len(dataset.validation_photographs) == 159
+    assert 440 <= len(dataset.crops) <= 459 and len(excluded) == 240
+    assert not held_texts & (crop_texts | texts) and texts <= crop_texts
+    assert not held_ids & set(ids(dataset.photographs))
+    assert not excluded & set(ids(dataset.crops) + ids(dataset.validation_crops))
+    assert "89T5864" not in crop_texts
+    excluded_texts = {values["text"] for _, values in tables["recognition"].records if values["img_id"] in excluded}
+    assert not excluded_texts & (crop_texts | texts)
+    assert len([photograph for photograph in dataset.photographs if photograph.text]) > 440
+    assert {problem.kind for problem in dataset.problems} == {
+        "empty picture",
+        "contradicts validation",
+        "excluded text",
+    }
+    assert all(photograph.turns is None or photograph.turns in range(4) for photograph in dataset.photographs)

@@ -1,0 +1,156 @@
+"""Figures on cases worked out by hand."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from lpr_e2e.evaluation import (
+    Truth,
+    average_precision,
+    challenge_log_loss,
+    characters_right,
+    edit_distance,
+    expected_calibration_error,
+    read_truth,
+    score,
+)
+from lpr_e2e.prediction import Reading
+from lpr_e2e.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary("0123456789T", 8)
+BOX = (0.0, 0.0, 10.0, 20.0)
+HALF_BOX = (0.0, 0.0, 10.0, 12.0)  # IoU 0.6 with BOX.
+
+
+def reading(img_id, text, confidence, box=BOX, box_confidence=0.9):
+    characters = np.zeros((VOCABULARY.slots, VOCABULARY.classes))
+    characters[np.arange(VOCABULARY.slots), VOCABULARY.encode(text)] = 1
+    return Reading(img_id, text, confidence, box, box_confidence, "ok", characters)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "distance"),
+    [("", "", 0), ("12T3", "", 4), ("", "12T3", 4), ("12T34", "12T34", 0), ("12T34", "12T3", 1), ("112T3", "12T34", 2)]
+    + [("123", "321", 2), ("kitten", "sitting", 3)],
+)
+def test_edit_distance(first, second, distance):
+    assert edit_distance(first, second) == distance
+
+
+def test_characters_right_is_floored_and_weighted_by_length():
+    assert characters_right(["12T34", "1T1"], ["12T35", "999999"]) == pytest.approx((4 + 0) / 8)
+    assert characters_right([], []) is None
+
+
+def test_score_by_hand():
+    truths = [
+        Truth("right", "12T345", BOX),
+        Truth("one off", "99T1234", BOX),
+        Truth("nothing", "7T5", BOX),
+        Truth("absent", "1T1", BOX),
+        Truth("box only", None, BOX),
+    ]
+    readings = {
+        # The less confident box reads something else: it does not count.
+        "right": [reading("right", "1T1", 0.99, (50, 50, 60, 70), 0.4), reading("right", "12T345", 0.9)],
+        "one off": [reading("one off", "99T1235", 0.6, HALF_BOX)],
+        "nothing": [Reading("nothing")],
+        "box only": [reading("box only", "5T5", 0.5)],
+        "unknown": [reading("unknown", "5T5", 0.5)],
+    }
+    figures = score(truths, readings, VOCABULARY)
+    assert (figures.texts, figures.boxes, figures.missing) == (3, 4, ("absent",))
+    assert figures.plates_right == pytest.approx(1 / 3)
+    assert figures.characters_right == pytest.approx((6 + 6 + 0) / 16)
+    assert figures.mean_certainty == pytest.approx(0.5)
+    assert figures.calibration_error == pytest.approx((0.1 + 0.6 + 0) / 3)
+    assert figures.mean_iou == pytest.approx((1 + 0.6 + 0 + 1) / 4)
+    assert (figures.iou_50, figures.iou_70) == (0.75, 0.5)
+    # Recall 3/4 with precision 1: 76 of the 101 levels (0 to 0.75).
+    assert figures.average_precision_50 == pytest.approx(76 / 101)
+    assert [(m.img_id, m.truth, m.read) for m in figures.mistakes] == [
+        ("one off", "99T1234", "99T1235"),
+        ("nothing", "7T5", ""),
+    ]
+    # Seven rows of ln 10 where nothing was read, one certain error of the 14 others.
+    floor = math.log((1 + 8e-4) / 1e-4)
+    assert figures.log_loss == pytest.approx((7 * math.log(10) + floor) / 21, abs=0.01)
+    assert "33.3%" in figures.table() and "plates_right" in figures.as_dict()
+
+
+def test_figures_without_truth_for_them_are_left_out():
+    figures = score([Truth("a", "12T3")], {"a": [reading("a", "12T3", 1.0)]})
+    assert figures.plates_right == 1 and figures.mean_iou is None and figures.log_loss is None
+    assert "IoU" not in figures.table() and "mean_iou" not in figures.as_dict()
+    assert score([Truth("a", "12T3")], {}).missing == ("a",)
+
+
+def test_photographs_of_the_data_set_serve_as_truth():
+    @dataclass(frozen=True)
+    class Photograph:
+        img_id: str
+        box_px: tuple
+        text: str | None
+
+    assert score([Photograph("a", BOX, "12T3")], {"a": [reading("a", "12T3", 1.0)]}).iou_70 == 1
+
+
+def test_calibration_error():
+    assert expected_calibration_error([1.0, 1.0, 0.0], [True, True, False]) == 0
+    assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == pytest.approx(0)
+    assert expected_calibration_error([0.95, 0.95, 0.15, 0.15], [True, False, False, False]) == pytest.approx(0.3)
+
+
+def test_challenge_log_loss():
+    sure = np.full((7, 10), 0.05 / 9)
+    sure[np.arange(7), [0, 1, 2, 0, 3, 4, 5]] = 0.95
+    assert challenge_log_loss(["12T345"], [sure]) == pytest.approx(-math.log(0.95))
+    uniform = np.full((7, 10), 0.1)
+    assert challenge_log_loss(["12T345", "123456N", "1T1"], [sure, uniform, uniform]) == pytest.approx(
+        (-math.log(0.95) + math.log(10)) / 2
+    )
+    assert challenge_log_loss(["123456N"], [uniform]) is None
+
+
+def test_average_precision():
+    far = (100, 100, 110, 120)
+    assert average_precision({"a": BOX}, [("a", 0.9, BOX)], 0.5) == pytest.approx(1)
+    assert average_precision({"a": BOX}, [], 0.5) == 0
+    assert average_precision({"a": BOX}, [("a", 0.9, HALF_BOX)], 0.7) == 0
+    # A false box first: precision 1/2 at every recall. Last: it costs nothing.
+    assert average_precision({"a": BOX}, [("a", 0.9, far), ("a", 0.5, BOX)], 0.5) == pytest.approx(0.5)
+    assert average_precision({"a": BOX}, [("a", 0.9, BOX), ("a", 0.5, far)], 0.5) == pytest.approx(1)
+    # The same plate found twice counts once: precision 1 up to recall 1/2 (51 levels), then 2/3.
+    boxes = [("a", 0.9, BOX), ("a", 0.8, BOX), ("b", 0.7, BOX)]
+    assert average_precision({"a": BOX, "b": BOX}, boxes, 0.5) == pytest.approx((51 + 50 * 2 / 3) / 101)
+
+
+def test_read_truth(tmp_path):
+    path = tmp_path / "truth.csv"
+    path.write_text(
+        "\ufeffimg_id,ymin,xmin,ymax,xmax,text\na.jpg,1,2,3,4,12T3\nb.jpg,,,,,1T1\nc.jpg,1,2,3,4,\n", "utf-8"
+    )
+    assert read_truth(path) == [
+        Truth("a.jpg", "12T3", (1, 2, 3, 4)),
+        Truth("b.jpg", "1T1", None),
+        Truth("c.jpg", None, (1, 2, 3, 4)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("name,text\na,1\n", "img_id"),
+        ("img_id,text\na,1\na,2\n", "line 3.*'a'"),
+        ("img_id,text,ymin,xmin,ymax,xmax\na,1,2,3,4,x\n", "line 2.*x"),
+        ("", "none"),
+    ],
+)
+def test_a_faulty_truth_says_where(tmp_path, content, words):
+    path = tmp_path / "truth.csv"
+    path.write_text(content)
+    with pytest.raises(ValueError, match=words) as error:
+        read_truth(path)
+    assert "truth.csv" in str(error.value)

@@ -1,0 +1,133 @@
+"""Crops are found in the photographs that they were cut from, turned or not, and nowhere else."""
+
+import csv
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lpr_e2e.matching import count_swapped, find_anywhere, main, match_crops, near_twins
+from lpr_e2e.prints import PHOTOGRAPH_SIDE, crop_print, photograph_print
+
+BOX = (60, 40, 90, 130)
+
+
+def picture(seed, height=160, width=200, size=5):
+    """A photograph of coloured blotches of `size` pixels, uint8 RGB."""
+    blotches = np.random.default_rng(seed).integers(0, 256, (height // size, width // size, 3), "uint8")
+    return np.array(Image.fromarray(blotches).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def cut(photograph, box):
+    ymin, xmin, ymax, xmax = box
+    return photograph[ymin:ymax, xmin:xmax].copy()
+
+
+def noisy(photograph, seed=0, strength=4):
+    noise = np.random.default_rng(seed).normal(0, strength, photograph.shape)
+    return np.clip(photograph + noise, 0, 255).astype("uint8")
+
+
+def found(crops, photographs):
+    return [(match.crop, match.photograph, match.turns) for match in match_crops(crops, photographs)]
+
+
+def prints(seeds):
+    return [photograph_print(picture(seed), BOX) for seed in seeds]
+
+
+@pytest.mark.parametrize("turns", range(4))
+def test_crop_is_matched_at_its_turn(turns):
+    crop = crop_print(noisy(np.rot90(cut(picture(3), BOX), turns)))
+    assert found([crop], prints(range(6))) == [(0, 3, turns)]
+
+
+def test_foreign_and_plain_crops_match_nothing():
+    plain = np.full((30, 90, 3), 200, "uint8")
+    assert found([crop_print(cut(picture(99), BOX)), crop_print(plain)], prints(range(6))) == []
+    plain_photograph = photograph_print(np.full((160, 200, 3), 90, "uint8"), BOX)
+    assert found([crop_print(plain), crop_print(cut(picture(1), BOX))], [plain_photograph]) == []
+
+
+def test_crop_cut_along_another_box_is_found():
+    crop = crop_print(noisy(cut(picture(2), (57, 44, 92, 136))))
+    assert found([crop], prints(range(4))) == [(0, 2, 0)]
+
+
+def test_crop_of_a_sideways_photograph_cut_along_another_box_is_found():
+    crop = crop_print(np.rot90(cut(picture(2), (57, 44, 92, 136)), -1))
+    assert crop.shape == (92, 35)
+    assert found([crop], prints(range(4))) == [(0, 2, 3)]
+
+
+def test_large_plates_are_matched_too():
+    photograph = picture(5, 700, 900, size=20)
+    box = (100, 100, 300, 800)
+    crop = crop_print(cut(photograph, (110, 90, 310, 780)))
+    assert max(crop.grey.shape) < 200
+    assert found([crop], [photograph_print(photograph, box), *prints([6])]) == [(0, 0, 0)]
+
+
+def test_crop_matches_both_of_two_twins():
+    photographs = [photograph_print(noisy(picture(1), seed), BOX) for seed in (0, 1)]
+    assert sorted(found([crop_print(cut(picture(1), BOX))], photographs)) == [(0, 0, 0), (0, 1, 0)]
+
+
+def test_nothing_to_match():
+    assert match_crops([], prints([1])) == [] and match_crops([crop_print(picture(1))], []) == []
+
+
+def test_near_twins_are_noisy_or_turned_copies():
+    pictures = [picture(0), picture(1), noisy(picture(0)), np.rot90(picture(1)), picture(2)]
+    vectors = np.stack([photograph_print(one, (20, 20, 50, 80)).whole for one in pictures])
+    assert vectors.shape == (5, PHOTOGRAPH_SIDE**2)
+    assert near_twins(vectors) == [(0, 2), (1, 3)]
+
+
+@pytest.mark.parametrize("swapped", [0, 2, 3])
+def test_swapped_red_and_blue_is_counted(swapped):
+    crops = [cut(picture(seed), BOX) for seed in range(3)]
+    crops = [crop_print(crop[..., ::-1] if index < swapped else crop) for index, crop in enumerate(crops)]
+    photographs = prints(range(3))
+    assert count_swapped(crops, photographs, match_crops(crops, photographs)) == (swapped, 3)
+
+
+def test_find_anywhere_finds_upright_and_sideways_crops_only_where_they_are():
+    photograph = picture(7, 300, 400)
+    crops = [
+        cut(photograph, (150, 210, 182, 310)),
+        np.rot90(cut(photograph, (20, 30, 130, 62)), 3),
+        cut(picture(8), BOX),
+    ]
+    matches = find_anywhere([crop_print(crop) for crop in crops], photograph, number=4)
+    assert [(match.crop, match.photograph, match.turns) for match in matches] == [(0, 4, 0), (1, 4, 3)]
+
+
+def test_command_prints_counts_and_writes_matches(tmp_path, capsys):
+    for name in ("cars", "plates", "others"):
+        (tmp_path / name).mkdir()
+    for seed in range(3):
+        Image.fromarray(picture(seed)).save(tmp_path / "cars" / f"{seed}.png")
+        Image.fromarray(cut(picture(seed), BOX)[..., ::-1]).save(tmp_path / "plates" / f"{seed + 5}.png")
+    Image.fromarray(picture(1)).save(tmp_path / "others" / "a.png")
+    (tmp_path / "others" / "b.png").write_bytes(b"")
+    box = ",".join(map(str, BOX))
+    (tmp_path / "cars.csv").write_text("img_id,ymin,xmin,ymax,xmax\n" + "".join(f"{n}.png,{box}\n" for n in range(3)))
+    (tmp_path / "plates.csv").write_text("img_id,text\n" + "".join(f"{n}.png,{n}T1\n" for n in range(5, 8)))
+    output = tmp_path / "matches.csv"
+    main([str(tmp_path), "--output", str(output), "--test", str(tmp_path / "others")])
+    printed = capsys.readouterr().out
+    assert "3 crops are cut out of 3 photographs" in printed
+    assert "3 of 3 crops of identical size fit better swapped" in printed
+    assert "1 crops are cut out of 1 photographs of" in printed and "b.png: empty file (0 bytes)" in printed
+    rows = list(csv.DictReader(output.open()))
+    assert {(row["crop"], row["photograph"]) for row in rows} == {
+        ("5.png", "0.png"), ("6.png", "1.png"), ("7.png", "2.png"), ("6.png", "others/a.png"),
+    }  # fmt: skip
+
+
+def test_command_says_what_is_missing(tmp_path, capsys):
+    with pytest.raises(SystemExit) as error:
+        main([str(tmp_path / "nowhere")])
+    assert error.value.code == 2
+    assert "no such folder" in capsys.readouterr().err

@@ -1,0 +1,115 @@
+"""The plates that are drawn: their texts, shapes, and the errors for texts that cannot be drawn."""
+
+import re
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import cv2
+import numpy as np
+import pytest
+
+from lpr_e2e import glyphs
+from lpr_e2e.plates import PlatePainter
+
+TUNISIAN = ["169T9685", "128T8086", "70T652", "141T13", "137564N"] + ["155T3241", "93T5877"] * 10
+
+
+@pytest.fixture(scope="module")
+def painter():
+    return PlatePainter(TUNISIAN)
+
+
+def sampled(painter, count=1500):
+    rng = np.random.default_rng(0)
+    return [painter.sample_text(rng) for _ in range(count)]
+
+
+def test_sampled_texts_follow_the_patterns(painter):
+    texts = sampled(painter)
+    assert all(re.fullmatch(r"[1-9]\d{0,2}T[1-9]\d{0,3}|\dT\d+|\d+T\d|[1-9]\d{5}N", text) for text in texts)
+    patterns = Counter(re.sub(r"\d", "d", text) for text in texts)
+    assert patterns["ddddddN"] > len(texts) / 25 * 1.5  # One of 25 training texts: oversampled.
+    assert "dTdd" in patterns or "dTddd" in patterns or "dTdddd" in patterns  # Shortened numbers occur.
+
+
+def test_digits_are_spread_evenly(painter):
+    counts = Counter("".join(text[-2:] for text in sampled(painter) if re.fullmatch(r"\d+T\d{3,4}", text)))
+    assert set(counts) == set("0123456789")
+    assert max(counts.values()) < 1.5 * min(counts.values())
+
+
+def test_leading_zeros_only_where_training_texts_have_them():
+    with_zeros = sampled(PlatePainter(["012345", "987654"]), 300)
+    assert any(text[0] == "0" for text in with_zeros)
+    without = sampled(PlatePainter(["812305", "987654"]), 300)
+    assert not any(text[0] == "0" for text in without)
+
+
+def test_only_known_characters_are_sampled():
+    texts = sampled(PlatePainter(["AB12CD", "EX13FD", "AB-31"]), 300)
+    assert set("".join(texts)) <= set("ABCDEFX123-")
+    assert len({text[:2] for text in texts}) > 5  # Letters vary where there are many of them ...
+    marks = sampled(PlatePainter(["A1234", "B4321"]), 300)
+    assert {text[0] for text in marks} == {"A", "B"}  # ... and stay where they are marks of a series.
+    assert all(re.fullmatch(r"[AB][1-4]{4}", text) for text in marks)
+
+
+@pytest.mark.parametrize("texts", [TUNISIAN, ["AB123CD", "WX 99 ZZ", "B-MW 4521", "x_9"]])
+def test_a_plate_is_a_picture_with_an_outline(texts):
+    painter, rng = PlatePainter(texts), np.random.default_rng(1)
+    for _ in range(60):
+        plate, outline = painter.draw(texts[rng.integers(len(texts))], rng)
+        assert plate.dtype == outline.dtype == np.uint8
+        assert plate.shape == (*outline.shape, 3) and 60 <= plate.shape[0] <= 150
+        assert plate.std() > 3 and outline.mean() > 240 and outline[outline.shape[0] // 2].min() == 255
+
+
+def test_the_text_decides_what_is_drawn(painter):
+    """Average plates of two numbers differ where the numbers do: a long number covers more of the plate."""
+    def mean(text):
+        rng = np.random.default_rng(2)
+        plates = [cv2.resize(painter.draw(text, rng)[0], (192, 48)).mean(2) for _ in range(60)]
+        return np.mean([np.abs(plate - np.median(plate)) for plate in plates], 0)
+
+    inner = np.s_[12:36, 12:40]
+    assert mean("188T8888")[inner].mean() > 1.2 * mean("8T8")[inner].mean()
+
+
+def test_drawing_is_decided_by_the_generator(painter):
+    def draw(seed):
+        rng = np.random.default_rng(seed)
+        return painter.draw(painter.sample_text(rng), rng)[0]
+
+    alone = [draw(seed) for seed in range(24)]
+    with ThreadPoolExecutor(4) as pool:
+        threaded = list(pool.map(draw, range(24)))
+    assert all(np.array_equal(one, other) for one, other in zip(alone, threaded, strict=True))
+    assert not np.array_equal(draw(0), draw(1))
+
+
+def test_arabic_words_are_joined():
+    """The word has one mask, wider than high, whose letters are joined: few separate parts."""
+    sets, odds = glyphs.word_sets({"T": "تونس"})
+    assert odds.sum() == pytest.approx(1)
+    for masks in sets:
+        assert masks["T"].shape[1] > masks["T"].shape[0]
+        parts = cv2.connectedComponents((masks["T"] > 127).astype("uint8"))[0] - 1
+        assert parts <= 6  # Two joined groups, tu and nis, and up to three dots (a speck more after resizing).
+
+
+def test_missing_raqm_is_an_error(monkeypatch):
+    monkeypatch.setattr(glyphs.features, "check", lambda name: False)
+    with pytest.raises(RuntimeError, match="raqm.*pip install"):
+        PlatePainter(TUNISIAN)
+    PlatePainter(["AB123"])  # Latin letters do without.
+
+
+def test_what_cannot_be_drawn_is_an_error(painter):
+    with pytest.raises(ValueError, match="at least one"):
+        PlatePainter(["", " "])
+    with pytest.raises(ValueError, match="京"):
+        PlatePainter(["京A1234"])
+    with pytest.raises(ValueError, match="'X'"):
+        painter.draw("12X3", np.random.default_rng(0))
+    with pytest.raises(ValueError, match="found ''"):
+        painter.draw("", np.random.default_rng(0))

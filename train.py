@@ -1,0 +1,104 @@
+"""Train a licence-plate reader.
+
+    python train.py                                    draw a small demo set, train on it, show the result
+    python train.py --data DIR                         train on your photographs and crops (see README.md)
+    python train.py --data DIR --exclude rows.csv      leave rows of the crops' CSV out
+    python train.py --resume runs/NAME                 go on with an interrupted run
+    python train.py --data DIR --weights model.keras   a new run that starts from another model's weights
+
+    tensorboard --logdir runs                          watch it
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from datetime import datetime
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+DEMO_DATA = Path("demo_data")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Parse, train, print. Returns the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
+    parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
+    parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
+    parser.add_argument("--seed", type=int, default=0)
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run, exactly where it stopped")
+    start.add_argument("--weights", type=Path, metavar="MODEL", help="start a new run from these weights")
+    options = parser.parse_args(arguments)
+    if options.resume and (options.data or options.exclude or options.preset or options.run):
+        parser.error("--resume takes everything from the run folder; leave out --data, --exclude, --preset and --run")
+
+    # TensorFlow takes seconds to import: wrong arguments are reported before.
+    from lpr_e2e.dataset import DatasetError
+    from lpr_e2e.run_folder import RunError
+    from lpr_e2e.training import TrainingError
+
+    try:
+        return train(options)
+    except (DatasetError, RunError, TrainingError, OSError) as error:
+        print(f"train.py: {error}", file=sys.stderr)
+        return 2
+
+
+def train(options: argparse.Namespace) -> int:
+    """Start or resume the run that the options describe."""
+    from dataclasses import replace
+
+    from lpr_e2e.dataset import load_dataset
+    from lpr_e2e.run_folder import RunFolder
+    from lpr_e2e.settings import PRESETS
+    from lpr_e2e.training import Training, training_vocabulary
+
+    if options.resume:
+        folder = RunFolder(options.resume)
+        config = folder.config()
+        settings, data = config["settings"], Path(config["data"])
+        exclude = Path(config["exclude"]) if config["exclude"] else None
+    else:
+        folder = RunFolder(options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
+        preset = options.preset or ("standard" if options.data else "small")
+        settings, data, exclude = replace(PRESETS[preset], seed=options.seed), options.data, options.exclude
+        if data is None:
+            data = draw_demo()
+    print(f"data: {data}")
+    dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
+    print(dataset.summary())
+    if options.resume:
+        folder.check_split(dataset)
+    else:
+        folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
+    print(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
+
+    try:
+        figures = Training(settings, dataset, folder, weights=options.weights).run()
+    except KeyboardInterrupt:
+        print(f"\ninterrupted; go on with: python train.py --resume {folder.path}", file=sys.stderr)
+        return 130
+    print(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
+    test = data / "test"
+    example = test if test.is_dir() else "FOLDER"
+    print(f"\nread photographs with it: python predict.py {example} --model {folder.path / 'best.keras'}")
+    return 0
+
+
+def draw_demo() -> Path:
+    """The demo set, drawn on first use into `demo_data/`."""
+    from lpr_e2e.scenes import write_demo
+
+    if not (DEMO_DATA / "SampleSubmission.csv").exists():
+        print(f"no --data given: drawing a demo set into {DEMO_DATA}")
+        write_demo(DEMO_DATA)
+    return DEMO_DATA
+
+
+if __name__ == "__main__":
+    sys.exit(main())
