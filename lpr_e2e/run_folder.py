@@ -10,15 +10,16 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import os
 import platform
+from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from lpr_e2e.dataset import Dataset
 from lpr_e2e.settings import Settings
@@ -66,12 +67,10 @@ class RunFolder:
             except metadata.PackageNotFoundError:
                 continue
         self._write_json("versions.json", versions)
-        with open(self.path / "split.csv", "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows(split_rows(dataset))
-        with open(self.path / "problems.csv", "w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(["file", "row", "value", "kind", "message"])
-            writer.writerows([one.file, one.row, one.value, one.kind, one.message] for one in dataset.problems)
+        split(dataset).to_csv(self.path / "split.csv", index=False)
+        columns = ["file", "row", "value", "kind", "message"]
+        problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
+        problems.to_csv(self.path / "problems.csv", index=False)
 
     def config(self) -> dict:
         """What `start` wrote, with `settings` as `Settings`.
@@ -93,14 +92,12 @@ class RunFolder:
         Raises:
             RunError: a picture was added, removed, or changed sides or text.
         """
-        with open(self.path / "split.csv", newline="", encoding="utf-8") as file:
-            before = {tuple(row) for row in csv.reader(file)}
-        now = {tuple(row) for row in split_rows(dataset)}
-        if before != now:
-            changed = sorted(before ^ now)
+        before = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
+        changed = pd.concat([before, split(dataset)]).drop_duplicates(keep=False)
+        if len(changed):
             raise RunError(
                 f"{self.path / 'split.csv'}: the data changed since the run started ({len(changed)} rows differ, the "
-                f"first: {','.join(changed[0])}); restore it, or start a new run, from the weights with --weights"
+                f"first: {','.join(changed.iloc[0])}); restore it, or start a new run, from the weights with --weights"
             )
 
     def save_state(self, variables: list, progress: dict) -> None:
@@ -158,20 +155,15 @@ class RunFolder:
         os.replace(temporary, self.path / name)
 
     def add_history(self, row: dict) -> None:
-        """Append the figures of one epoch; a new figure name rewrites the header."""
+        """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it."""
         path = self.path / "history.csv"
-        rows = []
+        history = pd.DataFrame([row])
         if path.exists():
-            with open(path, newline="", encoding="utf-8") as file:
-                rows = list(csv.DictReader(file))
-        # An epoch that was begun, interrupted and done again counts once.
-        rows = [one for one in rows if (one["stage"], int(one["epoch"])) != (row["stage"], row["epoch"])] + [row]
-        names = list(dict.fromkeys(name for one in rows for name in one))
+            before = pd.read_csv(path)
+            again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
+            history = pd.concat([before[~again], history], ignore_index=True)
         temporary = self.path / "history.part.csv"
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names)
-            writer.writeheader()
-            writer.writerows(rows)
+        history.to_csv(temporary, index=False)
         os.replace(temporary, path)
 
     def write_figures(self, figures: dict) -> None:
@@ -182,10 +174,12 @@ class RunFolder:
         (self.path / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def split_rows(dataset: Dataset) -> list[list[str]]:
-    """Header and one row per picture: its set, its side, its name, its text (empty: unknown)."""
-    rows = [["set", "side", "img_id", "text"]]
-    for name, side in (("photographs", "train"), ("crops", "train"), ("photographs", "held"), ("crops", "held")):
-        pictures = getattr(dataset, name if side == "train" else f"validation_{name}")
-        rows += [[name, side, one.img_id, one.text or ""] for one in pictures]
-    return rows
+def split(dataset: Dataset) -> pd.DataFrame:
+    """One row per picture: its `set`, its `side` (`train` or `held`), its `img_id`, its `text` (empty: unknown)."""
+    rows = [
+        (name, side, one.img_id, one.text or "")
+        for side, prefix in (("train", ""), ("held", "validation_"))
+        for name in ("photographs", "crops")
+        for one in getattr(dataset, prefix + name)
+    ]
+    return pd.DataFrame(rows, columns=["set", "side", "img_id", "text"])

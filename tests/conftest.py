@@ -1,0 +1,39 @@
+"""Tiny data and tiny settings shared by the tests."""
+
+from __future__ import annotations
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+from dataclasses import replace  # noqa: E402
+
+import pytest  # noqa: E402
+
+from lpr_e2e.scenes import write_demo  # noqa: E402
+from lpr_e2e.settings import PRESETS, Settings, Stage  # noqa: E402
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """A drawn data set of a dozen photographs, in the challenge's layout."""
+    folder = tmp_path_factory.mktemp("data")
+    write_demo(folder, photographs=14, crops=20, test=2, validation=4, seed=3)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_settings() -> Settings:
+    """A model and a training that take seconds."""
+    small = PRESETS["small"]
+    architecture = replace(
+        small.architecture, canvas_size=192, glimpse_size=(32, 64), widths=(8, 8, 16, 16, 16), head_width=16
+    )
+    return replace(
+        small,
+        architecture=architecture,
+        recognition=Stage(steps=6, plates=8, photographs=0, learning_rate=2e-3, warm_up=2),
+        joint=Stage(steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
+        epoch_steps=2,
+        picture_epochs=2,
+    )

@@ -1,0 +1,200 @@
+"""Training batches: reproducible, truthful, masked where something is unknown."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import pytest
+
+from lpr_e2e.augmentation import (
+    change_light,
+    change_sharpness,
+    glimpse_of_plate,
+    paste_plate,
+    photograph_on_canvas,
+    rectangle_corners,
+)
+from lpr_e2e.batches import BatchMaker, PictureCache, batches, plain_glimpses, plain_joint_batches
+from lpr_e2e.boxes import intersection_over_union
+from lpr_e2e.dataset import load_dataset
+from lpr_e2e.plates import PlatePainter
+from lpr_e2e.settings import Mixture
+from lpr_e2e.training import training_vocabulary
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data):
+    return load_dataset(tiny_data)
+
+
+@pytest.fixture(scope="module")
+def make_maker(dataset, tiny_settings):
+    vocabulary = training_vocabulary(dataset)
+    painter = PlatePainter([crop.text for crop in dataset.crops])
+
+    def make(seed=0, dataset=dataset, **mixture):
+        return BatchMaker(dataset, vocabulary, tiny_settings.architecture, painter, Mixture(**mixture), seed)
+
+    return make
+
+
+class TestBatchMaker:
+    def test_a_batch_is_a_function_of_seed_and_step(self, make_maker):
+        first, again = make_maker(), make_maker()
+        again.joint_batch(0, 3, 2, 0.5)  # Whatever was made before does not matter.
+        for make in (lambda maker, step: maker.joint_batch(step, 3, 2, 0.5), lambda m, s: m.recognition_batch(s, 4)):
+            one, same, other = make(first, 7), make(again, 7), make(first, 8)
+            assert all((one[name] == same[name]).all() for name in one)
+            assert any((one[name] != other[name]).any() for name in one)
+        assert (make_maker(seed=1).recognition_batch(7, 4)["glimpses"] != first.recognition_batch(7, 4)["glimpses"]).any()
+
+    def test_every_photograph_is_seen_once_before_any_again(self, make_maker, dataset):
+        seen = []
+        maker = make_maker()
+        sample = maker._photograph
+
+        def note(photograph, *arguments):
+            seen.append(photograph.img_id)
+            return sample(photograph, *arguments)
+
+        maker._photograph = note
+        count = len(dataset.photographs)
+        for step in range(count):
+            maker.joint_batch(step, 2, 1, 0.0)
+        assert sorted(seen[:count]) == sorted(seen[count:]) == sorted(one.img_id for one in dataset.photographs)
+
+    def test_without_texts_nothing_is_read(self, make_maker, dataset):
+        nameless = replace(dataset, photographs=[replace(one, text=None) for one in dataset.photographs])
+        batch = make_maker(dataset=nameless, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)
+        assert not batch["text_known"].any() and not batch["classes"].any()
+        assert batch["plate_visible"].any()
+
+    def test_pasted_plates_give_texts(self, make_maker, dataset):
+        nameless = replace(dataset, photographs=[replace(one, text=None) for one in dataset.photographs])
+        batch = make_maker(dataset=nameless, pasted_unknown=1.0, hidden=0.0).joint_batch(0, 8, 1, 0.0)
+        np.testing.assert_array_equal(batch["text_known"], batch["plate_visible"])
+        assert (batch["classes"][batch["text_known"] == 1] != 0).any(axis=1).all()
+
+    def test_unknown_way_up_is_masked(self, make_maker, dataset):
+        lost = replace(dataset, photographs=[replace(one, turns=None) for one in dataset.photographs])
+        batch = make_maker(dataset=lost, hidden=0.0).joint_batch(0, 8, 1, 0.0)
+        assert not batch["turns_known"].any() and not batch["text_known"].any()
+
+    def test_hidden_plates_have_no_box_but_teach_objectness(self, make_maker):
+        batch = make_maker(hidden=1.0).joint_batch(0, 6, 1, 0.0)
+        assert not batch["plate_visible"].any() and batch["box_known"].all() and not batch["text_known"].any()
+
+    def test_true_boxes_are_not_far_from_jittered_ones(self, make_maker):
+        batch = make_maker().joint_batch(0, 8, 1, 0.0)
+        visible = batch["plate_visible"] == 1
+        iou = intersection_over_union(batch["boxes_rel"], batch["jittered_boxes_rel"])
+        assert (iou[visible] > 0.5).all() and (iou[visible] < 1).all()
+
+
+def test_parallel_batches_come_in_order_and_whole():
+    made = batches(lambda step: {"step": np.full((2, 3), step, "int32"), "other": np.float32([step])}, 3, 9)
+    assert [int(batch["step"][0, 0]) for batch in made] == [3, 4, 5, 6, 7, 8]
+    assert all(batch["step"].shape == (2, 3) for batch in made)
+
+
+def test_cache_keeps_no_more_than_its_room(dataset):
+    path = dataset.photographs[0].path
+    roomy, full = PictureCache(), PictureCache(most_bytes=10)
+    assert roomy.read(path) is roomy.read(path)
+    assert full.read(path) is not full.read(path)
+    np.testing.assert_array_equal(roomy.read(path), full.read(path))
+
+
+def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
+    vocabulary = training_vocabulary(dataset)
+    strange = [replace(crop, text="?" + crop.text) for crop in dataset.crops[:2]]
+    plain = plain_glimpses([], [*dataset.crops[:3], *strange], vocabulary, tiny_settings.architecture)
+    assert len(plain["glimpses"]) == len(plain["glimpse_classes"]) == 3
+    eye = np.eye(vocabulary.classes)
+    texts = [vocabulary.decode(eye[classes])[0] for classes in plain["glimpse_classes"]]
+    assert texts == [crop.text for crop in dataset.crops[:3]]
+
+
+def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
+    found = list(plain_joint_batches(dataset.photographs, training_vocabulary(dataset), tiny_settings.architecture, 4))
+    assert sum(len(batch["canvases"]) for batch in found) == len(dataset.photographs)
+    assert all(len(batch["canvases"]) <= 4 for batch in found)
+
+
+class TestAugmentation:
+    def marked_photograph(self):
+        """A grey photograph with one red plate."""
+        photograph = np.full((300, 400, 3), 120, "uint8")
+        photograph[150:180, 100:220] = (250, 20, 20)
+        return photograph, (150.0, 100.0, 180.0, 220.0)
+
+    def test_the_box_follows_the_plate(self, monkeypatch):
+        """Whatever is done to the photograph, the red plate is where the box says."""
+        for name in ("change_light", "change_sharpness"):
+            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+        photograph, box = self.marked_photograph()
+        turned = set()
+        for seed in range(40):
+            canvas, box_rel, quarters, visible = photograph_on_canvas(photograph, box, 256, np.random.default_rng(seed))
+            turned.add(quarters)
+            if not visible:
+                continue
+            red = np.argwhere((canvas[..., 0] > 200) & (canvas[..., 1] < 90))
+            found = np.concatenate([red.min(0), red.max(0) + 1]) / 256
+            assert intersection_over_union(found, box_rel) > 0.8
+            sides = box_rel[2:] - box_rel[:2]
+            assert (sides[0] > sides[1]) == bool(quarters % 2)
+        assert turned == {0, 1, 2, 3}
+
+    def test_a_hidden_plate_is_not_on_the_canvas(self):
+        photograph, box = self.marked_photograph()
+        for seed in range(10):
+            rng = np.random.default_rng(seed)
+            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
+            assert not visible
+            spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
+            assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
+
+    def test_pasting_changes_the_box_and_nothing_else(self):
+        photograph, box = self.marked_photograph()
+        plate = np.zeros((80, 320, 3), "uint8")
+        cv2.putText(plate, "12345", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 2, (255, 255, 255), 5)
+        outline = np.full((80, 320), 255, "uint8")
+        pasted = paste_plate(photograph, box, 0, plate, outline, np.random.default_rng(0))
+        changed = (pasted != photograph).any(-1)
+        assert changed[150:180, 100:220].mean() > 0.7
+        changed[150:180, 100:220] = False
+        assert not changed.any()
+        assert (photograph[150:180, 100:220] == (250, 20, 20)).all()
+
+    def test_a_glimpse_without_change_is_the_plate(self, monkeypatch):
+        """With all randomness at zero the glimpse is the box with its margins."""
+
+        class Still:
+            def normal(self, mean, deviation, size=None):
+                return np.zeros(size) if size else 0.0
+
+            def uniform(self, low, high, size=None):
+                return 1.0
+
+            def random(self):
+                return 0.0
+
+        for name in ("change_light", "change_sharpness"):
+            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+        photograph, box = self.marked_photograph()
+        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), Still(), 5.0, 0.5)
+        red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)
+        np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
+        np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)
+
+    @pytest.mark.parametrize("change", [change_light, change_sharpness])
+    def test_pictures_stay_pictures(self, change):
+        picture = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype="uint8")
+        before = picture.copy()
+        for seed in range(30):
+            changed = change(picture, np.random.default_rng(seed))
+            assert changed.dtype == np.uint8 and changed.shape == picture.shape
+        np.testing.assert_array_equal(picture, before)

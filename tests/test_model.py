@@ -1,0 +1,260 @@
+"""The model: frames, masks, gradients, and that a saved model is the model."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import ops
+
+from lpr_e2e.box_head import best_plates, cell_centres, pairwise_iou
+from lpr_e2e.boxes import turn_box
+from lpr_e2e.glimpse import MARGIN, cut_glimpses
+from lpr_e2e.model import Architecture, PlateModel, load
+from lpr_e2e.stages import JointStage
+from lpr_e2e.vocabulary import Vocabulary
+
+
+@pytest.fixture(scope="module")
+def model(tiny_settings):
+    keras.utils.set_random_seed(1)
+    return PlateModel(tiny_settings.architecture, "0123456789T", 8)
+
+
+@pytest.fixture
+def canvases(model):
+    size = model.canvas_size
+    return np.random.default_rng(0).integers(0, 256, (3, size, size, 3), dtype="uint8")
+
+
+def joint_batch(model, canvases, text_known=1.0, use_predicted=1.0):
+    count, (height, width) = len(canvases), model.architecture.glimpse_size
+    box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
+    ones = np.ones(count, "float32")
+    return {
+        "canvases": canvases,
+        "boxes_rel": np.tile(box, (count, 1)),
+        "jittered_boxes_rel": np.tile(box, (count, 1)),
+        "box_known": ones,
+        "plate_visible": ones,
+        "turns": np.zeros(count, "int32"),
+        "turns_known": ones,
+        "classes": np.tile(model.vocabulary.encode("12T34"), (count, 1)),
+        "text_known": ones * text_known,
+        "use_predicted": ones * use_predicted,
+        "glimpses": np.zeros((2, height, width, 3), "uint8"),
+        "glimpse_classes": np.tile(model.vocabulary.encode("5T6"), (2, 1)),
+    }
+
+
+class TestGlimpse:
+    def test_a_box_without_margin_is_cut_exactly(self):
+        """A window of the canvas's own pixels comes back unchanged: the identity crop."""
+        canvas = np.random.default_rng(0).integers(0, 256, (1, 64, 64, 3)).astype("uint8")
+        smooth = tf.image.resize(tf.image.resize(canvas, (8, 8)), (64, 64)).numpy()
+        height, width = 20, 30
+        # The box whose margins reach exactly 20 x 30 pixels from (10, 16).
+        inner = np.array([height / (1 + 2 * MARGIN[0]), width / (1 + 2 * MARGIN[1])])
+        centre = np.array([10 + height / 2, 16 + width / 2])
+        box = np.concatenate([centre - inner / 2, centre + inner / 2])[None].astype("float32") / 64
+        cut = np.asarray(cut_glimpses(smooth, box, np.zeros(1, "int32"), height, width))
+        np.testing.assert_allclose(cut[0], smooth[0, 10:30, 16:46], atol=3.0)
+        assert np.abs(cut[0] - smooth[0, 10:30, 16:46]).mean() < 0.5
+
+    @pytest.mark.parametrize("turns", [1, 2, 3])
+    def test_a_lying_plate_comes_out_upright(self, turns):
+        upright = tf.image.resize(np.random.default_rng(1).integers(0, 256, (1, 6, 6, 3)), (96, 96)).numpy()
+        box = np.array([30, 20, 48, 70], "float32")
+        lying = np.rot90(upright, -turns, axes=(1, 2)).copy()
+        lying_box = turn_box(box, 96, 96, -turns % 4)
+        expected = cut_glimpses(upright, box[None] / 96, np.zeros(1, "int32"), 16, 48)
+        found = cut_glimpses(lying, lying_box[None] / 96, np.full(1, turns, "int32"), 16, 48)
+        np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=1e-2)
+
+    def test_gradient_points_to_a_better_box(self):
+        """On a horizontal ramp a brighter glimpse lies further right."""
+        ramp = np.tile(np.linspace(0, 255, 64)[None, None, :, None], (1, 64, 1, 3)).astype("float32")
+        box = tf.Variable([[0.3, 0.3, 0.6, 0.6]])
+        with tf.GradientTape() as tape:
+            brightness = tf.reduce_mean(cut_glimpses(ramp, box, np.zeros(1, "int32"), 16, 48))
+        gradient = tape.gradient(brightness, box).numpy()[0]
+        assert gradient[1] > 0 and gradient[3] > 0
+        np.testing.assert_allclose(gradient[[0, 2]], 0, atol=1e-3)
+
+    def test_a_box_beyond_the_canvas_repeats_the_edge(self):
+        canvas = np.full((1, 32, 32, 3), 77, "uint8")
+        cut = np.asarray(cut_glimpses(canvas, np.array([[-0.5, -0.5, 1.5, 1.5]], "float32"), np.zeros(1, "int32"), 8, 8))
+        np.testing.assert_allclose(cut, 77)
+
+
+class TestBestPlates:
+    def found(self, boxes, logits):
+        cells = len(boxes)
+        return {
+            "objectness": tf.constant([logits], "float32"),
+            "cell_boxes": tf.constant([boxes], "float32"),
+            "cell_turns": tf.zeros((1, cells, 4)),
+        }
+
+    def test_two_plates_are_found_once_each(self):
+        first, second = [0.1, 0.1, 0.2, 0.4], [0.6, 0.5, 0.7, 0.9]
+        near_first = [0.1, 0.11, 0.2, 0.41]
+        plates = best_plates(self.found([first, near_first, second, first], [3.0, 2.0, 1.0, -5.0]), 3)
+        boxes, confidence = np.asarray(plates["boxes_rel"])[0], np.asarray(plates["box_confidence"])[0]
+        assert boxes[0][1] == pytest.approx(0.1, abs=0.01)
+        np.testing.assert_allclose(boxes[1], second, atol=1e-5)
+        assert confidence[0] > confidence[1] > 0.7 and confidence[2] < 0.01
+
+    def test_overlapping_cells_vote(self):
+        one, other = [0.1, 0.1, 0.2, 0.4], [0.1, 0.14, 0.2, 0.44]
+        box = np.asarray(best_plates(self.found([one, other], [2.0, 2.0]), 1)["boxes_rel"])[0, 0]
+        np.testing.assert_allclose(box, [0.1, 0.12, 0.2, 0.42], atol=1e-5)
+
+    def test_iou_of_a_box_with_itself_and_with_a_distant_one(self):
+        boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9], [0.0, 0.0, 0.5, 0.25]]])
+        iou = np.asarray(pairwise_iou(boxes, tf.constant([[0.0, 0.0, 0.5, 0.5]])))[0]
+        np.testing.assert_allclose(iou, [1.0, 0.0, 0.5], atol=1e-6)
+
+    def test_cell_centres_are_in_row_order(self):
+        np.testing.assert_allclose(cell_centres(4), [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
+
+
+class TestPlateModel:
+    def test_outputs_are_boxes_probabilities_and_attention(self, model, canvases):
+        out = model.predict_on_batch(canvases)
+        plates, slots = model.architecture.plates, model.vocabulary.slots
+        assert out["boxes_rel"].shape == (3, plates, 4)
+        assert (np.diff(out["box_confidence"], axis=1) <= 0).all()
+        assert (out["boxes_rel"][..., 2:] > out["boxes_rel"][..., :2]).all()
+        for name, axes in (("turns", -1), ("characters", -1), ("attention", (-2, -1))):
+            np.testing.assert_allclose(out[name].sum(axes), 1, atol=1e-5)
+        assert out["characters"].shape[2:] == (slots, 12)
+        assert out["glimpses"].shape[2:] == (*model.architecture.glimpse_size, 3)
+
+    def test_a_photograph_is_read_alike_alone_and_in_a_batch(self, model, canvases):
+        together, alone = model.predict_on_batch(canvases), model.predict_on_batch(canvases[1:2])
+        for name in together:
+            np.testing.assert_allclose(together[name][1:2], alone[name], atol=2e-3, err_msg=name)
+
+    def test_both_views_use_the_same_convolutions(self, model):
+        finder = {id(layer) for layer in model.finder.layers if isinstance(layer, keras.layers.Conv2D)}
+        shared = [layer for layer in model.reader.layers if id(layer) in finder]
+        assert {"stem", "stage1_down", "stage2_down", "stage3_down"} <= {layer.name for layer in shared}
+
+    def test_brightness_of_the_glimpse_does_not_matter(self, model):
+        glimpse = np.random.default_rng(2).integers(100, 200, (1, *model.architecture.glimpse_size, 3)).astype("float32")
+        logits = [np.asarray(model.read(picture)["logits"]) for picture in (glimpse, glimpse * 0.5 + 20)]
+        np.testing.assert_allclose(logits[0], logits[1], atol=0.05)
+
+    def test_temperature_softens_probabilities_and_keeps_the_text(self, model, canvases):
+        sharp = model.predict_on_batch(canvases)["characters"]
+        model.temperature.assign(3.0)
+        soft = model.predict_on_batch(canvases)["characters"]
+        model.temperature.assign(1.0)
+        assert soft.max(-1).mean() < sharp.max(-1).mean()
+        np.testing.assert_array_equal(soft.argmax(-1), sharp.argmax(-1))
+
+    def test_saved_and_loaded_in_a_new_process_it_gives_identical_outputs(self, model, canvases, tmp_path):
+        model.temperature.assign(1.7)
+        expected = model.predict_on_batch(canvases)
+        model.save(tmp_path / "model.keras")
+        model.temperature.assign(1.0)
+        np.save(tmp_path / "canvases.npy", canvases)
+        script = (
+            "import sys, numpy as np; from lpr_e2e.model import load;"
+            "model = load(sys.argv[1] + '/model.keras');"
+            "out = model.predict_on_batch(np.load(sys.argv[1] + '/canvases.npy'));"
+            "np.savez(sys.argv[1] + '/out.npz', text=model.vocabulary.characters, **out)"
+        )
+        subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=True, capture_output=True)
+        with np.load(tmp_path / "out.npz") as found:
+            assert str(found["text"]) == "0123456789T"
+            for name, values in expected.items():
+                np.testing.assert_array_equal(found[name], values, err_msg=name)
+
+    def test_sizes_that_do_not_fit_are_refused(self):
+        with pytest.raises(ValueError, match="canvas_size 100.*multiple of"):
+            Architecture(canvas_size=100)
+        with pytest.raises(ValueError, match="glimpse_size"):
+            Architecture(glimpse_size=(30, 64))
+
+
+class TestLoad:
+    def test_missing_file(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="no such model file"):
+            load(tmp_path / "none.keras")
+
+    def test_file_that_is_no_model(self, tmp_path):
+        (tmp_path / "junk.keras").write_bytes(b"not a zip")
+        with pytest.raises(ValueError, match="expected a .keras file"):
+            load(tmp_path / "junk.keras")
+
+    def test_a_model_of_another_kind(self, tmp_path):
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "other.keras")
+        with pytest.raises(ValueError, match="expected a PlateModel"):
+            load(tmp_path / "other.keras")
+
+    def test_code_in_the_file_is_refused(self, tmp_path):
+        """A Lambda layer carries marshalled Python: safe mode must not run it."""
+        lambda_model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
+        lambda_model.save(tmp_path / "evil.keras")
+        assert "__lambda__" in json.dumps(json.loads(zipfile.ZipFile(tmp_path / "evil.keras").read("config.json")))
+        with pytest.raises(ValueError, match="evil.keras"):
+            load(tmp_path / "evil.keras")
+
+
+class TestGradients:
+    def gradients(self, model, batch, terms):
+        stage = JointStage(model, crop_gradient=1.0)
+        with tf.GradientTape() as tape:
+            out = stage(batch, training=True)
+            count = len(batch["canvases"])
+            from lpr_e2e.losses import box_losses, reading_loss
+
+            losses = {
+                **box_losses(out, batch),
+                "reading": reading_loss(batch["classes"], out["logits"][:count], batch["text_known"]),
+            }
+            loss = sum(losses[term] for term in terms)
+        box_head = [weight for weight in model.trainable_weights if "find_distances" in weight.path]
+        assert box_head
+        gradients = tape.gradient(loss, box_head)
+        return loss, sum(0.0 if one is None else float(tf.reduce_sum(tf.abs(one))) for one in gradients)
+
+    def trusted_batch(self, model, canvases, **kwargs):
+        """True boxes at the predicted ones, so that the predicted ones are trusted."""
+        batch = joint_batch(model, canvases, **kwargs)
+        out = JointStage(model, 1.0)(batch, training=True)
+        return {**batch, "boxes_rel": ops.convert_to_numpy(out["predicted_boxes"])}
+
+    def test_reading_reaches_the_box_head_through_the_crop(self, model, canvases):
+        batch = self.trusted_batch(model, canvases)
+        assert self.gradients(model, batch, ["reading"])[1] > 0
+
+    def test_not_through_jittered_true_boxes(self, model, canvases):
+        batch = self.trusted_batch(model, canvases, use_predicted=0.0)
+        assert self.gradients(model, batch, ["reading"])[1] == 0
+
+    def test_masked_reading_gives_none(self, model, canvases):
+        loss, size = self.gradients(model, self.trusted_batch(model, canvases, text_known=0.0), ["reading"])
+        assert float(loss) == 0 and size == 0
+
+    def test_masked_box_gives_none(self, model, canvases):
+        batch = joint_batch(model, canvases)
+        terms = ["box_overlap", "box_distance", "objectness", "turns"]
+        assert self.gradients(model, batch, terms)[1] > 0
+        hidden = {**batch, "plate_visible": np.zeros(3, "float32"), "box_known": np.zeros(3, "float32")}
+        loss, size = self.gradients(model, hidden, terms)
+        assert float(loss) == 0 and size == 0
+
+
+def test_vocabulary_is_stored_with_the_model(model):
+    again = PlateModel.from_config(model.get_config())
+    assert isinstance(again.vocabulary, Vocabulary)
+    assert (again.vocabulary.characters, again.vocabulary.slots) == ("0123456789T", 8)

@@ -1,0 +1,55 @@
+"""`train.py` as people call it: wrong input gives one clear line, an interruption can be resumed."""
+
+from __future__ import annotations
+
+import pytest
+
+import train
+
+
+def test_help_shows_examples(capsys):
+    with pytest.raises(SystemExit, match="0"):
+        train.main(["--help"])
+    shown = capsys.readouterr().out
+    assert "--resume" in shown and "--weights" in shown and "tensorboard --logdir" in shown
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--data", "nowhere"], "nowhere"),
+        (["--resume", "nowhere"], "no run to resume"),
+    ],
+)
+def test_missing_folders_give_one_clear_line(arguments, words, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train.main(arguments) == 2
+    complaint = capsys.readouterr().err.strip()
+    assert words in complaint and "\n" not in complaint
+
+
+def test_resume_takes_no_other_data(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["--resume", "runs/x", "--data", "data"])
+    assert "--resume takes everything" in capsys.readouterr().err
+
+
+def test_resume_and_weights_exclude_each_other(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        train.main(["--resume", "runs/x", "--weights", "model.keras"])
+    assert "not allowed with" in capsys.readouterr().err
+
+
+def test_interrupted_training_says_how_to_go_on(tiny_data, tmp_path, capsys, monkeypatch):
+    from lpr_e2e.training import Training
+
+    def interrupt(self):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Training, "run", interrupt)
+    run = tmp_path / "run"
+    assert train.main(["--data", str(tiny_data), "--preset", "small", "--run", str(run)]) == 130
+    assert f"--resume {run}" in capsys.readouterr().err
+    assert train.main(["--resume", str(run)]) == 130
+    assert train.main(["--data", str(tiny_data), "--preset", "small", "--run", str(run)]) == 2
+    assert "already holds a run" in capsys.readouterr().err

@@ -1,0 +1,300 @@
+"""A whole tiny training: what it leaves, what TensorBoard gets, and that a killed and resumed run ends the same."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+from lpr_e2e.dataset import load_dataset
+from lpr_e2e.model import PlateModel, load
+from lpr_e2e.run_folder import RunError, RunFolder
+from lpr_e2e.settings import PRESETS, Settings
+from lpr_e2e.training import (
+    Training,
+    TrainingError,
+    WarmCosine,
+    averaged_weights,
+    fitted_temperature,
+    take_weights,
+    training_vocabulary,
+)
+
+# Trains in a process of its own that kills itself while a batch of the stage is made.
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from lpr_e2e.dataset import load_dataset
+from lpr_e2e.run_folder import RunFolder
+from lpr_e2e.training import Training
+folder, stage, deadly = RunFolder(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+config = folder.config()
+training = Training(config["settings"], load_dataset(config["data"]), folder)
+make = getattr(training.maker, stage)
+def make_or_die(step, *arguments):
+    if step == deadly:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return make(step, *arguments)
+setattr(training.maker, stage, make_or_die)
+training.run()
+"""
+
+
+def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
+    dataset = load_dataset(data)
+    run = RunFolder(folder)
+    run.start(settings, data, None, dataset, training_vocabulary(dataset))
+    return run
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_data, tiny_settings, tmp_path_factory):
+    """A run that was never interrupted, its figures and what it said."""
+    run = start(tmp_path_factory.mktemp("runs") / "straight", tiny_data, tiny_settings)
+    said: list[str] = []
+    figures = Training(tiny_settings, load_dataset(tiny_data), run, say=said.append).run()
+    return run, figures, said
+
+
+class TestRunFolder:
+    def test_everything_needed_is_there(self, finished, tiny_settings):
+        run, figures, _ = finished
+        names = "config.json versions.json split.csv problems.csv history.csv figures.json best.keras last.keras"
+        assert set(names.split()) <= {path.name for path in run.path.iterdir()}
+        assert run.config()["settings"] == tiny_settings
+        versions = json.loads((run.path / "versions.json").read_text())
+        assert versions["keras"] == keras.__version__
+        assert json.loads((run.path / "figures.json").read_text())["plates_right"] == figures.plates_right
+        assert not list(run.path.glob("*part*"))
+
+    def test_history_has_a_row_per_epoch(self, finished):
+        history = pd.read_csv(finished[0].path / "history.csv")
+        assert list(zip(history["stage"], history["epoch"], strict=True)) == [
+            (stage, epoch) for stage in ("recognition", "joint") for epoch in (1, 2, 3)
+        ]
+        joint = history[history["stage"] == "joint"]
+        for term in ("loss/objectness", "loss/reading", "end to end/mean_iou", "end to end/plates_right"):
+            assert joint[f"validation {term}"].notna().all()
+
+    def test_split_is_disjoint(self, finished):
+        split = pd.read_csv(finished[0].path / "split.csv", keep_default_na=False)
+        pictures = split.groupby(["set", "img_id"])["side"].nunique()
+        assert (pictures == 1).all()
+        texts = {side: set(rows["text"]) - {""} for side, rows in split.groupby("side")}
+        assert texts["train"].isdisjoint(texts["held"])
+
+    def test_the_best_model_reads_like_the_figures_say(self, finished, tiny_data):
+        run, figures, _ = finished
+        model = load(run.path / "best.keras")
+        dataset = load_dataset(tiny_data)
+        assert model.vocabulary.characters == training_vocabulary(dataset).characters
+        files = [(one.img_id, one.path) for one in dataset.validation_photographs]
+        from lpr_e2e.evaluation import score
+        from lpr_e2e.prediction import PlateReader
+
+        readings = {img_id: found for img_id, _, found in PlateReader(model).read_files(files)}
+        again = score(dataset.validation_photographs, readings, model.vocabulary)
+        assert again.mean_iou == pytest.approx(figures.mean_iou, abs=1e-6)
+        assert again.characters_right == figures.characters_right
+
+    def test_a_folder_with_a_run_is_not_overwritten(self, finished, tiny_data, tiny_settings):
+        with pytest.raises(RunError, match="already holds a run.*--resume"):
+            start(finished[0].path, tiny_data, tiny_settings)
+
+    def test_changed_data_is_noticed(self, finished, tiny_data):
+        dataset = load_dataset(tiny_data)
+        dataset.crops.pop()
+        with pytest.raises(RunError, match="data changed.*1 rows differ"):
+            finished[0].check_split(dataset)
+
+    def test_resuming_where_there_is_nothing(self, tmp_path):
+        with pytest.raises(RunError, match="no run to resume"):
+            RunFolder(tmp_path).config()
+
+    def test_damaged_state_is_named(self, tmp_path):
+        (tmp_path / "state.npz").write_bytes(b"PK\x03\x04 cut off")
+        with pytest.raises(RunError, match="state.npz: damaged.*--weights"):
+            RunFolder(tmp_path).progress()
+
+    def test_state_of_another_model_is_refused(self, tmp_path):
+        folder = RunFolder(tmp_path)
+        folder.save_state([np.zeros(3)], {"epoch": 1})
+        assert folder.progress() == {"epoch": 1}
+        with pytest.raises(RunError, match="other sizes"):
+            folder.load_variables([keras.Variable(np.zeros(4))])
+
+    def test_unknown_settings_are_named(self):
+        values = PRESETS["small"].as_dict() | {"learning_speed": 3}
+        with pytest.raises(ValueError, match="learning_speed"):
+            Settings.from_dict(values)
+
+    @pytest.mark.parametrize("preset", PRESETS)
+    def test_settings_survive_json(self, preset):
+        settings = PRESETS[preset]
+        assert Settings.from_dict(json.loads(json.dumps(settings.as_dict()))) == settings
+        for stage in (settings.recognition, settings.joint):
+            assert stage.steps % settings.epoch_steps == 0
+
+
+class TestTensorBoard:
+    @pytest.fixture(scope="class")
+    def events(self, finished):
+        folder = finished[0].path / "tensorboard"
+        loaded = {}
+        for side in ("training", "validation"):
+            loaded[side] = EventAccumulator(str(folder / side), size_guidance={"images": 0, "tensors": 0})
+            loaded[side].Reload()
+        return loaded
+
+    @staticmethod
+    def pictures(events, tag):
+        """Sizes `(height, width)` of the pictures of a tag's first step."""
+        import tensorflow as tf
+
+        width, height, *pictures = events.Tensors(tag)[0].tensor_proto.string_val
+        decoded = [tf.io.decode_png(picture).numpy() for picture in pictures]
+        assert all(picture.shape[:2] == (int(height), int(width)) for picture in decoded)
+        return decoded
+
+    def test_curves_on_both_sides(self, events):
+        terms = {f"loss/{term}" for term in ("objectness", "box_overlap", "box_distance", "turns", "reading")}
+        figures = {
+            f"end to end/{figure}"
+            for figure in ("mean_iou", "average_precision_50", "plates_right", "characters_right")
+        }
+        for side in ("training", "validation"):
+            assert terms | figures <= set(events[side].Tags()["tensors"])
+        assert "learning rate" in events["training"].Tags()["tensors"]
+        assert [event.step for event in events["training"].Tensors("learning rate")] == [1, 2, 3, 4, 5, 6]
+
+    @pytest.mark.parametrize(
+        "tag", ["training/photographs", "training/glimpses", "validation/photographs", "validation/glimpses"]
+    )
+    def test_pictures_show_something(self, events, tag):
+        pictures = self.pictures(events["validation"], tag)
+        assert len(pictures) >= 4
+        assert all(picture.std() > 5 for picture in pictures)
+
+    def test_attention_has_a_cell_per_slot(self, events, finished):
+        strips = self.pictures(events["validation"], "validation/attention")
+        height = load(finished[0].path / "best.keras").architecture.glimpse_size[0]
+        assert all(strip.shape[0] >= 3 * height for strip in strips)
+
+    def test_settings_and_final_figures(self, events):
+        tags = set(events["validation"].Tags()["tensors"])
+        assert {"final/plates_right", "final/mean_iou"} <= tags
+        assert "_hparams_/session_start_info" in events["validation"].SummaryMetadata(
+            "_hparams_/session_start_info"
+        ).plugin_data.plugin_name + "_hparams_/session_start_info"
+        assert "data/text_summary" in tags or "data" in tags
+
+
+def test_killed_in_either_stage_and_resumed_it_ends_with_the_same_weights(finished, tiny_data, tiny_settings, tmp_path):
+    run = start(tmp_path / "killed", tiny_data, tiny_settings)
+    for stage, step in (("recognition_batch", 5), ("joint_batch", 4)):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(run.path), stage, str(step)], capture_output=True)
+        assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
+    assert run.progress()["stage"] in ("recognition", "joint")
+    Training(tiny_settings, load_dataset(tiny_data), run, say=lambda line: None).run()
+
+    straight, resumed = (np.load(folder.path / "state.npz") for folder in (finished[0], run))
+    assert straight.files == resumed.files
+    for name in straight.files:
+        if name != "progress":
+            np.testing.assert_allclose(resumed[name], straight[name], atol=2e-4, rtol=1e-3, err_msg=name)
+    assert json.loads(str(resumed["progress"])) == json.loads(str(straight["progress"]))
+
+
+def test_a_finished_run_that_is_resumed_only_reports(finished, tiny_data, tiny_settings):
+    run, figures, _ = finished
+    state = (run.path / "state.npz").read_bytes()
+    again = Training(tiny_settings, load_dataset(tiny_data), run, say=lambda line: None).run()
+    assert again.plates_right == figures.plates_right
+    assert (run.path / "state.npz").read_bytes() == state
+
+
+def test_another_seed_gives_other_weights(tiny_data, tiny_settings, tmp_path):
+    models = []
+    for seed in (0, 0, 1):
+        settings = replace(tiny_settings, seed=seed)
+        run = start(tmp_path / f"{len(models)}", tiny_data, settings)
+        models.append(Training(settings, load_dataset(tiny_data), run, say=lambda line: None).model)
+    first, same, other = ([np.asarray(weight) for weight in model.trainable_weights] for model in models)
+    assert all((a == b).all() for a, b in zip(first, same, strict=True))
+    assert not all((a == b).all() for a, b in zip(first, other, strict=True))
+
+
+def test_weights_are_taken_over_where_they_fit(tiny_settings):
+    source = PlateModel(tiny_settings.architecture, "0123456789", 6)
+    model = PlateModel(tiny_settings.architecture, "0123456789ABC", 6)
+    taken, all_weights = take_weights(model, source)
+    assert all_weights - taken == 2  # The classifier's kernel and bias.
+    for name in ("stem", "find_fuse"):
+        mine, theirs = ([w for w in one.weights if f"{name}/kernel" in w.path][0] for one in (model, source))
+        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
+
+
+def test_not_finite_loss_stops_with_advice(tiny_data, tiny_settings, tmp_path):
+    settings = replace(tiny_settings, recognition=replace(tiny_settings.recognition, learning_rate=float("inf")))
+    run = start(tmp_path / "run", tiny_data, settings)
+    with pytest.raises(TrainingError, match="loss is nan.*learning rate"):
+        Training(settings, load_dataset(tiny_data), run, say=lambda line: None).run()
+
+
+def test_schedule_warms_up_and_cools_down():
+    schedule = WarmCosine(1.0, 10, 100)
+    rates = [float(schedule(step)) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates[-1] < 0.02
+    assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_averaged_weights_are_put_back():
+    model = keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)])
+    optimizer = keras.optimizers.SGD(0.5, use_ema=True, ema_momentum=0.5)
+    model.compile(optimizer, "mse")
+    model.fit(np.ones((4, 2)), np.ones((4, 1)), epochs=3, verbose=0)
+    raw = [np.array(weight) for weight in model.trainable_weights]
+    with averaged_weights(model):
+        assert not np.allclose(model.trainable_weights[0], raw[0])
+    for weight, value in zip(model.trainable_weights, raw, strict=True):
+        np.testing.assert_array_equal(weight, value)
+
+
+def test_temperature_undoes_overconfidence(tiny_data, tiny_settings, monkeypatch):
+    """A reader that is wrong about every third character, with certainty, gets a high temperature; one never wrong, a
+    low one."""
+    from lpr_e2e import training
+    from lpr_e2e.prediction import Reading
+
+    dataset = load_dataset(tiny_data)
+    model = PlateModel(tiny_settings.architecture, training_vocabulary(dataset).characters, 8)
+
+    def reader_with(wrong_every):
+        class Reader:
+            def __init__(self, model):
+                pass
+
+            def read_files(self, files):
+                for photograph in dataset.validation_photographs:
+                    classes = model.vocabulary.encode(photograph.text)
+                    if wrong_every:
+                        classes[::wrong_every] = (classes[::wrong_every] + 1) % model.vocabulary.classes
+                    characters = np.full((8, model.vocabulary.classes), 0.001)
+                    characters[np.arange(8), classes] = 1 - 0.001 * (model.vocabulary.classes - 1)
+                    yield photograph.img_id, None, [Reading(photograph.img_id, characters=characters)]
+
+        return Reader
+
+    monkeypatch.setattr(training, "PlateReader", reader_with(3))
+    assert fitted_temperature(model, dataset.validation_photographs) > 1.5
+    monkeypatch.setattr(training, "PlateReader", reader_with(0))
+    assert fitted_temperature(model, dataset.validation_photographs) < 1
