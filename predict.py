@@ -76,7 +76,10 @@ def main(arguments: list[str] | None = None) -> int:
             stopped = error
 
     if options.submission and digits:
-        submission.write_submission(options.submission, digits)
+        try:
+            submission.write_submission(options.submission, digits)
+        except OSError as error:
+            stopped = stopped or error
     if stopped is not None:
         reason = "interrupted" if isinstance(stopped, KeyboardInterrupt) else f"stopped, {stopped}"
         done = f"{writer.count} of {len(photographs)} photographs are in {writer.csv_path}"

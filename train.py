@@ -29,13 +29,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
     parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, help="of weights, batches and a drawn split, default 0")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run, exactly where it stopped")
     start.add_argument("--weights", type=Path, metavar="MODEL", help="start a new run from these weights")
     options = parser.parse_args(arguments)
-    if options.resume and (options.data or options.exclude or options.preset or options.run):
-        parser.error("--resume takes everything from the run folder; leave out --data, --exclude, --preset and --run")
+    others = {name: value for name, value in vars(options).items() if name not in ("resume", "weights")}
+    if options.resume and any(value is not None for value in others.values()):
+        parser.error(f"--resume takes everything from the run folder; leave out --{', --'.join(others)}")
 
     # TensorFlow takes seconds to import: wrong arguments are reported before.
     from lpr_e2e.dataset import DatasetError
@@ -66,7 +67,7 @@ def train(options: argparse.Namespace) -> int:
     else:
         folder = RunFolder(options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
         preset = options.preset or ("standard" if options.data else "small")
-        settings, data, exclude = replace(PRESETS[preset], seed=options.seed), options.data, options.exclude
+        settings, data, exclude = replace(PRESETS[preset], seed=options.seed or 0), options.data, options.exclude
         if data is None:
             data = draw_demo()
     print(f"data: {data}")

@@ -12,6 +12,9 @@ import numpy as np
 from lpr_e2e.boxes import LETTERBOX_GREY
 from lpr_e2e.glimpse import MARGIN
 
+# Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
+SMALLEST_PASTED = 10
+
 
 def rectangle_corners(box_px) -> np.ndarray:
     """Corners `(4, 2)` xy, float32, clockwise from the top left, of a box `(4,)` yxyx."""
@@ -133,7 +136,7 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
 
     Args:
         photograph: uint8 `(h, w, 3)`; it is not changed.
-        box_px: `(4,)` yxyx of the plate that is covered.
+        box_px: `(4,)` yxyx of the plate that is covered, at least `SMALLEST_PASTED` pixels high and wide.
         turns: `numpy.rot90(photograph, turns)` puts that plate upright.
         plate: uint8 `(h, w, 3)`, the new plate, upright and frontal.
         outline: uint8 `(h, w)`, 255 on the new plate.
@@ -145,8 +148,6 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
     ymin, xmin, ymax, xmax = (int(round(float(value))) for value in box_px)
     ymin, xmin = max(ymin, 0), max(xmin, 0)
     region = photograph[ymin:ymax, xmin:xmax]
-    if min(region.shape[:2]) < 8:
-        return photograph
     upright = np.ascontiguousarray(np.rot90(region, turns))
     height, width = upright.shape[:2]
     # A tilted plate's box is higher than the plate: tilt the new one by as much as its box leaves room for.

@@ -12,7 +12,13 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from lpr_e2e.augmentation import glimpse_of_plate, paste_plate, photograph_on_canvas, rectangle_corners
+from lpr_e2e.augmentation import (
+    SMALLEST_PASTED,
+    glimpse_of_plate,
+    paste_plate,
+    photograph_on_canvas,
+    rectangle_corners,
+)
 from lpr_e2e.boxes import letterbox, turn_box
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.glimpse import MARGIN
@@ -143,7 +149,9 @@ class BatchMaker:
         text, turns = photograph.text, photograph.turns
         hide = rng.random() < self.mixture.hidden
         share = self.mixture.pasted_unknown if text is None else self.mixture.pasted_known
-        if not hide and turns is not None and rng.random() < share:
+        ymin, xmin, ymax, xmax = photograph.box_px
+        large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
+        if not hide and turns is not None and large_enough and rng.random() < share:
             plate, outline, text = self._new_plate(rng)
             picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
         canvas, box, quarters, visible = photograph_on_canvas(picture, photograph.box_px, size, rng, hide)

@@ -65,7 +65,7 @@ def word_sets(words: dict[str, str]) -> tuple[list[dict[str, np.ndarray]], np.nd
     if not features.check("raqm"):
         raise RuntimeError(
             "Pillow has no raqm, so Arabic letters would stand alone and in the wrong order. "
-            "Install Pillow from its wheels (pip install --force-reinstall pillow), or the system's libraqm"
+            "Pillow's wheels bring raqm, but need the system's FriBiDi: install libfribidi0 (Debian, Ubuntu) or fribidi"
         )
     sets = []
     for family, weight, _ in ARABIC_FACES:
@@ -104,7 +104,7 @@ def _font_alphabets(characters: Sequence[str]) -> tuple[list[dict[str, np.ndarra
     if not alphabets:
         raise ValueError(
             f"texts: no installed font has all characters of {''.join(characters)!r}; none at all has "
-            f"{''.join(sorted(lacking))!r}. Train without synthetic plates, or add a font to FACES in glyphs.py"
+            f"{''.join(sorted(lacking))!r}. Install a font that has them and add it to FACES in glyphs.py"
         )
     return alphabets, _odds(weights)
 

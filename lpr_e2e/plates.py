@@ -29,7 +29,7 @@ SHORTENED_SHARE = 0.08  # share of sampled texts whose numbers lose digits, wher
 class PlatePainter:
     """Draws plates like those of the training texts. Read-only after construction: threads may share it.
 
-    If nearly all texts are Tunisian (`169T9685`, `137564N`), the plates are: light on black, the marks as Arabic
+    If nearly all texts are Tunisian (`123T4567`, `123456N`), the plates are: light on black, the marks as Arabic
     words. Otherwise characters are drawn as they are.
 
     Args:

@@ -3,7 +3,7 @@
 Example:
     >>> reader = PlateReader.load()
     >>> [reading.text for reading in reader.read("car.jpg")]
-    ['169T9685']
+    ['123T4567']
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ from lpr_e2e.cars import draw_car
 from lpr_e2e.plates import PlatePainter
 
 # What the numbers of the demonstration set look like: only their patterns and letters matter.
-EXAMPLE_TEXTS = ("169T9685",) * 500 + ("39T8707",) * 250 + ("182T275",) * 70 + ("86T564",) * 30 + ("141T13", "137564N")
+EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + ("87T654",) * 30 + ("150T12", "123456N")
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
 TALL_PLATE_PER_CAR = 0.17  # width of a plate of two lines
 SUBMISSION_ROWS = 7  # the challenge asks for seven digits per photograph

@@ -47,7 +47,7 @@ def require_challenge_vocabulary(vocabulary: Vocabulary) -> None:
     missing = sorted(set("0123456789" + WORD) - set(vocabulary.characters))
     if missing:
         raise ValueError(
-            f"the submission form is for texts like 169T9685, and this model reads only {vocabulary.characters!r}: "
+            f"the submission form is for texts like 123T4567, and this model reads only {vocabulary.characters!r}: "
             f"it lacks {''.join(missing)!r}. Leave --submission out, or use a model trained on the challenge's plates"
         )
 

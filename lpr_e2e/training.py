@@ -73,8 +73,12 @@ class Training:
         self.vocabulary = training_vocabulary(dataset)
         self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
         texts = [one.text for one in dataset.crops] + [one.text for one in dataset.photographs if one.text]
+        try:
+            painter = PlatePainter(texts)
+        except (ValueError, RuntimeError) as error:
+            raise TrainingError(f"cannot draw plates: {error}") from error
         self.maker = BatchMaker(
-            dataset, self.vocabulary, settings.architecture, PlatePainter(texts), settings.mixture, settings.seed
+            dataset, self.vocabulary, settings.architecture, painter, settings.mixture, settings.seed
         )
         self.progress = folder.progress() or {"stage": "recognition", "epoch": 0, "best": None, "waited": 0}
         if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
@@ -392,8 +396,13 @@ def fitted_temperature(model: PlateModel, photographs: list[Photograph]) -> floa
 
 
 def take_weights(model: PlateModel, source: PlateModel) -> tuple[int, int]:
-    """Copy the weights of `source` whose path and shape `model` has too; return how many, and out of how many."""
+    """Copy the weights of `source` whose path and shape `model` has too; return how many, and out of how many.
+
+    The classifier is taken over only with the vocabulary it was trained for.
+    """
     given = {weight.path: weight for weight in source.weights}
+    if source.vocabulary.characters != model.vocabulary.characters:
+        given = {path: weight for path, weight in given.items() if "classifier" not in path}
     taken = 0
     for weight in model.weights:
         other = given.get(weight.path)

@@ -11,7 +11,7 @@ import pytest
 from lpr_e2e import glyphs
 from lpr_e2e.plates import PlatePainter
 
-TUNISIAN = ["169T9685", "128T8086", "70T652", "141T13", "137564N"] + ["155T3241", "93T5877"] * 10
+TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 
 
 @pytest.fixture(scope="module")

@@ -30,7 +30,7 @@ def digits_of(rows):
 
 @pytest.mark.parametrize(
     ("text", "digits"),
-    [("169T9685", "1699685"), ("39T8707", "0398707"), ("7T5", "0070005"), ("120T40", "1200040")],
+    [("123T4567", "1234567"), ("45T6789", "0456789"), ("7T5", "0070005"), ("120T40", "1200040")],
 )
 def test_numbers_are_padded_with_zeros(text, digits):
     rows = digit_distributions(certain(text), VOCABULARY)
@@ -54,7 +54,7 @@ def test_other_texts_and_no_plate_give_uniform_rows():
 
 
 def test_a_doubtful_digit_passes_its_probabilities_on():
-    characters = certain("169T9685")
+    characters = certain("123T4567")
     characters[2] = 0
     characters[2, VOCABULARY.characters.index("9") + 1] = 0.7
     characters[2, VOCABULARY.characters.index("0") + 1] = 0.3
@@ -77,11 +77,11 @@ def test_a_doubtful_end_mixes_the_two_layouts():
 
 def test_a_doubtful_word_hardly_matters():
     """T is certain to be there in the challenge: that slot 3 may also be a digit says little."""
-    characters = certain("169T9685")
+    characters = certain("123T4567")
     characters[3, VOCABULARY.characters.index("T") + 1] = 0.6
     characters[3, VOCABULARY.characters.index("1") + 1] = 0.4
     rows = digit_distributions(characters, VOCABULARY)
-    assert digits_of(rows) == "1699685" and rows.max(-1).min() > 0.9
+    assert digits_of(rows) == "1234567" and rows.max(-1).min() > 0.9
 
 
 def test_a_missing_t_is_refused():
