@@ -20,7 +20,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow 
 
 from tqdm import tqdm  # noqa: E402
 
-from lpr_e2e import evaluation, prediction, submission  # noqa: E402
+from lpr_e2e import evaluation, prediction, prediction_files, submission  # noqa: E402
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -43,15 +43,15 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         # Everything that can be wrong with the call is found before the first photograph is read.
-        photographs = prediction.find_photographs(options.photographs)
+        photographs = prediction_files.find_photographs(options.photographs)
         truths = evaluation.read_truth(options.truth) if options.truth else []
         if options.submission:
             submission.require_distinct_names(img_id for img_id, _ in photographs)
         reader = prediction.PlateReader.load(options.model)
         if options.submission:
             submission.require_challenge_vocabulary(reader.vocabulary)
-        output = options.output or prediction.default_output(options.photographs)
-        writer = prediction.PredictionsWriter(output, not options.no_pictures, photographs)
+        output = options.output or prediction_files.default_output(options.photographs)
+        writer = prediction_files.PredictionsWriter(output, not options.no_pictures, photographs)
     except (ValueError, OSError) as error:
         print(f"predict.py: {error}", file=sys.stderr)
         return 2

@@ -1,12 +1,13 @@
 """Train a licence-plate reader.
 
     python train.py                                    draw a small demo set, train on it, show the result
-    python train.py --data DIR                         train on your photographs and crops (see README.md)
+    python train.py --data DIR                         train on your photographs and crops
     python train.py --data DIR --exclude rows.csv      leave rows of the crops' CSV out
     python train.py --resume runs/NAME                 go on with an interrupted run
     python train.py --data DIR --weights model.keras   a new run that starts from another model's weights
-
     tensorboard --logdir runs                          watch it
+
+README.md says what DIR holds and what a run leaves in its folder.
 """
 
 from __future__ import annotations

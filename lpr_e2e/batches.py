@@ -132,7 +132,8 @@ class BatchMaker:
                 picture, outline = self.painter.draw(text, rng)
                 corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
                 tilt, detail = (2.5 if rng.random() < 0.6 else 9.0), 0.4
-            glimpses[index] = glimpse_of_plate(picture, corners, self.architecture.glimpse_size, rng, tilt, detail, behind)
+            size = self.architecture.glimpse_size
+            glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, behind)
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
 

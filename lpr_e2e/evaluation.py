@@ -9,16 +9,14 @@ import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from lpr_e2e.boxes import intersection_over_union
+from lpr_e2e.reading import Reading
 from lpr_e2e.submission import digit_distributions, digits_asked
 from lpr_e2e.vocabulary import Vocabulary
-
-if TYPE_CHECKING:
-    from lpr_e2e.prediction import Reading
 
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 CALIBRATION_BINS = 10
@@ -234,6 +232,28 @@ def challenge_log_loss(texts: Sequence[str], digits: Sequence[np.ndarray]) -> fl
         if asked is not None:
             losses.append(-np.log(np.maximum(np.asarray(rows, "float64")[np.arange(len(asked)), asked], 1e-15)))
     return float(np.mean(losses)) if losses else None
+
+
+def fitted_temperature(probabilities: np.ndarray, classes: np.ndarray) -> float:
+    """The temperature under which the true characters are likeliest (Guo et al. 2017).
+
+    Args:
+        probabilities: float `(n, slots, classes)`, at temperature 1.
+        classes: int `(n, slots)`, the truth.
+
+    Returns:
+        What logits are divided by: above 1 for a reader that is too sure of itself; 1 for no plates at all.
+    """
+    if not len(classes):
+        return 1.0
+    logits = np.log(np.maximum(probabilities, 1e-12))
+
+    def cost(temperature: float) -> float:
+        scaled = logits / temperature
+        normaliser = np.log(np.exp(scaled - scaled.max(-1, keepdims=True)).sum(-1)) + scaled.max(-1)
+        return float((normaliser - np.take_along_axis(scaled, classes[..., None], axis=-1)[..., 0]).mean())
+
+    return float(min(np.geomspace(0.25, 4.0, 81), key=cost))
 
 
 def average_precision(

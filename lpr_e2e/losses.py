@@ -71,7 +71,8 @@ def objectness_loss(positive, logits, mask):
 
 def overlap_loss(boxes, targets):
     """1 - CIoU (Zheng et al. 2020) of boxes `(..., 4)` with targets `(..., 4)`, yxyx of one frame; result `(...)`."""
-    top_left, bottom_right = ops.maximum(boxes[..., :2], targets[..., :2]), ops.minimum(boxes[..., 2:], targets[..., 2:])
+    top_left = ops.maximum(boxes[..., :2], targets[..., :2])
+    bottom_right = ops.minimum(boxes[..., 2:], targets[..., 2:])
     overlap = ops.prod(ops.maximum(bottom_right - top_left, 0.0), axis=-1)
     sides, true_sides = boxes[..., 2:] - boxes[..., :2], targets[..., 2:] - targets[..., :2]
     union = ops.prod(sides, axis=-1) + ops.prod(true_sides, axis=-1) - overlap

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-if TYPE_CHECKING:
-    from lpr_e2e.prediction import Reading
+from lpr_e2e.reading import Reading
 
 # Annotated pictures are for looking at: their longer side is brought into this range, in pixels.
 SMALLEST_SIDE = 640

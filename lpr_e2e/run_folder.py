@@ -145,7 +145,7 @@ class RunFolder:
             raise
         except Exception as error:  # A damaged zip raises many kinds.
             raise RunError(
-                f"{path}: damaged ({error}); start a new run from the best weights with --weights {self.path}/best.keras"
+                f"{path}: damaged ({error}); start a new run with --weights {self.path / 'best.keras'}"
             ) from error
 
     def save_model(self, model: keras.Model, name: str) -> None:

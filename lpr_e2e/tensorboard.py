@@ -14,7 +14,7 @@ from lpr_e2e.boxes import Letterbox
 from lpr_e2e.dataset import Photograph, read_picture
 from lpr_e2e.model import PlateModel
 from lpr_e2e.pictures import annotate, attention_strip
-from lpr_e2e.prediction import to_readings
+from lpr_e2e.reading import to_readings
 from lpr_e2e.vocabulary import Vocabulary
 
 # Side of the squares that photographs are shown in, pixels.

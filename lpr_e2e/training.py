@@ -6,9 +6,6 @@ and resumed ends with the weights of a run that was not.
 
 from __future__ import annotations
 
-import contextlib
-import math
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,13 +14,15 @@ import numpy as np
 
 from lpr_e2e.batches import BatchMaker, batches, plain_glimpses, plain_joint_batches
 from lpr_e2e.dataset import Dataset, Photograph
-from lpr_e2e.evaluation import Figures, score
+from lpr_e2e.evaluation import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model import PlateModel, load, parameters
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.prediction import PlateReader
+from lpr_e2e.reading import Reading
 from lpr_e2e.run_folder import RunFolder
 from lpr_e2e.settings import Settings, Stage
 from lpr_e2e.stages import JointStage, RecognitionStage
+from lpr_e2e.supervision import Supervisor, TrainingError, WarmCosine
 from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, validation_pictures
 from lpr_e2e.vocabulary import Vocabulary
 
@@ -31,10 +30,6 @@ from lpr_e2e.vocabulary import Vocabulary
 _SHOWN, _COMPARED = 8, 64
 # Photographs per batch where nothing is learned.
 _EVALUATION_BATCH = 8
-
-
-class TrainingError(RuntimeError):
-    """The training cannot go on; the message says why and what to do."""
 
 
 def training_vocabulary(dataset: Dataset) -> Vocabulary:
@@ -158,7 +153,7 @@ class Training:
                 initial_epoch=first_epoch,
                 epochs=epochs,
                 steps_per_epoch=epoch_steps,
-                callbacks=[_Supervisor(self, name, variables)],
+                callbacks=[Supervisor(self, name, variables)],
                 verbose="auto",
             )
         # What follows starts from the averaged weights.
@@ -180,8 +175,8 @@ class Training:
             return read["plates_right"], {**values, **{f"reading/{key}": value for key, value in read.items()}}, {}
         held = self.dataset.validation_photographs
         values = {f"loss/{key}": value for key, value in self._losses(task, self._held_joint_batches()).items()}
-        figures = self.read_photographs(held).as_dict()
-        seen = self.read_photographs(self.dataset.photographs[:_COMPARED]).as_dict()
+        figures = self.figures(held).as_dict()
+        seen = self.figures(self.dataset.photographs[:_COMPARED]).as_dict()
         values |= {f"end to end/{key}": value for key, value in figures.items()}
         values |= {f"reading/{key}": value for key, value in read.items()}
         # Few held-out plates leave ties; the boxes and the characters break them.
@@ -189,13 +184,27 @@ class Training:
         fine = figures.get("characters_right", read["characters_right"]) + figures.get("mean_iou", 0.0)
         return exact + 0.05 * fine, values, {f"end to end/{key}": value for key, value in seen.items()}
 
-    def read_photographs(self, photographs: list[Photograph]) -> Figures:
-        """Figures of the model as it stands, photograph in, text out."""
+    def read_photographs(self, photographs: list[Photograph]) -> dict[str, list[Reading]]:
+        """Readings of the model as it stands, by img_id."""
         files = [(photograph.img_id, photograph.path) for photograph in photographs]
-        readings = {
-            img_id: found for img_id, _, found in PlateReader(self.model).read_files(files, _EVALUATION_BATCH)
-        }
-        return score(photographs, readings, self.vocabulary)
+        found = PlateReader(self.model).read_files(files, _EVALUATION_BATCH)
+        return {img_id: readings for img_id, _, readings in found}
+
+    def figures(self, photographs: list[Photograph]) -> Figures:
+        """Figures of the model as it stands, photograph in, text out."""
+        return score(photographs, self.read_photographs(photographs), self.vocabulary)
+
+    def _fitted_temperature(self) -> float:
+        """The temperature that fits the held-out photographs whose text can be spelt and whose plate was found."""
+        held = self.dataset.validation_photographs
+        readings = self.read_photographs(held)
+        probabilities, classes = [], []
+        for photograph in held:
+            characters = best_reading(readings[photograph.img_id]).characters
+            if photograph.text is not None and characters is not None and self.vocabulary.spells(photograph.text):
+                probabilities.append(characters)
+                classes.append(self.vocabulary.encode(photograph.text))
+        return fitted_temperature(np.array(probabilities), np.array(classes))
 
     def _read_held_glimpses(self) -> dict[str, float]:
         """Plate and character accuracy of the held-out glimpses; 0 where there are none."""
@@ -246,8 +255,8 @@ class Training:
             self.model.set_weights(load(self.folder.path / "best.keras").get_weights())
         held = self.dataset.validation_photographs
         self.model.temperature.assign(1.0)
-        self.model.temperature.assign(fitted_temperature(self.model, held))
-        figures = self.read_photographs(held)
+        self.model.temperature.assign(self._fitted_temperature())
+        figures = self.figures(held)
         self.folder.save_model(self.model, "best.keras")
         values = figures.as_dict()
         self.folder.write_figures(
@@ -261,138 +270,6 @@ class Training:
         self.board.settings(self.settings.as_dict(), values, self.progress["epoch"])
         self.show_validation(self.progress["epoch"] + 1)
         return figures
-
-
-class _Supervisor(keras.callbacks.Callback):
-    """After every epoch: evaluate the averaged weights, keep the best, write everything down, stop when due."""
-
-    def __init__(self, training: Training, name: str, variables: list):
-        super().__init__()
-        self.training, self.name, self.variables = training, name, variables
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.started = time.monotonic()
-
-    def on_epoch_end(self, epoch, logs=None):
-        training, task, progress = self.training, self.model, self.training.progress
-        logs = dict(logs or {})
-        if not math.isfinite(logs["loss"]):
-            raise TrainingError(
-                f"{self.name}, epoch {epoch + 1}: the loss is {logs['loss']}; lower the learning rate, and resume from "
-                f"the epoch before with --resume {training.folder.path}"
-            )
-        seconds = time.monotonic() - self.started
-        with averaged_weights(task):
-            value, held, seen = training.evaluate(self.name, task)
-            better = progress["best"] is None or value > progress["best"]
-            progress.update(
-                epoch=epoch + 1,
-                best=value if better else progress["best"],
-                waited=0 if better else progress["waited"] + 1,
-            )
-            training.folder.save_model(training.model, "last.keras")
-            if better and self.name == "joint":
-                training.folder.save_model(training.model, "best.keras")
-            if (epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0:
-                training.show_validation(self._board_epoch(epoch))
-        rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
-        trained = {f"loss/{key}": float(item) for key, item in logs.items()}
-        speed = task.optimizer.iterations.numpy() and seconds / (self.params["steps"] or 1)
-        training.board.scalars(
-            "training", self._board_epoch(epoch), {**trained, **seen, "learning rate": rate, "seconds per step": speed}
-        )
-        training.board.scalars("validation", self._board_epoch(epoch), held)
-        training.folder.add_history(
-            {
-                "stage": self.name,
-                "epoch": epoch + 1,
-                "seconds": round(seconds, 1),
-                "learning_rate": rate,
-                **{f"training {key}": round(item, 5) for key, item in trained.items()},
-                **{f"validation {key}": round(item, 5) for key, item in held.items()},
-            }
-        )
-        training.folder.save_state(self.variables, progress)
-        training.say(self._line(epoch, held, better))
-        if training._patience_is_over():
-            training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
-            task.stop_training = True
-
-    def _board_epoch(self, epoch: int) -> int:
-        """Epochs of both stages on one axis."""
-        settings = self.training.settings
-        before = 0 if self.name == "recognition" else settings.recognition.steps // settings.epoch_steps
-        return before + epoch + 1
-
-    def _line(self, epoch: int, held: dict[str, float], better: bool) -> str:
-        parts = [f"{self.name}, epoch {epoch + 1}, held out:"]
-        for label, key in (
-            ("glimpses right", "reading/plates_right"),
-            ("plates right", "end to end/plates_right"),
-            ("characters right", "end to end/characters_right"),
-            ("mean IoU", "end to end/mean_iou"),
-        ):
-            if key in held:
-                parts.append(f"{label} {held[key]:.1%}" if "IoU" not in label else f"{label} {held[key]:.3f}")
-        return "  ".join(parts) + ("  (best so far)" if better else "")
-
-
-@contextlib.contextmanager
-def averaged_weights(task: keras.Model):
-    """Within the context, the task's trainable weights are their moving averages."""
-    kept = [np.array(variable) for variable in task.trainable_variables]
-    task.optimizer.finalize_variable_values(task.trainable_variables)
-    try:
-        yield
-    finally:
-        for variable, value in zip(task.trainable_variables, kept, strict=True):
-            variable.assign(value)
-
-
-@keras.saving.register_keras_serializable("lpr_e2e")
-class WarmCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to `peak`, then a cosine down to a hundredth of it at `steps`."""
-
-    def __init__(self, peak: float, warm_up: int, steps: int):
-        super().__init__()
-        self.peak, self.warm_up, self.steps = peak, warm_up, steps
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        rising = (step + 1) / max(1, self.warm_up)
-        done = keras.ops.clip((step - self.warm_up) / max(1, self.steps - self.warm_up), 0.0, 1.0)
-        falling = 0.01 + 0.99 * 0.5 * (1 + keras.ops.cos(math.pi * done))
-        return self.peak * keras.ops.minimum(rising, falling)
-
-    def get_config(self):
-        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
-
-
-def fitted_temperature(model: PlateModel, photographs: list[Photograph]) -> float:
-    """The temperature under which the characters of photographs with known text are likeliest (Guo et al. 2017).
-
-    Args:
-        model: with temperature 1.
-        photographs: held-out ones; those without a found plate or with a text that cannot be spelt do not count.
-    """
-    files = [(photograph.img_id, photograph.path) for photograph in photographs]
-    logs, targets = [], []
-    for photograph, (_, _, readings) in zip(photographs, PlateReader(model).read_files(files), strict=True):
-        characters = readings[0].characters
-        if photograph.text and characters is not None and model.vocabulary.spells(photograph.text):
-            logs.append(np.log(np.maximum(characters, 1e-12)))
-            targets.append(model.vocabulary.encode(photograph.text))
-    if not logs:
-        return 1.0
-    logits, classes = np.concatenate(logs), np.concatenate(targets)
-
-    def cost(temperature: float) -> float:
-        scaled = logits / temperature
-        scaled = scaled - scaled.max(-1, keepdims=True)
-        scaled -= np.log(np.exp(scaled).sum(-1, keepdims=True))
-        return float(-np.take_along_axis(scaled, classes[:, None], axis=1).mean())
-
-    return float(min(np.geomspace(0.25, 4.0, 81), key=cost))
 
 
 def take_weights(model: PlateModel, source: PlateModel) -> tuple[int, int]:

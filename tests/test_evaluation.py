@@ -13,10 +13,11 @@ from lpr_e2e.evaluation import (
     characters_right,
     edit_distance,
     expected_calibration_error,
+    fitted_temperature,
     read_truth,
     score,
 )
-from lpr_e2e.prediction import Reading
+from lpr_e2e.reading import Reading
 from lpr_e2e.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("0123456789T", 8)
@@ -154,3 +155,21 @@ def test_a_faulty_truth_says_where(tmp_path, content, words):
     with pytest.raises(ValueError, match=words) as error:
         read_truth(path)
     assert "truth.csv" in str(error.value)
+
+
+class TestTemperature:
+    def probabilities(self, classes, wrong_every):
+        told = classes.copy()
+        if wrong_every:
+            told[:, ::wrong_every] = (told[:, ::wrong_every] + 1) % 12
+        characters = np.full((*classes.shape, 12), 0.001)
+        np.put_along_axis(characters, told[..., None], 1 - 0.011, axis=-1)
+        return characters
+
+    def test_overconfidence_is_softened_and_diffidence_sharpened(self):
+        classes = np.random.default_rng(0).integers(0, 12, (20, 8))
+        assert fitted_temperature(self.probabilities(classes, 3), classes) > 1.5
+        assert fitted_temperature(self.probabilities(classes, 0), classes) < 1
+
+    def test_nothing_to_fit_changes_nothing(self):
+        assert fitted_temperature(np.empty((0, 8, 12)), np.empty((0, 8), int)) == 1.0

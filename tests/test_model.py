@@ -89,7 +89,8 @@ class TestGlimpse:
 
     def test_a_box_beyond_the_canvas_repeats_the_edge(self):
         canvas = np.full((1, 32, 32, 3), 77, "uint8")
-        cut = np.asarray(cut_glimpses(canvas, np.array([[-0.5, -0.5, 1.5, 1.5]], "float32"), np.zeros(1, "int32"), 8, 8))
+        box = np.array([[-0.5, -0.5, 1.5, 1.5]], "float32")
+        cut = np.asarray(cut_glimpses(canvas, box, np.zeros(1, "int32"), 8, 8))
         np.testing.assert_allclose(cut, 77)
 
 
@@ -148,7 +149,8 @@ class TestPlateModel:
         assert {"stem", "stage1_down", "stage2_down", "stage3_down"} <= {layer.name for layer in shared}
 
     def test_brightness_of_the_glimpse_does_not_matter(self, model):
-        glimpse = np.random.default_rng(2).integers(100, 200, (1, *model.architecture.glimpse_size, 3)).astype("float32")
+        size = (1, *model.architecture.glimpse_size, 3)
+        glimpse = np.random.default_rng(2).integers(100, 200, size).astype("float32")
         logits = [np.asarray(model.read(picture)["logits"]) for picture in (glimpse, glimpse * 0.5 + 20)]
         np.testing.assert_allclose(logits[0], logits[1], atol=0.05)
 

@@ -66,6 +66,7 @@ def test_a_plate_is_a_picture_with_an_outline(texts):
 
 def test_the_text_decides_what_is_drawn(painter):
     """Average plates of two numbers differ where the numbers do: a long number covers more of the plate."""
+
     def mean(text):
         rng = np.random.default_rng(2)
         plates = [cv2.resize(painter.draw(text, rng)[0], (192, 48)).mean(2) for _ in range(60)]

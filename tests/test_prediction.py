@@ -13,7 +13,8 @@ from PIL import Image
 
 import predict
 from lpr_e2e import prediction
-from lpr_e2e.prediction import PlateReader, default_output, find_photographs
+from lpr_e2e.prediction import PlateReader
+from lpr_e2e.prediction_files import default_output, find_photographs
 from lpr_e2e.vocabulary import Vocabulary
 
 MAGENTA = (255, 0, 255)

@@ -19,15 +19,8 @@ from lpr_e2e.dataset import load_dataset
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.run_folder import RunError, RunFolder
 from lpr_e2e.settings import PRESETS, Settings
-from lpr_e2e.training import (
-    Training,
-    TrainingError,
-    WarmCosine,
-    averaged_weights,
-    fitted_temperature,
-    take_weights,
-    training_vocabulary,
-)
+from lpr_e2e.supervision import TrainingError, WarmCosine, averaged_weights
+from lpr_e2e.training import Training, take_weights, training_vocabulary
 
 # Trains in a process of its own that kills itself while a batch of the stage is made.
 KILLED = """
@@ -267,34 +260,3 @@ def test_averaged_weights_are_put_back():
         assert not np.allclose(model.trainable_weights[0], raw[0])
     for weight, value in zip(model.trainable_weights, raw, strict=True):
         np.testing.assert_array_equal(weight, value)
-
-
-def test_temperature_undoes_overconfidence(tiny_data, tiny_settings, monkeypatch):
-    """A reader that is wrong about every third character, with certainty, gets a high temperature; one never wrong, a
-    low one."""
-    from lpr_e2e import training
-    from lpr_e2e.prediction import Reading
-
-    dataset = load_dataset(tiny_data)
-    model = PlateModel(tiny_settings.architecture, training_vocabulary(dataset).characters, 8)
-
-    def reader_with(wrong_every):
-        class Reader:
-            def __init__(self, model):
-                pass
-
-            def read_files(self, files):
-                for photograph in dataset.validation_photographs:
-                    classes = model.vocabulary.encode(photograph.text)
-                    if wrong_every:
-                        classes[::wrong_every] = (classes[::wrong_every] + 1) % model.vocabulary.classes
-                    characters = np.full((8, model.vocabulary.classes), 0.001)
-                    characters[np.arange(8), classes] = 1 - 0.001 * (model.vocabulary.classes - 1)
-                    yield photograph.img_id, None, [Reading(photograph.img_id, characters=characters)]
-
-        return Reader
-
-    monkeypatch.setattr(training, "PlateReader", reader_with(3))
-    assert fitted_temperature(model, dataset.validation_photographs) > 1.5
-    monkeypatch.setattr(training, "PlateReader", reader_with(0))
-    assert fitted_temperature(model, dataset.validation_photographs) < 1

@@ -1,0 +1,73 @@
+"""A reading: one plate of a photograph as the model sees it, or the reason why there is none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from lpr_e2e.boxes import Letterbox
+from lpr_e2e.vocabulary import Vocabulary
+
+# Boxes that the model believes in less than this are no plates.
+BOX_THRESHOLD = 0.3
+# A reading whose weakest character is less certain than this is more likely wrong than right.
+CERTAINTY_THRESHOLD = 0.5
+COLUMNS = ("img_id", "text", "confidence", "ymin", "xmin", "ymax", "xmax", "box_confidence", "status")
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One plate of a photograph, or the reason why there is none.
+
+    Attributes:
+        img_id: the photograph's name.
+        text: what the plate says; empty if nothing was read.
+        confidence: probability of the weakest character, the end of the text included; 0 if nothing was read.
+        box_px: yxyx in pixels of the photograph (after EXIF rotation), or None if there is no plate.
+        box_confidence: how sure the model is that there is a plate; below `BOX_THRESHOLD` there is none.
+        status: `ok`, `uncertain` (confidence below `CERTAINTY_THRESHOLD`), `no plate`, or `unreadable: REASON`.
+        characters: float `(slots, classes)` probabilities behind the text, or None if there is no plate.
+    """
+
+    img_id: str
+    text: str = ""
+    confidence: float = 0.0
+    box_px: tuple[float, float, float, float] | None = None
+    box_confidence: float = 0.0
+    status: str = "no plate"
+    characters: np.ndarray | None = field(default=None, repr=False, compare=False)
+
+    def row(self) -> list[str]:
+        """The values of `COLUMNS`, as they are written to `predictions.csv`."""
+        box = ["" for _ in range(4)] if self.box_px is None else [f"{value:.1f}" for value in self.box_px]
+        return [self.img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
+
+
+def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabulary: Vocabulary) -> list[Reading]:
+    """The readings of one photograph of a batch, most confident box first; never empty.
+
+    Args:
+        outputs: what the model's `predict_on_batch` returned: `boxes_rel` `(B, K, 4)` yxyx, `box_confidence` `(B, K)`,
+            `characters` `(B, K, slots, classes)`.
+        index: the photograph's place in the batch.
+        img_id: its name.
+        frame: how it was laid into the canvas.
+        vocabulary: the model's.
+    """
+    confidences = np.asarray(outputs["box_confidence"][index], "float64")
+    readings = []
+    for plate in np.argsort(-confidences, kind="stable"):
+        if not confidences[plate] >= BOX_THRESHOLD:
+            continue
+        characters = np.asarray(outputs["characters"][index][plate])
+        text, certainties = vocabulary.decode(characters)
+        confidence = float(certainties.min()) if text else 0.0
+        if not text:
+            status = "unreadable: a plate without legible characters"
+        else:
+            status = "ok" if confidence >= CERTAINTY_THRESHOLD else "uncertain"
+        box_px = tuple(frame.to_px(outputs["boxes_rel"][index][plate]).tolist())
+        readings.append(Reading(img_id, text, confidence, box_px, float(confidences[plate]), status, characters))
+    # The confidence of the best candidate is kept: it says by how much the threshold was missed.
+    return readings or [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
