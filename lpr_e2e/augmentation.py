@@ -22,7 +22,7 @@ def rectangle_corners(box_px) -> np.ndarray:
     return np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], "float32")
 
 
-def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, behind=None) -> np.ndarray:
+def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None):
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
@@ -32,6 +32,7 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, be
         rng: source of randomness.
         tilt: standard deviation of the rotation, degrees.
         detail: least share of the glimpse's resolution that is left; 1 keeps all.
+        hardness: strength of the changes of light and sharpness.
         behind: for a drawn plate, its outline uint8 `(h, w)` (255 on the plate) and a uint8 picture of any size to
             show around it; None to show what surrounds the corners in `picture`.
 
@@ -73,8 +74,8 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, be
         inside = cv2.warpPerspective(outline, warp, (width, height))[..., None] / np.float32(255)
         plate = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
         glimpse = (plate * inside + glimpse * (1 - inside)).astype("uint8")
-    glimpse = change_light(glimpse, rng)
-    glimpse = change_sharpness(glimpse, rng)
+    glimpse = change_light(glimpse, rng, hardness)
+    glimpse = change_sharpness(glimpse, rng, hardness)
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -177,7 +178,7 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
     return changed
 
 
-def photograph_on_canvas(photograph, box_px, size: int, rng, hide: bool = False):
+def photograph_on_canvas(photograph, box_px, size: int, rng, hardness: float = 1.0, hide: bool = False):
     """A photograph, moved, scaled and turned by quarters, on the canvas.
 
     Args:
@@ -185,6 +186,7 @@ def photograph_on_canvas(photograph, box_px, size: int, rng, hide: bool = False)
         box_px: `(4,)` yxyx.
         size: side of the canvas, pixels.
         rng: source of randomness.
+        hardness: strength of the changes of light and sharpness.
         hide: choose a window without any part of the plate, if there is room for one.
 
     Returns:
@@ -225,7 +227,7 @@ def photograph_on_canvas(photograph, box_px, size: int, rng, hide: bool = False)
     moved = middles @ matrix[:, :2].T + matrix[:, 2]
     box = np.array([moved[0, 1], moved[3, 0], moved[2, 1], moved[1, 0]], "float32") / size
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
-    canvas = change_sharpness(change_light(canvas, rng, strength=0.6), rng, strength=0.25)
+    canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
     for _ in range(quarters):  # One counter-clockwise quarter of the square canvas: y' = 1 - x, x' = y.
         box = np.array([1 - box[3], box[0], 1 - box[1], box[2]], "float32")
     return np.ascontiguousarray(np.rot90(canvas, quarters)), box, quarters, visible

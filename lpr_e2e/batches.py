@@ -132,8 +132,9 @@ class BatchMaker:
                 picture, outline = self.painter.draw(text, rng)
                 corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
                 tilt, detail = (2.5 if rng.random() < 0.6 else 9.0), 0.4
-            size = self.architecture.glimpse_size
-            glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, behind)
+            size, hardness = self.architecture.glimpse_size, self.mixture.hardness
+            detail = 1 - (1 - detail) * hardness
+            glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
 
@@ -155,7 +156,9 @@ class BatchMaker:
         if not hide and turns is not None and large_enough and rng.random() < share:
             plate, outline, text = self._new_plate(rng)
             picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
-        canvas, box, quarters, visible = photograph_on_canvas(picture, photograph.box_px, size, rng, hide)
+        canvas, box, quarters, visible = photograph_on_canvas(
+            picture, photograph.box_px, size, rng, self.mixture.hardness, hide
+        )
         sides = np.tile(box[2:] - box[:2], 2)
         readable = visible and text is not None and turns is not None
         return {

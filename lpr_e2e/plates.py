@@ -34,13 +34,15 @@ class PlatePainter:
 
     Args:
         texts: training texts; their patterns and characters decide what is sampled and drawn.
+        worn: share of the plates that have seen the road: scratches, dirt, missing paint, bolts, stickers.
 
     Raises:
         ValueError: there is no text, or no font has one of the characters.
         RuntimeError: Pillow lacks raqm, without which Arabic letters are not joined.
     """
 
-    def __init__(self, texts: Sequence[str]):
+    def __init__(self, texts: Sequence[str], worn: float = 1.0):
+        self._worn = worn
         texts = [text for text in texts if text.strip()]
         if not texts:
             raise ValueError("texts: expected at least one non-empty training text to learn what plates say")
@@ -138,10 +140,13 @@ class PlatePainter:
             draw_frame(ink, rim, rng)
         if self.tunisian and rng.random() < 0.5:
             draw_end_dots(ink, rim, rng)
-        self._surface.wear(ink, rng)
+        worn = rng.random() < self._worn
+        if worn:
+            self._surface.wear(ink, rng)
         plate = self._surface.paint(ink, *_colours(self.tunisian, rng), rng)
-        draw_bolts(plate, rng)
-        if rng.random() < 0.025:
+        if worn:
+            draw_bolts(plate, rng)
+        if worn and rng.random() < 0.025:
             draw_sticker(plate, rng)
         if rng.random() < 0.07:
             plate = with_strip(plate, rng)

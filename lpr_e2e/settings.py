@@ -17,6 +17,7 @@ class Mixture:
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
         hidden: share of photographs shown in a window without their plate, to learn what is no plate.
+        hardness: strength of the changes of light, sharpness and detail; 1 is what real photographs need.
     """
 
     real: float = 0.4
@@ -24,6 +25,7 @@ class Mixture:
     pasted_known: float = 0.25
     pasted_real: float = 0.3
     hidden: float = 0.06
+    hardness: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -120,9 +122,10 @@ PRESETS = {
             head_width=64,
             plates=2,
         ),
-        recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
-        joint=Stage(steps=500, plates=16, photographs=16, learning_rate=2e-3, warm_up=40),
-        epoch_steps=100,
+        recognition=Stage(steps=1200, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
+        mixture=Mixture(hardness=0.5),
+        epoch_steps=150,
         averaging=0.98,
     ),
 }
