@@ -52,7 +52,7 @@ class Supervisor(keras.callbacks.Callback):
                 training.show_validation(self._board_epoch(epoch))
         rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
         trained = {f"loss/{key}": float(item) for key, item in logs.items()}
-        speed = task.optimizer.iterations.numpy() and seconds / (self.params["steps"] or 1)
+        speed = seconds / self.params["steps"]
         training.board.scalars(
             "training", self._board_epoch(epoch), {**trained, **seen, "learning rate": rate, "seconds per step": speed}
         )
@@ -69,7 +69,7 @@ class Supervisor(keras.callbacks.Callback):
         )
         training.folder.save_state(self.variables, progress)
         training.say(self._line(epoch, held, better))
-        if training._patience_is_over():
+        if training.patience_is_over():
             training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
             task.stop_training = True
 

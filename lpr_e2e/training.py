@@ -147,7 +147,7 @@ class Training:
         elif self.folder.progress() is not None:  # The end of stage one.
             self.folder.load_variables(self.model.weights)
         make = self._make(name, stage)
-        if first_epoch < epochs and not self._patience_is_over():
+        if first_epoch < epochs and not self.patience_is_over():
             task.fit(
                 batches(make, first_epoch * epoch_steps, epochs * epoch_steps),
                 initial_epoch=first_epoch,
@@ -159,7 +159,8 @@ class Training:
         # What follows starts from the averaged weights.
         optimizer.finalize_variable_values(task.trainable_variables)
 
-    def _patience_is_over(self) -> bool:
+    def patience_is_over(self) -> bool:
+        """Whether the running stage has gone too long without a better validation."""
         return self.progress["waited"] >= self.settings.patience
 
     def evaluate(self, name: str, task: keras.Model) -> tuple[float, dict[str, float], dict[str, float]]:
