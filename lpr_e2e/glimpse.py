@@ -12,18 +12,16 @@ from keras import ops
 
 # Share of the plate's upright (height, width) that is added on each side: boxes are never exact.
 MARGIN = (0.15, 0.06)
-# Samples per glimpse pixel and axis: large plates are averaged, not skipped through.
-_SAMPLES = 2
 
 
-def _grid(height: int, width: int) -> np.ndarray:
+def _grid(height: int, width: int, margin: tuple[float, float], samples: int) -> np.ndarray:
     """Sample points `(height * S * width * S, 2)` vu of the upright window, -0.5..0.5, the margin included."""
-    v = ((np.arange(height * _SAMPLES) + 0.5) / (height * _SAMPLES) - 0.5) * (1 + 2 * MARGIN[0])
-    u = ((np.arange(width * _SAMPLES) + 0.5) / (width * _SAMPLES) - 0.5) * (1 + 2 * MARGIN[1])
+    v = ((np.arange(height * samples) + 0.5) / (height * samples) - 0.5) * (1 + 2 * margin[0])
+    u = ((np.arange(width * samples) + 0.5) / (width * samples) - 0.5) * (1 + 2 * margin[1])
     return np.stack(np.meshgrid(v, u, indexing="ij"), axis=-1).reshape(-1, 2).astype("float32")
 
 
-def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int):
+def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MARGIN, samples: int = 2):
     """Cut one upright window per photograph.
 
     Args:
@@ -31,12 +29,14 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int):
         boxes_rel: float `(batch, 4)` yxyx, 0..1 of the canvas; outside of it the edge pixels repeat.
         turns: int `(batch,)`: the `k` for which `numpy.rot90(canvas, k)` puts the plate upright.
         height, width: size of the window in pixels.
+        margin: share of the upright (height, width) of the box that is added on each side.
+        samples: samples per window pixel and axis: with two, large plates are averaged and not skipped through.
 
     Returns:
         float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel`.
     """
     size = canvases.shape[1]
-    grid = ops.convert_to_tensor(_grid(height, width))
+    grid = ops.convert_to_tensor(_grid(height, width, margin, samples))
     v, u = grid[None, :, 0], grid[None, :, 1]
     angle = ops.cast(turns, "float32")[:, None] * (np.pi / 2)
     cosine, sine = ops.round(ops.cos(angle)), ops.round(ops.sin(angle))
@@ -59,6 +59,5 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int):
 
     upper = take(0) * (1 - right) + take(1) * right
     lower = take(size) * (1 - right) + take(size + 1) * right
-    samples = upper * (1 - down) + lower * down
-    samples = ops.reshape(samples, (-1, height, _SAMPLES, width, _SAMPLES, 3))
-    return ops.mean(samples, axis=(2, 4))
+    blended = upper * (1 - down) + lower * down
+    return ops.mean(ops.reshape(blended, (-1, height, samples, width, samples, 3)), axis=(2, 4))

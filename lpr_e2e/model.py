@@ -10,7 +10,7 @@ import numpy as np
 from keras import layers, ops
 
 from lpr_e2e.backbone import Backbone, convolution_block
-from lpr_e2e.box_head import best_plates, box_head
+from lpr_e2e.box_head import best_plates, box_head, pairwise_iou
 from lpr_e2e.decoder import AttentionDecoder
 from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.vocabulary import Vocabulary
@@ -28,6 +28,8 @@ class Architecture:
         head_width: channels of the fused maps of both heads.
         heads, decoder_depth: attention heads and layers of the decoder.
         plates: the most plates looked for on one photograph.
+        second_look: side of the window in which the most certain plate is looked for again, in longer sides of its
+            box: there the plate is large and its box exact.
     """
 
     canvas_size: int = 960
@@ -39,6 +41,7 @@ class Architecture:
     heads: int = 4
     decoder_depth: int = 2
     plates: int = 3
+    second_look: float = 3.5
 
     def __post_init__(self):
         if self.canvas_size % (32 * self.scene_shrink):
@@ -122,6 +125,35 @@ class PlateModel(keras.Model):
         scene = ops.average_pool(ops.cast(canvases, "float32"), shrink, shrink)
         return self.finder(scene / 127.5 - 1.0, training=training)
 
+    def look_again(self, canvases, plate: dict, training=None) -> dict:
+        """Find one plate per photograph again, in a window around it, with the same finder.
+
+        Args:
+            canvases: `(batch, size, size, 3)`, 0..255.
+            plate: `boxes_rel` `(batch, 1, 4)`, `box_confidence` `(batch, 1)` and `turns` `(batch, 1, 4)` of the first
+                look.
+
+        Returns:
+            the same, of the second look where it sees the same plate: the box and the turns are its own, the
+            confidence is the mean of both. Elsewhere the first look stands.
+        """
+        first = plate["boxes_rel"][:, 0]
+        side = self.architecture.second_look * ops.max(first[:, 2:] - first[:, :2], axis=-1, keepdims=True)
+        corner = (first[:, :2] + first[:, 2:] - side) / 2
+        window = ops.concatenate([corner, corner + side], axis=-1)
+        scene_side = self.canvas_size // self.architecture.scene_shrink
+        upright = ops.zeros_like(side[:, 0], dtype="int32")
+        scene = cut_glimpses(canvases, window, upright, scene_side, scene_side, margin=(0.0, 0.0), samples=1)
+        again = best_plates(self.finder(scene / 127.5 - 1.0, training=training), 1)
+        boxes = again["boxes_rel"] * side[:, None] + ops.tile(corner, (1, 2))[:, None]
+        same = ops.cast(pairwise_iou(boxes, first) > 0.3, boxes.dtype)
+        confidence = (plate["box_confidence"] + again["box_confidence"]) / 2
+        return {
+            "boxes_rel": same[..., None] * boxes + (1 - same[..., None]) * plate["boxes_rel"],
+            "box_confidence": same * confidence + (1 - same) * plate["box_confidence"],
+            "turns": same[..., None] * again["turns"] + (1 - same[..., None]) * plate["turns"],
+        }
+
     def cut(self, canvases, boxes_rel, turns):
         """The glimpses `(batch, height, width, 3)` of one box per canvas, see `lpr_e2e.glimpse.cut_glimpses`."""
         return cut_glimpses(canvases, boxes_rel, turns, *self.architecture.glimpse_size)
@@ -144,6 +176,8 @@ class PlateModel(keras.Model):
 
     def call(self, canvases, training=None) -> dict:
         plates = best_plates(self.find(canvases, training=training), self.architecture.plates)
+        best = self.look_again(canvases, {name: values[:, :1] for name, values in plates.items()}, training=training)
+        plates = {name: ops.concatenate([best[name], values[:, 1:]], axis=1) for name, values in plates.items()}
         best_turns = ops.argmax(plates["turns"], axis=-1)
         glimpses, characters, attention = [], [], []
         for plate in range(self.architecture.plates):

@@ -126,12 +126,54 @@ class TestBestPlates:
         np.testing.assert_allclose(cell_centres(4), [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]])
 
 
+class TestSecondLook:
+    """The finder is replaced by one that always sees one box, given in its scene."""
+
+    def plate(self, box):
+        return {
+            "boxes_rel": tf.constant([[box]]),
+            "box_confidence": tf.constant([[0.6]]),
+            "turns": tf.constant([[[0.7, 0.1, 0.1, 0.1]]]),
+        }
+
+    def look(self, model, monkeypatch, seen, first=(0.45, 0.4, 0.55, 0.6)):
+        def finder(scene, training=None):
+            assert scene.shape[1:] == model.finder.input_shape[1:]
+            return {
+                "objectness": tf.constant([[4.0, -9.0]]),
+                "cell_boxes": tf.constant([[seen, seen]]),
+                "cell_turns": tf.constant([[[0.0, 9.0, 0.0, 0.0]] * 2]),
+            }
+
+        monkeypatch.setattr(model, "finder", finder)
+        again = model.look_again(np.zeros((1, model.canvas_size, model.canvas_size, 3), "uint8"), self.plate(first))
+        return {name: np.asarray(values)[0, 0] for name, values in again.items()}
+
+    def test_a_box_seen_where_it_was_stays(self, model, monkeypatch):
+        # The window's side is 3.5 x 0.2; the first box, seen in it:
+        half_height, half_width = 0.05 / 0.7, 0.1 / 0.7
+        seen = [0.5 - half_height, 0.5 - half_width, 0.5 + half_height, 0.5 + half_width]
+        again = self.look(model, monkeypatch, seen)
+        np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-5)
+        assert again["box_confidence"] == pytest.approx((0.6 + 1 / (1 + np.exp(-4))) / 2)
+        assert again["turns"].argmax() == 1
+
+    def test_a_better_box_is_taken_over(self, model, monkeypatch):
+        again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65])
+        np.testing.assert_allclose(again["boxes_rel"], [0.465, 0.43, 0.535, 0.605], atol=1e-5)
+
+    def test_something_else_in_the_window_changes_nothing(self, model, monkeypatch):
+        again = self.look(model, monkeypatch, [0.0, 0.0, 0.1, 0.2])
+        np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-6)
+        assert again["box_confidence"] == pytest.approx(0.6) and again["turns"].argmax() == 0
+
+
 class TestPlateModel:
     def test_outputs_are_boxes_probabilities_and_attention(self, model, canvases):
         out = model.predict_on_batch(canvases)
         plates, slots = model.architecture.plates, model.vocabulary.slots
         assert out["boxes_rel"].shape == (3, plates, 4)
-        assert (np.diff(out["box_confidence"], axis=1) <= 0).all()
+        assert (out["box_confidence"] > 0).all() and (out["box_confidence"] < 1).all()
         assert (out["boxes_rel"][..., 2:] > out["boxes_rel"][..., :2]).all()
         for name, axes in (("turns", -1), ("characters", -1), ("attention", (-2, -1))):
             np.testing.assert_allclose(out[name].sum(axes), 1, atol=1e-5)
