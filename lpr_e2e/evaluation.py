@@ -59,7 +59,7 @@ class Mistake:
 class Figures:
     """What `score` found. Shares are 0..1; a figure is None where no truth allows it.
 
-    Where a photograph has several readings, the one with the most confident box counts. A photograph in which no
+    Where a photograph has several readings, the most certain one counts. A photograph in which no
     plate was found or read counts as a wrong text of certainty 0, as IoU 0, and as uniform digits.
 
     Attributes:
@@ -71,7 +71,7 @@ class Figures:
         calibration_error: expected calibration error of the confidence, see `expected_calibration_error`.
         log_loss: the challenge's, in nats per digit, over the texts that fit its form.
         boxes: number of photographs with a known box.
-        mean_iou, iou_50, iou_70: mean IoU of the most confident box, and the shares of at least 0.5 and 0.7.
+        mean_iou, iou_50, iou_70: mean IoU of its box, and the shares of at least 0.5 and 0.7.
         average_precision_50: average precision at IoU 0.5 over all boxes given, see `average_precision`.
         mistakes: the texts read wrongly, most confident first: a confident mistake is the worst kind.
         missing: img_ids of the truth that have no reading; they take part in no figure.
@@ -179,8 +179,8 @@ def score(
 
 
 def best_reading(readings: Sequence[Reading]) -> Reading:
-    """The reading of a photograph whose box is the most confident."""
-    return max(readings, key=lambda reading: reading.box_confidence)
+    """The most certain reading of a photograph."""
+    return max(readings, key=lambda reading: reading.certainty)
 
 
 def edit_distance(first: str, second: str) -> int:

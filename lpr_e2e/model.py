@@ -28,8 +28,8 @@ class Architecture:
         head_width: channels of the fused maps of both heads.
         heads, decoder_depth: attention heads and layers of the decoder.
         plates: the most plates looked for on one photograph.
-        second_look: side of the window in which the most certain plate is looked for again, in longer sides of its
-            box: there the plate is large and its box exact.
+        second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
+            plate is large, its box exact, and what only resembled a plate is told apart.
     """
 
     canvas_size: int = 960
@@ -62,7 +62,7 @@ class PlateModel(keras.Model):
     """Shared backbone, box-regression head and attention sequence decoder in one Keras model.
 
     `model(canvases)` takes uint8 or float `(batch, canvas_size, canvas_size, 3)` RGB, 0..255, and returns, for the K
-    most certain plates of each photograph, best first:
+    most certain plates of each photograph, in the order of the first look:
 
     * `boxes_rel` `(batch, K, 4)` yxyx, 0..1 of the canvas; `box_confidence` `(batch, K)` in 0..1;
     * `turns` `(batch, K, 4)`: probabilities that `numpy.rot90(photograph, k)` puts the plate upright;
@@ -130,14 +130,13 @@ class PlateModel(keras.Model):
 
         Args:
             canvases: `(batch, size, size, 3)`, 0..255.
-            plate: `boxes_rel` `(batch, 1, 4)`, `box_confidence` `(batch, 1)` and `turns` `(batch, 1, 4)` of the first
-                look.
+            plate: `boxes_rel` `(batch, 4)`, `box_confidence` `(batch,)` and `turns` `(batch, 4)` of the first look.
 
         Returns:
             the same, of the second look where it sees the same plate: the box and the turns are its own, the
             confidence is the mean of both. Elsewhere the first look stands.
         """
-        first = plate["boxes_rel"][:, 0]
+        first = plate["boxes_rel"]
         side = self.architecture.second_look * ops.max(first[:, 2:] - first[:, :2], axis=-1, keepdims=True)
         corner = (first[:, :2] + first[:, 2:] - side) / 2
         window = ops.concatenate([corner, corner + side], axis=-1)
@@ -145,13 +144,14 @@ class PlateModel(keras.Model):
         upright = ops.zeros_like(side[:, 0], dtype="int32")
         scene = cut_glimpses(canvases, window, upright, scene_side, scene_side, margin=(0.0, 0.0), samples=1)
         again = best_plates(self.finder(scene / 127.5 - 1.0, training=training), 1)
-        boxes = again["boxes_rel"] * side[:, None] + ops.tile(corner, (1, 2))[:, None]
-        same = ops.cast(pairwise_iou(boxes, first) > 0.3, boxes.dtype)
+        again = {name: values[:, 0] for name, values in again.items()}
+        boxes_rel = again["boxes_rel"] * side + ops.tile(corner, (1, 2))
+        same = ops.cast(pairwise_iou(boxes_rel[:, None], first) > 0.3, boxes_rel.dtype)
         confidence = (plate["box_confidence"] + again["box_confidence"]) / 2
         return {
-            "boxes_rel": same[..., None] * boxes + (1 - same[..., None]) * plate["boxes_rel"],
-            "box_confidence": same * confidence + (1 - same) * plate["box_confidence"],
-            "turns": same[..., None] * again["turns"] + (1 - same[..., None]) * plate["turns"],
+            "boxes_rel": same * boxes_rel + (1 - same) * first,
+            "box_confidence": same[:, 0] * confidence + (1 - same[:, 0]) * plate["box_confidence"],
+            "turns": same * again["turns"] + (1 - same) * plate["turns"],
         }
 
     def cut(self, canvases, boxes_rel, turns):
@@ -175,23 +175,16 @@ class PlateModel(keras.Model):
         return self.reader((glimpses - mean) / deviation, training=training)
 
     def call(self, canvases, training=None) -> dict:
-        plates = best_plates(self.find(canvases, training=training), self.architecture.plates)
-        best = self.look_again(canvases, {name: values[:, :1] for name, values in plates.items()}, training=training)
-        plates = {name: ops.concatenate([best[name], values[:, 1:]], axis=1) for name, values in plates.items()}
-        best_turns = ops.argmax(plates["turns"], axis=-1)
-        glimpses, characters, attention = [], [], []
-        for plate in range(self.architecture.plates):
-            glimpse = self.cut(canvases, plates["boxes_rel"][:, plate], best_turns[:, plate])
+        found = best_plates(self.find(canvases, training=training), self.architecture.plates)
+        seen = []
+        for index in range(self.architecture.plates):
+            first_look = {name: values[:, index] for name, values in found.items()}
+            plate = self.look_again(canvases, first_look, training=training)
+            glimpse = self.cut(canvases, plate["boxes_rel"], ops.argmax(plate["turns"], axis=-1))
             answer = self.read(glimpse, training=training)
-            glimpses.append(glimpse)
-            characters.append(ops.softmax(answer["logits"][:, -1] / self.temperature, axis=-1))
-            attention.append(answer["attention"])
-        return {
-            **plates,
-            "characters": ops.stack(characters, axis=1),
-            "attention": ops.stack(attention, axis=1),
-            "glimpses": ops.stack(glimpses, axis=1),
-        }
+            characters = ops.softmax(answer["logits"][:, -1] / self.temperature, axis=-1)
+            seen.append({**plate, "characters": characters, "attention": answer["attention"], "glimpses": glimpse})
+        return {name: ops.stack([plate[name] for plate in seen], axis=1) for name in seen[0]}
 
     def get_config(self):
         return {

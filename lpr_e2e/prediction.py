@@ -59,7 +59,7 @@ class PlateReader:
             photographs: a path, or a uint8 RGB array `(h, w, 3)`, or a list of them.
 
         Returns:
-            The readings of one photograph (at least one `Reading`, most confident box first), or for a list one such
+            The readings of one photograph (at least one `Reading`, the most certain first), or for a list one such
             list per photograph. A file that cannot be read gives one reading with `status` `unreadable: REASON`.
 
         Raises:

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lpr_e2e.boxes import Letterbox
+from lpr_e2e.boxes import Letterbox, intersection_over_union
 from lpr_e2e.vocabulary import Vocabulary
 
 # Boxes that the model believes in less than this are no plates.
 BOX_THRESHOLD = 0.3
+# Two boxes that overlap by this much are one plate, found twice.
+SAME_PLATE_IOU = 0.3
 # A reading whose weakest character is less certain than this is more likely wrong than right.
 CERTAINTY_THRESHOLD = 0.5
 COLUMNS = ("img_id", "text", "confidence", "ymin", "xmin", "ymax", "xmax", "box_confidence", "status")
@@ -38,6 +40,11 @@ class Reading:
     status: str = "no plate"
     characters: np.ndarray | None = field(default=None, repr=False, compare=False)
 
+    @property
+    def certainty(self) -> tuple[float, float]:
+        """What orders the plates of a photograph: the certainty of box and text together, then that of the box."""
+        return self.box_confidence * self.confidence, self.box_confidence
+
     def row(self) -> list[str]:
         """The values of `COLUMNS`, as they are written to `predictions.csv`."""
         box = ["" for _ in range(4)] if self.box_px is None else [f"{value:.1f}" for value in self.box_px]
@@ -45,7 +52,9 @@ class Reading:
 
 
 def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabulary: Vocabulary) -> list[Reading]:
-    """The readings of one photograph of a batch, most confident box first; never empty.
+    """The readings of one photograph of a batch, the most certain first; never empty.
+
+    The most certain plate is reported however doubtful it is; others only if they are `ok` and lie elsewhere.
 
     Args:
         outputs: what the model's `predict_on_batch` returned: `boxes_rel` `(B, K, 4)` yxyx, `box_confidence` `(B, K)`,
@@ -57,9 +66,7 @@ def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabu
     """
     confidences = np.asarray(outputs["box_confidence"][index], "float64")
     readings = []
-    for plate in np.argsort(-confidences, kind="stable"):
-        if not confidences[plate] >= BOX_THRESHOLD:
-            continue
+    for plate in np.flatnonzero(confidences >= BOX_THRESHOLD):
         characters = np.asarray(outputs["characters"][index][plate])
         text, certainties = vocabulary.decode(characters)
         confidence = float(certainties.min()) if text else 0.0
@@ -69,5 +76,12 @@ def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabu
             status = "ok" if confidence >= CERTAINTY_THRESHOLD else "uncertain"
         box_px = tuple(frame.to_px(outputs["boxes_rel"][index][plate]).tolist())
         readings.append(Reading(img_id, text, confidence, box_px, float(confidences[plate]), status, characters))
-    # The confidence of the best candidate is kept: it says by how much the threshold was missed.
-    return readings or [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
+    if not readings:  # The confidence of the best candidate says by how much the threshold was missed.
+        return [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
+    readings.sort(key=lambda reading: reading.certainty, reverse=True)
+    kept = readings[:1]
+    for reading in readings[1:]:
+        overlaps = [intersection_over_union(reading.box_px, other.box_px) for other in kept]
+        if reading.status == "ok" and max(overlaps) < SAME_PLATE_IOU:
+            kept.append(reading)
+    return kept

@@ -131,14 +131,16 @@ class TestSecondLook:
 
     def plate(self, box):
         return {
-            "boxes_rel": tf.constant([[box]]),
-            "box_confidence": tf.constant([[0.6]]),
-            "turns": tf.constant([[[0.7, 0.1, 0.1, 0.1]]]),
+            "boxes_rel": tf.constant([box]),
+            "box_confidence": tf.constant([0.6]),
+            "turns": tf.constant([[0.7, 0.1, 0.1, 0.1]]),
         }
 
     def look(self, model, monkeypatch, seen, first=(0.45, 0.4, 0.55, 0.6)):
+        scene_shape = model.finder.input_shape[1:]
+
         def finder(scene, training=None):
-            assert scene.shape[1:] == model.finder.input_shape[1:]
+            assert scene.shape[1:] == scene_shape
             return {
                 "objectness": tf.constant([[4.0, -9.0]]),
                 "cell_boxes": tf.constant([[seen, seen]]),
@@ -147,7 +149,7 @@ class TestSecondLook:
 
         monkeypatch.setattr(model, "finder", finder)
         again = model.look_again(np.zeros((1, model.canvas_size, model.canvas_size, 3), "uint8"), self.plate(first))
-        return {name: np.asarray(values)[0, 0] for name, values in again.items()}
+        return {name: np.asarray(values)[0] for name, values in again.items()}
 
     def test_a_box_seen_where_it_was_stays(self, model, monkeypatch):
         # The window's side is 3.5 x 0.2; the first box, seen in it:

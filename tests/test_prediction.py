@@ -373,3 +373,19 @@ def test_a_submission_needs_the_challenges_characters(tmp_path, model, capsys):
 def test_the_default_model_is_the_projects(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert prediction.DEFAULT_MODEL == Path(predict.__file__).resolve().parent / "saved_models" / "tunisia.keras"
+
+
+def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsewhere():
+    class Candidates(MagentaModel):
+        """A sure box with doubtful text, a less sure one with sure text, its double, and a doubtful third."""
+
+        def predict_on_batch(self, canvases):
+            boxes = [[0.5, 0.1, 0.6, 0.3], [0.4, 0.5, 0.5, 0.8], [0.4, 0.51, 0.5, 0.81], [0.7, 0.3, 0.8, 0.5]]
+            certain = super().predict_on_batch(canvases)["characters"][:, :1]
+            doubtful = 0.4 * certain + 0.6 / certain.shape[-1]
+            characters = np.concatenate([doubtful, certain, certain, doubtful], axis=1)
+            confidence = np.array([[0.8, 0.7, 0.6, 0.5]])
+            return {"boxes_rel": np.array([boxes]), "box_confidence": confidence, "characters": characters}
+
+    readings = PlateReader(Candidates()).read(car())
+    assert [(reading.box_confidence, reading.status) for reading in readings] == [(0.7, "ok")]
