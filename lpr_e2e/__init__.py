@@ -7,8 +7,8 @@ Read the modules in this order:
 * drawn data: `glyphs`, `plate_surface`, `plates`, `backdrop`, `cars`, `scenes`;
 * model: `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
 * training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
-  `training`;
-* prediction, which training uses too: `prediction`, `pictures`, `submission`.
+  `supervision`, `training`;
+* prediction, which training uses too: `reading`, `prediction`, `prediction_files`, `pictures`, `submission`.
 """
 
 __version__ = "0.1.0"

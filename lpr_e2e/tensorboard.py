@@ -115,8 +115,9 @@ def validation_pictures(model: PlateModel, photographs: Sequence[Photograph]) ->
         readings = to_readings(outputs, 0, photograph.img_id, frame, model.vocabulary)
         shown = annotate(picture, readings, photograph.box_px)
         pictures["photographs"].append(Letterbox(*shown.shape[:2], _SHOWN_SIDE).draw(shown))
-        glimpse, attention = outputs["glimpses"][0, 0], outputs["attention"][0, 0]
-        text, _ = model.vocabulary.decode(outputs["characters"][0, 0])
+        read = [model.vocabulary.decode(characters) for characters in outputs["characters"][0]]
+        best = int(np.argmax(outputs["box_confidence"][0] * [certainties.min() for _, certainties in read]))
+        glimpse, attention, text = outputs["glimpses"][0, best], outputs["attention"][0, best], read[best][0]
         shown = cv2.resize(np.clip(glimpse, 0, 255), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         pictures["glimpses"].append(np.clip(shown, 0, 255).astype("uint8"))
         pictures["attention"].append(attention_strip(glimpse, attention, text))
