@@ -105,13 +105,13 @@ class Settings:
 
 
 PRESETS = {
-    # Real photographs: about 1 hour 45 minutes on two cores.
+    # Real photographs: about an hour and a half on two cores.
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=3500, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
         joint=Stage(steps=3000, plates=24, photographs=8, learning_rate=1e-3, warm_up=200),
     ),
-    # The demo set of drawn photographs: about 6 minutes on two cores.
+    # The demo set of drawn photographs: about 9 minutes on two cores.
     "small": Settings(
         architecture=Architecture(
             canvas_size=576,
@@ -122,8 +122,8 @@ PRESETS = {
             head_width=64,
             plates=2,
         ),
-        recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
-        joint=Stage(steps=750, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
+        recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         mixture=Mixture(hardness=0.5),
         epoch_steps=150,
         averaging=0.98,
