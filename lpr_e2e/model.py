@@ -76,7 +76,8 @@ class PlateModel(keras.Model):
     """
 
     def __init__(self, architecture: Architecture | dict, characters: str, slots: int, **kwargs):
-        super().__init__(**kwargs)
+        # One name for all, so that the weights of two models correspond by their paths.
+        super().__init__(**{"name": "plate_model", **kwargs})
         if isinstance(architecture, dict):
             architecture = Architecture.from_config(architecture)
         self.architecture = architecture
