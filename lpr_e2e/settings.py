@@ -111,7 +111,7 @@ PRESETS = {
         recognition=Stage(steps=3500, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
         joint=Stage(steps=3000, plates=24, photographs=8, learning_rate=1e-3, warm_up=200),
     ),
-    # The demo set of drawn photographs: about 9 minutes on two cores.
+    # The demo set of drawn photographs: about 10 minutes on two cores.
     "small": Settings(
         architecture=Architecture(
             canvas_size=576,
@@ -122,7 +122,7 @@ PRESETS = {
             head_width=64,
             plates=2,
         ),
-        recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        recognition=Stage(steps=1200, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         mixture=Mixture(hardness=0.5),
         epoch_steps=150,
