@@ -15,6 +15,9 @@ from lpr_e2e.decoder import AttentionDecoder
 from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.vocabulary import Vocabulary
 
+# Both looks see the same plate if their boxes overlap by more than this.
+_SAME_PLATE_IOU = 0.3
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -124,6 +127,10 @@ class PlateModel(keras.Model):
         """The dense outputs of `lpr_e2e.box_head.box_head` for canvases `(batch, size, size, 3)`, 0..255."""
         shrink = self.architecture.scene_shrink
         scene = ops.average_pool(ops.cast(canvases, "float32"), shrink, shrink)
+        return self._find_in_scene(scene, training)
+
+    def _find_in_scene(self, scene, training) -> dict:
+        """The finder's outputs for a scene of 0..255."""
         return self.finder(scene / 127.5 - 1.0, training=training)
 
     def look_again(self, canvases, plate: dict, training=None) -> dict:
@@ -144,10 +151,10 @@ class PlateModel(keras.Model):
         scene_side = self.canvas_size // self.architecture.scene_shrink
         upright = ops.zeros_like(side[:, 0], dtype="int32")
         scene = cut_glimpses(canvases, window, upright, scene_side, scene_side, margin=(0.0, 0.0), samples=1)
-        again = best_plates(self.finder(scene / 127.5 - 1.0, training=training), 1)
+        again = best_plates(self._find_in_scene(scene, training), 1)
         again = {name: values[:, 0] for name, values in again.items()}
         boxes_rel = again["boxes_rel"] * side + ops.tile(corner, (1, 2))
-        same = ops.cast(pairwise_iou(boxes_rel[:, None], first) > 0.3, boxes_rel.dtype)
+        same = ops.cast(pairwise_iou(boxes_rel[:, None], first) > _SAME_PLATE_IOU, boxes_rel.dtype)
         confidence = (plate["box_confidence"] + again["box_confidence"]) / 2
         return {
             "boxes_rel": same * boxes_rel + (1 - same) * first,
