@@ -14,6 +14,8 @@ from lpr_e2e.glimpse import MARGIN
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
+# A box this much longer than high is filled by its plate, which therefore lies straight in it.
+_STRAIGHT_ASPECT = 3.4
 
 
 def rectangle_corners(box_px) -> np.ndarray:
@@ -74,6 +76,8 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
         inside = cv2.warpPerspective(outline, warp, (width, height))[..., None] / np.float32(255)
         plate = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
         glimpse = (plate * inside + glimpse * (1 - inside)).astype("uint8")
+    if rng.random() < 0.15 * hardness:
+        glimpse = smear(glimpse, rng)
     glimpse = change_light(glimpse, rng, hardness)
     glimpse = change_sharpness(glimpse, rng, hardness)
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
@@ -106,7 +110,22 @@ def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
         sharp = rng.uniform(0.5, 6)
         factor = 1 + rng.uniform(-0.5, 0.5) * np.tanh(sharp * (ramp + rng.uniform(-0.7, 0.7)))
         picture = np.clip(picture * factor[..., None].astype("float32"), 0, 255).astype("uint8")
+    if rng.random() < 0.05 * strength:  # Night: few grey levels are left.
+        picture = cv2.convertScaleAbs(picture, alpha=rng.uniform(0.1, 0.35))
     return picture
+
+
+def smear(glimpse: np.ndarray, rng) -> np.ndarray:
+    """Some soft blobs of mud or glare that cover parts of characters, on a glimpse uint8 `(h, w, 3)`."""
+    height, width = glimpse.shape[:2]
+    cover = np.zeros((height, width), "uint8")
+    for _ in range(rng.integers(1, 4)):
+        middle = (int(rng.uniform(0, 1) * width), int(rng.uniform(0.2, 0.8) * height))
+        axes = tuple(max(1, int(height * rng.uniform(0.04, 0.2))) for _ in range(2))
+        cv2.ellipse(cover, middle, axes, rng.uniform(0, 180), 0, 360, int(rng.uniform(90, 255)), -1)
+    cover = cv2.GaussianBlur(cover, (0, 0), height * rng.uniform(0.01, 0.05))[..., None] / np.float32(255)
+    shade = np.percentile(glimpse[::3, ::3], rng.uniform(2, 98), axis=(0, 1))
+    return (glimpse * (1 - cover) + shade.astype("float32") * cover).astype("uint8")
 
 
 def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
@@ -123,7 +142,9 @@ def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndar
         cv2.line(kernel, ends[0], ends[1], 1.0)
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
     if rng.random() < 0.5 * strength:
-        noise = rng.standard_normal(picture.shape, "float32") * rng.uniform(2, 14)
+        # In the dark the noise is less too; more of it would leave nothing to read.
+        level = rng.uniform(2, 14) * min(1.0, 0.1 + picture.mean() / 80)
+        noise = rng.standard_normal(picture.shape, "float32") * level
         picture = np.clip(picture + noise, 0, 255).astype("uint8")
     if rng.random() < 0.3 * strength:
         quality = int(rng.integers(25, 85))
@@ -178,14 +199,17 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
     return changed
 
 
-def photograph_on_canvas(photograph, box_px, size: int, rng, hardness: float = 1.0, hide: bool = False):
-    """A photograph, moved, scaled and turned by quarters, on the canvas.
+def photograph_on_canvas(
+    photograph, box_px, size: int, rng, second_look: float, hardness: float = 1.0, hide: bool = False
+):
+    """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
     Args:
         photograph: uint8 `(h, w, 3)`.
         box_px: `(4,)` yxyx.
         size: side of the canvas, pixels.
         rng: source of randomness.
+        second_look: side of the model's second look, in longer sides of the box.
         hardness: strength of the changes of light and sharpness.
         hide: choose a window without any part of the plate, if there is room for one.
 
@@ -196,7 +220,7 @@ def photograph_on_canvas(photograph, box_px, size: int, rng, hardness: float = 1
     height, width = photograph.shape[:2]
     ymin, xmin, ymax, xmax = (float(value) for value in box_px)
     fit = size / max(height, width)
-    quarters = int(rng.integers(1, 4)) if rng.random() < 0.15 else 0
+    quarters = int(rng.integers(1, 4)) if rng.random() < 0.2 else 0
     if hide:
         # The largest band of the photograph above, below, left or right of the plate.
         bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
@@ -206,14 +230,20 @@ def photograph_on_canvas(photograph, box_px, size: int, rng, hardness: float = 1
         fit, scale = size / max(height, width), np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
         centre = np.array([width / 2, height / 2])
     else:
-        largest = min(2.0, 0.7 * size / (fit * max(xmax - xmin, ymax - ymin)))
-        scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
+        longer = max(xmax - xmin, ymax - ymin)
+        if rng.random() < 0.3:  # As large as the second look shows it.
+            scale = size / (fit * longer * second_look) * np.exp(rng.uniform(-0.25, 0.4))
+        else:
+            largest = min(2.0, 0.7 * size / (fit * longer))
+            scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
         # The window's centre, between "photograph centred" and "plate anywhere inside".
         plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
-        reach = size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55
+        reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
         centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
         centre = np.clip(centre, plate - reach, plate + reach)
-    angle = np.deg2rad(rng.normal(0, 1.0))
+    straight = max(xmax - xmin, ymax - ymin) > _STRAIGHT_ASPECT * min(xmax - xmin, ymax - ymin)
+    tilted = straight and rng.random() < 0.3
+    angle = np.deg2rad(rng.normal(0, 10.0 if tilted else 1.0))
     cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
     matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
@@ -221,11 +251,12 @@ def photograph_on_canvas(photograph, box_px, size: int, rng, hardness: float = 1
     if shrink:
         photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / (fit * scale))
     canvas = cv2.warpAffine(photograph, matrix, (size, size), borderValue=(LETTERBOX_GREY,) * 3)
-    # Small tilts barely change the box: turn its edges' middles, not its corners, which would loosen it.
-    middles = np.array([[(xmin + xmax) / 2, ymin], [xmax, (ymin + ymax) / 2], [(xmin + xmax) / 2, ymax],
-                        [xmin, (ymin + ymax) / 2]])  # fmt: skip
-    moved = middles @ matrix[:, :2].T + matrix[:, 2]
-    box = np.array([moved[0, 1], moved[3, 0], moved[2, 1], moved[1, 0]], "float32") / size
+    # A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
+    # edges' middles, not its corners, which would loosen it.
+    x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
+    edges = rectangle_corners(box_px) if tilted else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
+    moved = edges @ matrix[:, :2].T + matrix[:, 2]
+    box = np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32") / size
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
     canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
     for _ in range(quarters):  # One counter-clockwise quarter of the square canvas: y' = 1 - x, x' = y.

@@ -126,12 +126,13 @@ class BatchMaker:
         classes = np.empty((count, self.vocabulary.slots), "int32")
         for index in range(count):
             if (self.texted or self.crops) and rng.random() < self.mixture.real:
-                (picture, corners, text), behind, tilt, detail = self._real_plate(rng), None, 3.0, 0.55
+                (picture, corners, text), behind, detail = self._real_plate(rng), None, 0.55
             else:
                 text = self.painter.sample_text(rng)
                 picture, outline = self.painter.draw(text, rng)
                 corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
-                tilt, detail = (2.5 if rng.random() < 0.6 else 9.0), 0.4
+                detail = 0.4
+            tilt = 2.5 if rng.random() < 0.6 else 9.0
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
             glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
@@ -157,7 +158,7 @@ class BatchMaker:
             plate, outline, text = self._new_plate(rng)
             picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
         canvas, box, quarters, visible = photograph_on_canvas(
-            picture, photograph.box_px, size, rng, self.mixture.hardness, hide
+            picture, photograph.box_px, size, rng, self.architecture.second_look, self.mixture.hardness, hide
         )
         sides = np.tile(box[2:] - box[:2], 2)
         readable = visible and text is not None and turns is not None

@@ -17,7 +17,7 @@ class Surface:
 
     def wear(self, ink: np.ndarray, rng: np.random.Generator) -> None:
         """Fade, chip and smear the paint, in place."""
-        if rng.random() < 0.06:  # Dirt or paint that fills a digit.
+        if rng.random() < 0.12:  # Dirt or paint that fills a digit.
             middle = (int(rng.uniform(0.05, 0.95) * ink.shape[1]), int(rng.uniform(0.3, 0.7) * ink.shape[0]))
             axes = tuple(int(ink.shape[0] * rng.uniform(0.05, 0.13)) for _ in range(2))
             blob = np.zeros_like(ink)

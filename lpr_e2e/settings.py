@@ -24,7 +24,7 @@ class Mixture:
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
-    hidden: float = 0.06
+    hidden: float = 0.1
     hardness: float = 1.0
 
 
@@ -76,7 +76,7 @@ class Settings:
     predicted_from: float = 0.0
     predicted_to: float = 0.7
     crop_gradient: float = 0.1
-    weight_decay: float = 0.02
+    weight_decay: float = 0.05
     averaging: float = 0.998
     picture_epochs: int = 3
     seed: int = 0
@@ -108,8 +108,8 @@ PRESETS = {
     # Real photographs: about an hour and a half on two cores.
     "standard": Settings(
         architecture=Architecture(),
-        recognition=Stage(steps=3500, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
-        joint=Stage(steps=3000, plates=24, photographs=8, learning_rate=1e-3, warm_up=200),
+        recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
+        joint=Stage(steps=3000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
     ),
     # The demo set of drawn photographs: about 10 minutes on two cores.
     "small": Settings(

@@ -15,6 +15,7 @@ from lpr_e2e.augmentation import (
     paste_plate,
     photograph_on_canvas,
     rectangle_corners,
+    smear,
 )
 from lpr_e2e.batches import BatchMaker, PictureCache, batches, plain_glimpses, plain_joint_batches
 from lpr_e2e.boxes import intersection_over_union
@@ -138,7 +139,9 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
-            canvas, box_rel, quarters, visible = photograph_on_canvas(photograph, box, 256, np.random.default_rng(seed))
+            canvas, box_rel, quarters, visible = photograph_on_canvas(
+                photograph, box, 256, np.random.default_rng(seed), 3.5
+            )
             turned.add(quarters)
             if not visible:
                 continue
@@ -153,7 +156,7 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         for seed in range(10):
             rng = np.random.default_rng(seed)
-            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
+            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, 3.5, hide=True)
             assert not visible
             spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
@@ -183,7 +186,7 @@ class TestAugmentation:
             def random(self):
                 return 0.0
 
-        for name in ("change_light", "change_sharpness"):
+        for name in ("smear", "change_light", "change_sharpness"):
             monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
         glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), Still(), 5.0, 0.5)
@@ -191,7 +194,7 @@ class TestAugmentation:
         np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
         np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)
 
-    @pytest.mark.parametrize("change", [change_light, change_sharpness])
+    @pytest.mark.parametrize("change", [change_light, change_sharpness, smear])
     def test_pictures_stay_pictures(self, change):
         picture = np.random.default_rng(0).integers(0, 256, (30, 60, 3), dtype="uint8")
         before = picture.copy()
