@@ -62,7 +62,8 @@ class Settings:
             stage's start and from its middle on.
         crop_gradient: share of the reading loss's gradient that goes through the crop into the box head.
         weight_decay: of AdamW.
-        averaging: momentum of the exponential moving average of the weights, which is what is evaluated and saved.
+        averaging: highest momentum of the exponential moving average of the weights, which is what is evaluated and
+            saved; it rises with the steps.
         picture_epochs: epochs between two sets of pictures in TensorBoard.
         seed: of the initial weights, the batches and a drawn split.
     """
@@ -126,6 +127,5 @@ PRESETS = {
         joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         mixture=Mixture(hardness=0.5),
         epoch_steps=150,
-        averaging=0.98,
     ),
 }

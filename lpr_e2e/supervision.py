@@ -92,6 +92,28 @@ class Supervisor(keras.callbacks.Callback):
         return "  ".join(parts) + ("  (best so far)" if better else "")
 
 
+class RisingAverage(keras.callbacks.Callback):
+    """Lets the momentum of the optimizer's averaged weights rise with the steps, up to `most`.
+
+    The average is over about the last tenth of the steps so far; a constant momentum would keep the first, untrained
+    weights in it for hundreds of steps. It depends on the optimizer's step alone: a resumed training goes on with it.
+    """
+
+    def __init__(self, most: float):
+        super().__init__()
+        self.most = most
+
+    def on_train_begin(self, logs=None):
+        # A variable, because the compiled training step would keep a number for good.
+        self.momentum = keras.Variable(0.0, trainable=False, name="averaging")
+        self.model.optimizer.ema_momentum = self.momentum
+        self.step = int(self.model.optimizer.iterations)
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.momentum.assign(min(self.most, (1 + self.step) / (10 + self.step)))
+        self.step += 1
+
+
 @contextlib.contextmanager
 def averaged_weights(task: keras.Model):
     """Within the context, the task's trainable weights are their moving averages."""

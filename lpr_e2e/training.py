@@ -22,7 +22,7 @@ from lpr_e2e.reading import Reading
 from lpr_e2e.run_folder import RunFolder
 from lpr_e2e.settings import Settings, Stage
 from lpr_e2e.stages import JointStage, RecognitionStage
-from lpr_e2e.supervision import Supervisor, TrainingError, WarmCosine
+from lpr_e2e.supervision import RisingAverage, Supervisor, TrainingError, WarmCosine
 from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, validation_pictures
 from lpr_e2e.vocabulary import Vocabulary
 
@@ -32,16 +32,21 @@ _SHOWN, _COMPARED = 8, 64
 _EVALUATION_BATCH = 8
 
 
-def training_vocabulary(dataset: Dataset) -> Vocabulary:
-    """The vocabulary of all training texts, of crops and photographs.
+def training_texts(dataset: Dataset) -> list[str]:
+    """All texts that are trained on, of crops and photographs.
 
     Raises:
-        TrainingError: there is no text.
+        TrainingError: there is none.
     """
     texts = [one.text for one in [*dataset.crops, *dataset.photographs] if one.text]
     if not texts:
         raise TrainingError("no text is left to train on; expected a CSV with the columns img_id,text")
-    return Vocabulary.from_texts(texts)
+    return texts
+
+
+def training_vocabulary(dataset: Dataset) -> Vocabulary:
+    """The vocabulary of the texts that are trained on; raises as `training_texts`."""
+    return Vocabulary.from_texts(training_texts(dataset))
 
 
 class Training:
@@ -67,9 +72,8 @@ class Training:
         keras.utils.set_random_seed(settings.seed)
         self.vocabulary = training_vocabulary(dataset)
         self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
-        texts = [one.text for one in dataset.crops] + [one.text for one in dataset.photographs if one.text]
         try:
-            painter = PlatePainter(texts)
+            painter = PlatePainter(training_texts(dataset))
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"cannot draw plates: {error}") from error
         self.maker = BatchMaker(
@@ -133,7 +137,6 @@ class Training:
             weight_decay=self.settings.weight_decay,
             global_clipnorm=1.0,
             use_ema=True,
-            ema_momentum=self.settings.averaging,
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "positions", "queries"])
         # XLA makes training slower on processors, not faster.
@@ -153,7 +156,7 @@ class Training:
                 initial_epoch=first_epoch,
                 epochs=epochs,
                 steps_per_epoch=epoch_steps,
-                callbacks=[Supervisor(self, name, variables)],
+                callbacks=[RisingAverage(self.settings.averaging), Supervisor(self, name, variables)],
                 verbose="auto",
             )
         # What follows starts from the averaged weights.
