@@ -29,6 +29,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
     parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
+    parser.add_argument(
+        "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
+    )
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
     parser.add_argument("--seed", type=int, help="of weights, batches and a drawn split, default 0")
     start = parser.add_mutually_exclusive_group()
@@ -68,7 +71,14 @@ def train(options: argparse.Namespace) -> int:
     else:
         folder = RunFolder(options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
         preset = options.preset or ("standard" if options.data else "small")
-        settings, data, exclude = replace(PRESETS[preset], seed=options.seed or 0), options.data, options.exclude
+        try:
+            settings = PRESETS[preset].changed(options.set or [])
+        except ValueError as error:
+            print(f"train.py: --set: {error}", file=sys.stderr)
+            return 2
+        data, exclude = options.data, options.exclude
+        if options.seed is not None:
+            settings = replace(settings, seed=options.seed)
         if data is None:
             data = draw_demo()
     print(f"data: {data}")

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields
 
 from lpr_e2e.model import Architecture
@@ -27,13 +30,19 @@ class Mixture:
     hidden: float = 0.1
     hardness: float = 1.0
 
+    def __post_init__(self):
+        for one in fields(self):
+            share = getattr(self, one.name)
+            if one.name != "hardness" and not 0 <= share <= 1:
+                raise ValueError(f"setting mixture.{one.name}: {share}; expected a share from 0 to 1")
+
 
 @dataclass(frozen=True)
 class Stage:
     """One stage of the training.
 
     Attributes:
-        steps: number of optimiser steps.
+        steps: number of optimiser steps; 0 leaves the stage out.
         plates: glimpses per step that are read without their photograph.
         photographs: photographs per step; none in stage one.
         learning_rate: peak, reached after the warm-up; a cosine takes it to a hundredth.
@@ -82,6 +91,13 @@ class Settings:
     picture_epochs: int = 3
     seed: int = 0
 
+    def __post_init__(self):
+        for name in ("epoch_steps", "patience", "picture_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"setting {name}: {getattr(self, name)}; expected at least 1")
+        if not self.recognition.steps and not self.joint.steps:
+            raise ValueError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")
+
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return asdict(self)
@@ -103,6 +119,50 @@ class Settings:
             "mixture": Mixture(**values["mixture"]),
         }
         return cls(**{**values, **nested})
+
+    def changed(self, assignments: Iterable[str]) -> Settings:
+        """These settings with some values replaced.
+
+        Args:
+            assignments: such as `joint.steps=500`, `mixture.real=0.2` or `architecture.glimpse_size=[48, 160]`: a
+                name, with a dot where it is nested, and a value in JSON.
+
+        Raises:
+            ValueError: an unknown name (the nearest valid one is named), or a value of another kind or range.
+        """
+        values = self.as_dict()
+        known = _flat(values)
+        for assignment in assignments:
+            name, equals, text = (part.strip() for part in assignment.partition("="))
+            if name not in known:
+                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise ValueError(f"unknown setting {name!r}; the nearest is {nearest}={json.dumps(known[nearest])}")
+            try:
+                value = json.loads(text)
+            except ValueError:
+                value = None
+            if not equals or not _alike(value, known[name]):
+                example = json.dumps(known[name])
+                raise ValueError(f"setting {name}: {text!r}; expected a value like {name}={example}")
+            *outer, last = name.split(".")
+            (values[outer[0]] if outer else values)[last] = float(value) if isinstance(known[name], float) else value
+        return Settings.from_dict(values)
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    """Nested names joined with dots."""
+    flat = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _alike(value, example) -> bool:
+    """Whether a JSON value can stand for the example: numbers for numbers, whole ones for whole ones, lists alike."""
+    if isinstance(example, tuple):
+        return isinstance(value, list) and bool(value) and all(_alike(one, example[0]) for one in value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    return (whole or isinstance(value, float) and isinstance(example, float)) and value >= 0
 
 
 PRESETS = {

@@ -129,6 +129,8 @@ class Training:
         return make
 
     def _run_stage(self, name: str, stage: Stage, task: keras.Model) -> None:
+        if not stage.steps:
+            return
         epoch_steps = min(self.settings.epoch_steps, stage.steps)
         epochs = stage.steps // epoch_steps
         schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)

@@ -19,9 +19,10 @@ def test_help_shows_examples(capsys):
     [
         (["--data", "nowhere"], "nowhere"),
         (["--resume", "nowhere"], "no run to resume"),
+        (["--data", "nowhere", "--set", "joint.step=5"], "joint.steps=3000"),
     ],
 )
-def test_missing_folders_give_one_clear_line(arguments, words, capsys, tmp_path, monkeypatch):
+def test_wrong_input_gives_one_clear_line(arguments, words, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train.main(arguments) == 2
     complaint = capsys.readouterr().err.strip()
