@@ -1,15 +1,18 @@
 """Drawn photographs of cars with plates, and the demonstration data set made of them.
 
     python -m lpr_e2e.scenes FOLDER [--photographs 400] [--crops 500] [--test 40] [--validation 60] [--seed 0]
+    python -m lpr_e2e.scenes FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB
 
-writes a data set in the challenge's layout, so that everything can be tried without real data. It takes about half a
-minute. What it shows is far simpler than real photographs: figures measured on it say nothing about real ones.
+writes a data set in the challenge's layout, so that everything can be tried without real data, with plates of the
+challenge's country or like the texts given. It takes about half a minute. What it shows is far simpler than real
+photographs: figures measured on it say nothing about real ones.
 """
 
 from __future__ import annotations
 
 import argparse
 import csv
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,9 +23,9 @@ from lpr_e2e.backdrop import draw_backdrop
 from lpr_e2e.cars import draw_car
 from lpr_e2e.plates import PlatePainter
 
-# What the numbers of the demonstration set look like: only their patterns and letters matter.
 # The demo is to be learnt in minutes: most of its plates are clean.
 DEMO_WORN = 0.3
+# What the numbers of the demonstration set look like: only their patterns and letters matter.
 EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + ("87T654",) * 30 + ("150T12", "123456N")
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
 TALL_PLATE_PER_CAR = 0.17  # width of a plate of two lines
@@ -65,7 +68,13 @@ def cut_plate(photograph: np.ndarray, box_px: np.ndarray) -> np.ndarray:
 
 
 def write_demo(
-    folder: Path | str, photographs: int = 400, crops: int = 500, test: int = 40, validation: int = 60, seed: int = 0
+    folder: Path | str,
+    photographs: int = 400,
+    crops: int = 500,
+    test: int = 40,
+    validation: int = 60,
+    seed: int = 0,
+    like: Sequence[str] = EXAMPLE_TEXTS,
 ) -> None:
     """Write a drawn data set in the challenge's layout; the same arguments write the same files.
 
@@ -75,14 +84,17 @@ def write_demo(
         crops: plate crops with a text (set 2); four in five are cut out of set 1 as far as it reaches.
         test: photographs without labels.
         validation: how many photographs of set 1 `validation.csv` lists with box and text.
+        seed: of everything random.
+        like: texts whose patterns and characters the plates have, see `lpr_e2e.plates.PlatePainter`. `SampleSubmission`
+            is only for the challenge's patterns.
 
     Raises:
-        ValueError: `validation` exceeds `photographs`.
+        ValueError: `validation` exceeds `photographs`, or a character of `like` cannot be drawn.
     """
     if validation > photographs:
         raise ValueError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
     folder, rng = Path(folder), np.random.default_rng(seed)
-    painter = PlatePainter(EXAMPLE_TEXTS, worn=DEMO_WORN)
+    painter = PlatePainter(like, worn=DEMO_WORN)
     boxes, texts, cut = [], [], []
     for number in range(1, photographs + 1):
         scene = draw_scene(painter, rng)
@@ -109,12 +121,13 @@ def write_demo(
     _write_table(folder / "license_plates_detection_train.csv", box_columns, boxes)
     _write_table(folder / "license_plates_recognition_train.csv", ["img_id", "text"], numbers)
     _write_table(folder / "validation.csv", [*box_columns, "text"], [[*boxes[row], texts[row]] for row in held_out])
-    asked = [
-        [f"img_{number}_{row}", *[""] * 10]
-        for number in range(photographs + 1, photographs + test + 1)
-        for row in range(1, SUBMISSION_ROWS + 1)
-    ]
-    _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
+    if painter.tunisian:
+        asked = [
+            [f"img_{number}_{row}", *[""] * 10]
+            for number in range(photographs + 1, photographs + test + 1)
+            for row in range(1, SUBMISSION_ROWS + 1)
+        ]
+        _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
 
 
 def _put_car(
@@ -234,7 +247,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     for name, count in (("photographs", 400), ("crops", 500), ("test", 40), ("validation", 60), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=count)
-    write_demo(**vars(parser.parse_args()))
+    parser.add_argument("--like", nargs="+", metavar="TEXT", default=EXAMPLE_TEXTS, help="what the plates are to say")
+    options = parser.parse_args()
+    try:
+        write_demo(**vars(options))
+    except ValueError as error:
+        parser.exit(2, f"{error}\n")
 
 
 if __name__ == "__main__":

@@ -117,3 +117,10 @@ def test_a_seed_writes_the_same_files_again(demo, tmp_path):
 def test_more_validation_rows_than_photographs_are_an_error(tmp_path):
     with pytest.raises(ValueError, match="validation: 5.*3"):
         write_demo(tmp_path, photographs=3, crops=1, test=1, validation=5)
+
+
+def test_plates_like_other_texts(tmp_path):
+    write_demo(tmp_path, **SIZES, like=["AB12CDE", "FG34HJK", "LM56NPR"])
+    texts = [row["text"] for row in rows(tmp_path / "license_plates_recognition_train.csv")]
+    assert all(re.fullmatch(r"[A-R]{2}\d{2}[A-R]{3}", text) for text in texts) and len(set(texts)) > 3
+    assert not (tmp_path / "SampleSubmission.csv").exists()
