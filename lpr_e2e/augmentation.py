@@ -200,7 +200,16 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
 
 
 def photograph_on_canvas(
-    photograph, box_px, size: int, rng, second_look: float, hardness: float = 1.0, hide: bool = False
+    photograph,
+    box_px,
+    size: int,
+    rng,
+    hardness: float = 1.0,
+    hide: bool = False,
+    turned: float = 0.2,
+    tilted: float = 0.3,
+    close: float = 0.3,
+    close_side: float = 3.5,
 ):
     """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
@@ -209,9 +218,11 @@ def photograph_on_canvas(
         box_px: `(4,)` yxyx.
         size: side of the canvas, pixels.
         rng: source of randomness.
-        second_look: side of the model's second look, in longer sides of the box.
         hardness: strength of the changes of light and sharpness.
         hide: choose a window without any part of the plate, if there is room for one.
+        turned: odds of one to three quarter turns.
+        tilted: odds of a tilt by some ten degrees, where the plate fills its box; else it is about one degree.
+        close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
 
     Returns:
         canvas uint8 `(size, size, 3)`; the box `(4,)` float32 rel yxyx; the counter-clockwise quarter turns made;
@@ -220,7 +231,7 @@ def photograph_on_canvas(
     height, width = photograph.shape[:2]
     ymin, xmin, ymax, xmax = (float(value) for value in box_px)
     fit = size / max(height, width)
-    quarters = int(rng.integers(1, 4)) if rng.random() < 0.2 else 0
+    quarters = int(rng.integers(1, 4)) if rng.random() < turned else 0
     if hide:
         # The largest band of the photograph above, below, left or right of the plate.
         bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
@@ -231,8 +242,8 @@ def photograph_on_canvas(
         centre = np.array([width / 2, height / 2])
     else:
         longer = max(xmax - xmin, ymax - ymin)
-        if rng.random() < 0.3:  # As large as the second look shows it.
-            scale = size / (fit * longer * second_look) * np.exp(rng.uniform(-0.25, 0.4))
+        if rng.random() < close:
+            scale = size / (fit * longer * close_side) * np.exp(rng.uniform(-0.25, 0.4))
         else:
             largest = min(2.0, 0.7 * size / (fit * longer))
             scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
@@ -242,8 +253,8 @@ def photograph_on_canvas(
         centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
         centre = np.clip(centre, plate - reach, plate + reach)
     straight = max(xmax - xmin, ymax - ymin) > _STRAIGHT_ASPECT * min(xmax - xmin, ymax - ymin)
-    tilted = straight and rng.random() < 0.3
-    angle = np.deg2rad(rng.normal(0, 10.0 if tilted else 1.0))
+    tilt = straight and rng.random() < tilted
+    angle = np.deg2rad(rng.normal(0, 10.0 if tilt else 1.0))
     cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
     matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
@@ -254,7 +265,7 @@ def photograph_on_canvas(
     # A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
     # edges' middles, not its corners, which would loosen it.
     x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
-    edges = rectangle_corners(box_px) if tilted else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
+    edges = rectangle_corners(box_px) if tilt else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
     moved = edges @ matrix[:, :2].T + matrix[:, 2]
     box = np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32") / size
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)

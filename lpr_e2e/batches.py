@@ -7,6 +7,7 @@ any order, and a resumed training sees exactly the batches that an uninterrupted
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -73,10 +74,12 @@ class BatchMaker:
     ):
         self.vocabulary, self.architecture = vocabulary, architecture
         self.painter, self.mixture, self.seed = painter, mixture, seed
-        self.photographs = dataset.photographs
+        known = [one.img_id for one in dataset.photographs if one.text is not None]
+        kept = set(known[: round(mixture.matched * len(known))])
+        self.photographs = [one if one.img_id in kept else replace(one, text=None) for one in dataset.photographs]
         # A plate whose way up is unknown cannot be shown upright, so its text is not used.
         self.texted: list[Photograph] = [
-            one for one in dataset.photographs if one.text is not None and one.turns is not None
+            one for one in self.photographs if one.text is not None and one.turns is not None
         ]
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = PictureCache()
@@ -158,7 +161,16 @@ class BatchMaker:
             plate, outline, text = self._new_plate(rng)
             picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
         canvas, box, quarters, visible = photograph_on_canvas(
-            picture, photograph.box_px, size, rng, self.architecture.second_look, self.mixture.hardness, hide
+            picture,
+            photograph.box_px,
+            size,
+            rng,
+            self.mixture.hardness,
+            hide,
+            self.mixture.turned,
+            self.mixture.tilted,
+            self.mixture.close if self.architecture.second_look else 0.0,
+            self.architecture.second_look,
         )
         sides = np.tile(box[2:] - box[:2], 2)
         readable = visible and text is not None and turns is not None

@@ -133,6 +133,7 @@ def character_accuracy(classes, logits, mask):
     return masked_mean(right, ops.cast(classes != BLANK, "float32") * mask[:, None])
 
 
-def total(terms: dict) -> keras.KerasTensor:
-    """The weighted sum of the terms, by `WEIGHTS`."""
-    return sum(WEIGHTS[name] * value for name, value in terms.items())
+def total(terms: dict, reading_weight: float = 1.0) -> keras.KerasTensor:
+    """The weighted sum of the terms, by `WEIGHTS`; those of the characters times `reading_weight`."""
+    weights = {**WEIGHTS, **{name: reading_weight * WEIGHTS[name] for name in ("reading", "plates")}}
+    return sum(weights[name] * value for name, value in terms.items())

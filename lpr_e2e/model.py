@@ -32,7 +32,7 @@ class Architecture:
         heads, decoder_depth: attention heads and layers of the decoder.
         plates: the most plates looked for on one photograph.
         second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
-            plate is large, its box exact, and what only resembled a plate is told apart.
+            plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
         reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
             widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
     """
@@ -197,7 +197,9 @@ class PlateModel(keras.Model):
         seen = []
         for index in range(self.architecture.plates):
             first_look = {name: values[:, index] for name, values in found.items()}
-            plate = self.look_again(canvases, first_look, training=training)
+            plate = first_look
+            if self.architecture.second_look:
+                plate = self.look_again(canvases, first_look, training=training)
             turns = ops.argmax(plate["turns"], axis=-1)
             scales = self.architecture.reading_scales
             glimpses = [self.cut(canvases, plate["boxes_rel"], turns, scale) for scale in scales]

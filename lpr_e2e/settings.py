@@ -20,6 +20,10 @@ class Mixture:
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
         hidden: share of photographs shown in a window without their plate, to learn what is no plate.
+        matched: of the photographs with a known text, the share whose text is used.
+        close: share of photographs shown as large as the second look shows them.
+        turned: share of photographs turned by one to three quarters.
+        tilted: share of photographs turned by some ten degrees, of those whose plate lies straight.
         hardness: strength of the changes of light, sharpness and detail; 1 is what real photographs need.
     """
 
@@ -28,6 +32,10 @@ class Mixture:
     pasted_known: float = 0.25
     pasted_real: float = 0.3
     hidden: float = 0.1
+    matched: float = 1.0
+    close: float = 0.3
+    turned: float = 0.2
+    tilted: float = 0.3
     hardness: float = 1.0
 
     def __post_init__(self):
@@ -70,6 +78,7 @@ class Settings:
         predicted_from, predicted_to: share of the stage two photographs that are read in the predicted box, at the
             stage's start and from its middle on.
         crop_gradient: share of the reading loss's gradient that goes through the crop into the box head.
+        reading_weight: weight of the reading loss against the box losses in stage two.
         weight_decay: of AdamW.
         averaging: highest momentum of the exponential moving average of the weights, which is what is evaluated and
             saved; it rises with the steps.
@@ -86,6 +95,7 @@ class Settings:
     predicted_from: float = 0.0
     predicted_to: float = 0.7
     crop_gradient: float = 0.1
+    reading_weight: float = 1.0
     weight_decay: float = 0.05
     averaging: float = 0.998
     picture_epochs: int = 3

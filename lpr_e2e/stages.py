@@ -56,13 +56,14 @@ class JointStage(_Stage):
     Args:
         model: the model that is trained.
         crop_gradient: share of the reading loss's gradient that reaches the box head through the crop.
+        reading_weight: weight of the reading loss against the box losses.
     """
 
-    def __init__(self, model: PlateModel, crop_gradient: float):
+    def __init__(self, model: PlateModel, crop_gradient: float, reading_weight: float = 1.0):
         names = ["objectness", "box_overlap", "box_distance", "turns", "reading", "plates", "mean_iou", "turns_right"]
         super().__init__([*names, "plates_right", "characters_right"], name="joint")
         self.model = model
-        self.crop_gradient = crop_gradient
+        self.crop_gradient, self.reading_weight = crop_gradient, reading_weight
 
     def call(self, batch, training=None):
         """The dense outputs of the box head, `predicted_boxes` `(batch, 4)` and their `iou` `(batch,)`, and `logits`
@@ -99,7 +100,7 @@ class JointStage(_Stage):
                 "characters_right": character_accuracy(x["classes"], seen, x["text_known"]),
             }
         )
-        return total(terms)
+        return total(terms, self.reading_weight)
 
 
 def _turns_of_best(found: dict):

@@ -99,7 +99,7 @@ class Training:
                 self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
                 self.folder.save_state(self.model.weights, self.progress)
             if self.progress["stage"] == "joint":
-                joint = JointStage(self.model, self.settings.crop_gradient)
+                joint = JointStage(self.model, self.settings.crop_gradient, self.settings.reading_weight)
                 self._run_stage("joint", self.settings.joint, joint)
                 self.progress = {**self.progress, "stage": "done"}
                 self.folder.save_state(self.model.weights, self.progress)

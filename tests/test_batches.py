@@ -73,6 +73,15 @@ class TestBatchMaker:
         assert not batch["text_known"].any() and not batch["classes"].any()
         assert batch["plate_visible"].any()
 
+    def test_no_more_texts_are_used_than_told(self, make_maker, dataset):
+        known = sum(one.text is not None for one in dataset.photographs)
+        assert known > 2
+        for share in (0.0, 0.5, 1.0):
+            maker = make_maker(matched=share, pasted_known=0.0, pasted_unknown=0.0, hidden=0.0)
+            assert sum(one.text is not None for one in maker.photographs) == round(share * known)
+            assert len(maker.photographs) == len(dataset.photographs)
+        assert not make_maker(matched=0.0, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)["text_known"].any()
+
     def test_pasted_plates_give_texts(self, make_maker, dataset):
         nameless = replace(dataset, photographs=[replace(one, text=None) for one in dataset.photographs])
         batch = make_maker(dataset=nameless, pasted_unknown=1.0, hidden=0.0).joint_batch(0, 8, 1, 0.0)
@@ -139,9 +148,7 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
-            canvas, box_rel, quarters, visible = photograph_on_canvas(
-                photograph, box, 256, np.random.default_rng(seed), 3.5
-            )
+            canvas, box_rel, quarters, visible = photograph_on_canvas(photograph, box, 256, np.random.default_rng(seed))
             turned.add(quarters)
             if not visible:
                 continue
@@ -156,7 +163,7 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         for seed in range(10):
             rng = np.random.default_rng(seed)
-            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, 3.5, hide=True)
+            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
             assert not visible
             spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.

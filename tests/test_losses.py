@@ -15,6 +15,7 @@ from lpr_e2e.losses import (
     plate_accuracy,
     positive_cells,
     reading_loss,
+    total,
 )
 
 
@@ -74,3 +75,10 @@ def test_accuracies():
 def test_cell_centres_lie_inside():
     centres = cell_centres(25)
     assert centres.min() == pytest.approx(0.1) and centres.max() == pytest.approx(0.9)
+
+
+def test_the_characters_weigh_as_much_as_they_are_told():
+    terms = {"objectness": 1.0, "box_overlap": 1.0, "reading": 3.0, "plates": 5.0}
+    boxes_only = total({"objectness": 1.0, "box_overlap": 1.0})
+    assert total(terms, 0.0) == boxes_only
+    assert total(terms, 0.5) - boxes_only == pytest.approx((total(terms) - boxes_only) / 2)

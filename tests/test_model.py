@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import keras
 import numpy as np
@@ -205,6 +206,26 @@ class TestPlateModel:
         model.temperature.assign(1.0)
         assert soft.max(-1).mean() < sharp.max(-1).mean()
         np.testing.assert_array_equal(soft.argmax(-1), sharp.argmax(-1))
+
+    def test_scales_read_alike_are_read_as_one(self, model, canvases):
+        """The same window three times over gives what it gives once; other windows change the probabilities."""
+        answers = {}
+        for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1.6)):
+            other = PlateModel(replace(model.architecture, reading_scales=scales), "0123456789T", 8)
+            other.set_weights(model.get_weights())
+            answers[scales] = other.predict_on_batch(canvases)
+        once, thrice, mixed = answers.values()
+        for name, values in once.items():
+            np.testing.assert_allclose(thrice[name], values, atol=1e-4)
+        assert np.abs(mixed["characters"] - once["characters"]).max() > 1e-4
+        np.testing.assert_allclose(mixed["glimpses"], once["glimpses"], atol=1e-3)
+        np.testing.assert_allclose(mixed["characters"].sum(-1), 1, atol=1e-5)
+
+    def test_without_a_second_look_the_first_box_stands(self, model, canvases):
+        first = PlateModel(replace(model.architecture, second_look=0.0), "0123456789T", 8)
+        first.set_weights(model.get_weights())
+        found = best_plates(first.find(canvases), model.architecture.plates)
+        np.testing.assert_allclose(first.predict_on_batch(canvases)["boxes_rel"], found["boxes_rel"], atol=1e-5)
 
     def test_saved_and_loaded_in_a_new_process_it_gives_identical_outputs(self, model, canvases, tmp_path):
         model.temperature.assign(1.7)
