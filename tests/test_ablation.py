@@ -1,0 +1,86 @@
+"""Ablation: every lever changes what it says, rows are trained once, and the table holds what was measured."""
+
+import json
+
+import pytest
+
+from lpr_e2e.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, Ablation, scaled, table
+from lpr_e2e.model import load
+from lpr_e2e.settings import PRESETS
+
+STANDARD = PRESETS["standard"]
+
+
+@pytest.mark.parametrize("lever", [*LEVERS, FINDER, READER], ids=lambda lever: lever.name)
+def test_every_lever_changes_the_training(lever):
+    assert STANDARD.changed(lever.without) != STANDARD
+
+
+def test_effort_scales_whole_epochs():
+    quarter = scaled(STANDARD, 0.25)
+    assert quarter.recognition.steps == STANDARD.recognition.steps // 4
+    assert scaled(STANDARD, 1e-6).joint.steps == STANDARD.epoch_steps
+
+
+class TestAblation:
+    def started(self, tmp_path, **options):
+        """An ablation whose trainings only note their arguments, and leave figures."""
+        calls = []
+
+        def train(arguments):
+            calls.append(arguments)
+            folder = arguments[arguments.index("--run" if "--run" in arguments else "--resume") + 1]
+            path = tmp_path / folder
+            path.mkdir(parents=True, exist_ok=True)
+            (path / "figures.json").write_text(json.dumps({"plates_right": len(calls) / 10}))
+
+        return Ablation(tmp_path, None, tmp_path / "runs", train=train, **options), calls
+
+    def test_a_row_is_trained_once(self, tmp_path):
+        ablation, calls = self.started(tmp_path)
+        lever = LEVERS[1]
+        assert ablation.figures(lever) == ablation.figures(lever) == {"plates_right": 0.1}
+        assert ablation.figures(EVERYTHING) == {"plates_right": 0.2}
+        assert len(calls) == 2
+
+    def test_an_interrupted_row_is_resumed(self, tmp_path):
+        ablation, calls = self.started(tmp_path)
+        folder = tmp_path / "runs" / "everything-seed0"
+        folder.mkdir(parents=True)
+        (folder / "state.npz").touch()
+        ablation.figures(EVERYTHING)
+        assert calls == [["--resume", str(folder)]]
+
+    def test_the_lone_reader_sees_as_many_glimpses_as_the_joint_training(self, tmp_path):
+        ablation, _ = self.started(tmp_path, effort=0.5)
+        command = ablation.command(READER, tmp_path)
+        steps = next(int(part.split("=")[1]) for part in command if part.startswith("recognition.steps"))
+        joint = ablation.settings.joint
+        seen = ablation.settings.recognition.steps * 64 + joint.steps * (joint.photographs + joint.plates)
+        assert steps * 64 == pytest.approx(seen, rel=0.01)
+        assert command.index("joint.steps=0") > command.index(f"joint.steps={joint.steps}")  # The later one counts.
+
+
+def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
+    """On real, tiny trainings: other readings of one model, and a model of two halves."""
+    tiny = ["architecture.canvas_size=192", "architecture.glimpse_size=[32, 64]", "architecture.head_width=16"]
+    tiny += ["architecture.widths=[8, 8, 16, 16, 16]", "recognition.plates=4", "joint.plates=2", "joint.photographs=2"]
+    tiny += ["epoch_steps=2"]
+
+    import train
+
+    def run(arguments):
+        assert train.main(arguments) == 0
+
+    ablation = Ablation(tiny_data, None, tmp_path, "small", 1e-6, extra=tiny, train=run)
+    second_look = next(lever for lever in LEVERS if lever.name == "second-look")
+    everything, once = ablation.figures(EVERYTHING), ablation.figures(second_look)
+    assert once["mean_iou"] != everything["mean_iou"]
+    apart = ablation.figures(APART)
+    assert {"plates_right", "mean_iou"} <= set(apart)
+    assert load(tmp_path / "apart-finder-seed0" / "best.keras").architecture == ablation.settings.architecture
+
+
+def test_the_table():
+    shown = table([("nothing", {"plates_right": 0.9, "mean_iou": 0.8}), ("x", {"log_loss": 0.12})])
+    assert "| nothing | 90.0% | - | 0.800 | - | - |" in shown and "| x | - | - | - | - | 0.120 |" in shown

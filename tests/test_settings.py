@@ -1,0 +1,44 @@
+"""Settings: changed by name, with errors that help."""
+
+import pytest
+
+from lpr_e2e.settings import PRESETS, Settings
+
+STANDARD = PRESETS["standard"]
+
+
+def test_named_values_change_and_no_others():
+    changed = STANDARD.changed(["joint.steps=500", "mixture.real=1", "architecture.reading_scales=[1.0]", "seed=3"])
+    assert (changed.joint.steps, changed.mixture.real, changed.seed) == (500, 1, 3)
+    assert changed.architecture.reading_scales == (1.0,)
+    back = changed.changed(
+        [f"joint.steps={STANDARD.joint.steps}", f"mixture.real={STANDARD.mixture.real}", "seed=0",
+         f"architecture.reading_scales={list(STANDARD.architecture.reading_scales)}"]
+    )  # fmt: skip
+    assert back == STANDARD
+
+
+@pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
+def test_settings_survive_a_dict(preset):
+    assert Settings.from_dict(preset.as_dict()) == preset
+
+
+@pytest.mark.parametrize(
+    ("assignment", "words"),
+    [
+        ("joint.step=5", "joint.step'.*joint.steps=3000"),
+        ("mixure.real=0.5", "mixture.real"),
+        ("joint.steps=many", "'many'.*joint.steps=3000"),
+        ("joint.steps=0.5", "joint.steps=3000"),
+        ("joint.steps", "joint.steps=3000"),
+        ("mixture.real=-1", "mixture.real"),
+        ("mixture.real=true", "mixture.real"),
+        ("mixture.real=1.5", "from 0 to 1"),
+        ("epoch_steps=0", "at least 1"),
+        ("architecture.glimpse_size=64", "glimpse_size"),
+        ("architecture.glimpse_size=[64, 100]", "multiples of 16"),
+    ],
+)
+def test_wrong_settings_name_the_right_ones(assignment, words):
+    with pytest.raises(ValueError, match=words):
+        STANDARD.changed([assignment])
