@@ -8,7 +8,15 @@ Read the modules in this order:
 * model: `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
 * training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
   `supervision`, `training`;
-* prediction, which training uses too: `reading`, `prediction`, `prediction_files`, `pictures`, `submission`.
+* prediction, which training uses too: `reading`, `prediction`, `prediction_files`, `pictures`, `submission`;
+* measurements: `robustness`, `ablation`.
+
+To read plates, `from lpr_e2e import PlateReader`.
 """
+
+from lpr_e2e.prediction import PlateReader
+from lpr_e2e.reading import Reading
+
+__all__ = ["PlateReader", "Reading"]
 
 __version__ = "0.1.0"

@@ -1,6 +1,7 @@
 """Read the plates of photographs with a trained model.
 
 Example:
+    >>> from lpr_e2e import PlateReader
     >>> reader = PlateReader.load()
     >>> [reading.text for reading in reader.read("car.jpg")]
     ['123T4567']
