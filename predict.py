@@ -32,8 +32,19 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
+    add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
+    add(
+        "--seen",
+        type=Path,
+        metavar="CSV",
+        help="with --truth: texts trained on (a column text), to tell apart new ones",
+    )
     add("--batch-size", type=int, default=prediction.BATCH_SIZE, metavar="N", help="default: %(default)s")
     options = parser.parse_args(arguments)
+    if not options.truth and (options.figures or options.seen):
+        parser.error("--figures and --seen need --truth")
+    if options.figures and options.figures.suffix not in (".md", ".json"):
+        parser.error(f"--figures {options.figures}: expected a name that ends in .md or .json")
     if options.batch_size < 1:
         parser.error(f"--batch-size {options.batch_size}: expected at least 1")
     return options
@@ -45,6 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
         # Everything that can be wrong with the call is found before the first photograph is read.
         photographs = prediction_files.find_photographs(options.photographs)
         truths = evaluation.read_truth(options.truth) if options.truth else []
+        seen = evaluation.read_texts(options.seen) if options.seen else None
         if options.submission:
             submission.require_distinct_names(img_id for img_id, _ in photographs)
         reader = prediction.PlateReader.load(options.model)
@@ -58,8 +70,8 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
 
-    known = {truth.img_id for truth in truths}
-    readings_known, digits, statuses = {}, {}, Counter()
+    known = {truth.img_id: truth for truth in truths}
+    readings_known, looks, digits, statuses = {}, {}, {}, Counter()
     stopped = None
     with writer, tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
         try:
@@ -69,6 +81,8 @@ def main(arguments: list[str] | None = None) -> int:
                 statuses[best.status.split(":")[0]] += 1
                 if img_id in known:
                     readings_known[img_id] = readings
+                    if photograph is not None and known[img_id].box_px is not None:
+                        looks[img_id] = evaluation.look(photograph, known[img_id].box_px)
                 if options.submission:
                     digits[img_id] = submission.digit_distributions(best.characters, reader.vocabulary)
                 progress.update()
@@ -88,7 +102,14 @@ def main(arguments: list[str] | None = None) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
     print(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {writer.csv_path}")
     if options.truth:
-        print_figures(evaluation.score(truths, readings_known, reader.vocabulary))
+        from lpr_e2e import slices  # Needs pandas, whose import nobody else should wait for.
+
+        figures = evaluation.score(truths, readings_known, reader.vocabulary)
+        table = slices.slices(truths, readings_known, looks, seen)
+        print_figures(figures)
+        print(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
+        if options.figures:
+            slices.write(table, figures.as_dict(), options.figures)
     return 0
 
 

@@ -9,7 +9,7 @@ Read the modules in this order:
 * training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
   `supervision`, `training`;
 * prediction, which training uses too: `reading`, `prediction`, `prediction_files`, `pictures`, `submission`;
-* measurements: `robustness`, `ablation`.
+* measurements: `slices`, `robustness`, `ablation`.
 
 To read plates, `from lpr_e2e import PlateReader`.
 """

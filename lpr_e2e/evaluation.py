@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Protocol
 
+import cv2
 import numpy as np
 
 from lpr_e2e.boxes import intersection_over_union
@@ -283,6 +284,44 @@ def average_precision(
     precision = np.maximum.accumulate(precision[::-1])[::-1]  # The best precision at this recall or a higher one.
     reached = np.searchsorted(recall, np.linspace(0, 1, 101) - 1e-9)
     return float(np.append(precision, 0.0)[np.minimum(reached, len(precision))].mean())
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a plate looks like on its photograph.
+
+    Attributes:
+        width: longer side of its box, photograph pixels.
+        aspect: longer by shorter side of its box; a tilted plate's box is nearly square, and so is a two-line plate's.
+        brightness: mean grey of the box, 0..255.
+    """
+
+    width: float
+    aspect: float
+    brightness: float
+
+
+def look(photograph: np.ndarray, box_px: Sequence[float]) -> Look:
+    """The look of the plate in a box `(4,)` yxyx of a uint8 RGB photograph `(h, w, 3)`."""
+    height, width = box_px[2] - box_px[0], box_px[3] - box_px[1]
+    ymin, xmin = (int(max(0, np.floor(value))) for value in box_px[:2])
+    part = photograph[ymin : int(np.ceil(box_px[2])), xmin : int(np.ceil(box_px[3]))]
+    grey = float(cv2.cvtColor(np.ascontiguousarray(part), cv2.COLOR_RGB2GRAY).mean()) if part.size else 0.0
+    return Look(float(max(height, width)), float(max(height, width) / max(1.0, min(height, width))), grey)
+
+
+def read_texts(path: Path | str) -> set[str]:
+    """The texts in the column `text` of a CSV.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: it has no such column.
+    """
+    with Path(path).open(newline="", encoding="utf-8-sig") as file:
+        rows = csv.DictReader(file)
+        if "text" not in (rows.fieldnames or []):
+            raise ValueError(f"{path}: expected a column text, found {','.join(rows.fieldnames or []) or 'none'}")
+        return {text for row in rows if (text := (row["text"] or "").strip())}
 
 
 def read_truth(path: Path | str) -> list[Truth]:

@@ -1,6 +1,7 @@
 """Reading files and folders, with a stand-in for the model that finds magenta rectangles."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -389,3 +390,28 @@ def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsew
 
     readings = PlateReader(Candidates()).read(car())
     assert [(reading.box_confidence, reading.status) for reading in readings] == [(0.7, "ok")]
+
+
+def test_figures_of_the_truth_are_written(tmp_path, model, capsys):
+    save(tmp_path / "in", "right.jpg")
+    save(tmp_path / "in", "wrong.jpg")
+    truth, seen, figures = tmp_path / "truth.csv", tmp_path / "seen.csv", tmp_path / "figures.json"
+    truth.write_text("img_id,text,ymin,xmin,ymax,xmax\nright.jpg,12T345,0,0,50,50\nwrong.jpg,12T399,,,,\n")
+    seen.write_text("img_id,text\n1.jpg,12T345\n")
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--truth", str(truth)]
+    assert predict.main([*arguments, "--seen", str(seen), "--figures", str(figures)]) == 0
+    shown = capsys.readouterr().out
+    assert "| number: trained on | 1 | 100.0%" in shown and "| number: never seen | 1 | 0.0%" in shown
+    written = json.loads(figures.read_text())
+    assert written["figures"]["plates_right"] == 0.5
+    assert any(row["slice"] == "brightness of the plate" for row in written["slices"])
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [(["--figures", "a.json"], "--truth"), (["--truth", "t.csv", "--figures", "a.txt"], r".md or .json")],
+)
+def test_wrong_figures_are_refused_at_once(options, words, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        predict.main(["anywhere", *options])
+    assert words in capsys.readouterr().err
