@@ -30,6 +30,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--model", type=Path, metavar="FILE", help=f"default: saved_models/{prediction.DEFAULT_MODEL.name}")
     add("--output", type=Path, metavar="DIR", help="default: predictions, but never within the photographs' folder")
     add("--no-pictures", action="store_true", help="draw no pictures")
+    add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
@@ -59,7 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
         seen = evaluation.read_texts(options.seen) if options.seen else None
         if options.submission:
             submission.require_distinct_names(img_id for img_id, _ in photographs)
-        reader = prediction.PlateReader.load(options.model)
+        reader = prediction.PlateReader.load(options.model, options.format)
         if options.submission:
             submission.require_challenge_vocabulary(reader.vocabulary)
         output = options.output or prediction_files.default_output(options.photographs)

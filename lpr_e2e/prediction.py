@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.boxes import letterbox
+from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.reading import Reading, to_readings
 
@@ -32,15 +33,21 @@ class PlateReader:
 
     Args:
         model: a model of `lpr_e2e.model`: attributes `vocabulary` and `canvas_size`, and `predict_on_batch`.
+        format: a regular expression that texts should match, or None: it decides between readings that are nearly as
+            likely, see `lpr_e2e.format_rule`.
+
+    Raises:
+        ValueError: the format is no regular expression.
     """
 
-    def __init__(self, model):
+    def __init__(self, model, format: str | None = None):
         self.model = model
+        self.rule = FormatRule(format) if format else None
         self.vocabulary = model.vocabulary
 
     @classmethod
-    def load(cls, path: Path | str | None = None) -> PlateReader:
-        """Load a `.keras` file; without a path the model that comes with the project.
+    def load(cls, path: Path | str | None = None, format: str | None = None) -> PlateReader:
+        """Load a `.keras` file; without a path the model that comes with the project. `format` as above.
 
         Raises:
             FileNotFoundError: there is no such file.
@@ -51,7 +58,7 @@ class PlateReader:
         # Importing TensorFlow takes seconds: a mistyped path should be reported before that.
         from lpr_e2e import model
 
-        return cls(model.load(path))
+        return cls(model.load(path), format)
 
     def read(self, photographs):
         """Read the plates of one photograph or of several.
@@ -126,5 +133,5 @@ class PlateReader:
                 yield img_id, None, [Reading(img_id, status=f"unreadable: {decoded}")]
                 continue
             photograph, _, frame = decoded
-            yield img_id, photograph, to_readings(outputs, index, img_id, frame, self.vocabulary)
+            yield img_id, photograph, to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
             index += 1

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lpr_e2e.boxes import Letterbox, intersection_over_union
+from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.vocabulary import Vocabulary
 
 # Boxes that the model believes in less than this are no plates.
@@ -51,7 +52,9 @@ class Reading:
         return [self.img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 
-def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabulary: Vocabulary) -> list[Reading]:
+def to_readings(
+    outputs: dict, index: int, img_id: str, frame: Letterbox, vocabulary: Vocabulary, rule: FormatRule | None = None
+) -> list[Reading]:
     """The readings of one photograph of a batch, the most certain first; never empty.
 
     The most certain plate is reported however doubtful it is; others only if they are `ok` and lie elsewhere.
@@ -63,12 +66,13 @@ def to_readings(outputs: dict, index: int, img_id: str, frame: Letterbox, vocabu
         img_id: its name.
         frame: how it was laid into the canvas.
         vocabulary: the model's.
+        rule: what texts should look like, or None.
     """
     confidences = np.asarray(outputs["box_confidence"][index], "float64")
     readings = []
     for plate in np.flatnonzero(confidences >= BOX_THRESHOLD):
         characters = np.asarray(outputs["characters"][index][plate])
-        text, certainties = vocabulary.decode(characters)
+        text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
         confidence = float(certainties.min()) if text else 0.0
         if not text:
             status = "unreadable: a plate without legible characters"

@@ -61,7 +61,7 @@ def car(height=240, width=320, box=(100, 60, 140, 180)):
 @pytest.fixture
 def model(monkeypatch):
     model = MagentaModel()
-    monkeypatch.setattr(PlateReader, "load", classmethod(lambda cls, path=None: cls(model)))
+    monkeypatch.setattr(PlateReader, "load", classmethod(lambda cls, path=None, format=None: cls(model, format)))
     return model
 
 
@@ -207,7 +207,7 @@ def test_ctrl_c_ends_a_running_command(tmp_path):
         "class Slow(t.MagentaModel):\n"
         "    def predict_on_batch(self, canvases):\n"
         "        print('reading', flush=True); time.sleep(0.2); return super().predict_on_batch(canvases)\n"
-        "predict.prediction.PlateReader.load = classmethod(lambda cls, path=None: cls(Slow()))\n"
+        "predict.prediction.PlateReader.load = classmethod(lambda cls, path=None, format=None: cls(Slow()))\n"
         "sys.exit(predict.main([*sys.argv[1:], '--batch-size', '1', '--no-pictures']))"
     )
     tests = Path(__file__).parent

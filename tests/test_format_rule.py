@@ -1,0 +1,81 @@
+"""The format rule: it decides where the model hesitates, and nowhere else."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from lpr_e2e.boxes import Letterbox
+from lpr_e2e.format_rule import FormatRule, _likeliest_texts
+from lpr_e2e.reading import to_readings
+from lpr_e2e.vocabulary import Vocabulary
+
+VOCABULARY = Vocabulary("018BO", 4)
+
+
+def slots(*chances: dict[str, float]) -> np.ndarray:
+    """Probabilities of slots, the rest spread evenly; `-` is the blank."""
+    rows = []
+    for slot in chances:
+        row = np.full(VOCABULARY.classes, (1 - sum(slot.values())) / (VOCABULARY.classes - len(slot)))
+        for character, chance in slot.items():
+            row[0 if character == "-" else VOCABULARY.encode(character)[0]] = chance
+        rows.append(row)
+    return np.array(rows)
+
+
+def test_a_hesitant_reading_is_corrected_and_no_more_certain_for_it():
+    hesitant = slots({"B": 0.97}, {"8": 0.5, "B": 0.45}, {"1": 0.97}, {"-": 0.97})
+    assert VOCABULARY.decode(hesitant)[0] == "B81"
+    text, certainties = FormatRule("[A-Z]{2}[0-9]").decode(hesitant, VOCABULARY)
+    assert text == "BB1"
+    np.testing.assert_allclose(certainties, [0.97, 0.45, 0.97, 0.97])
+
+
+def test_a_certain_reading_is_left_alone():
+    certain = slots({"B": 0.97}, {"8": 0.96, "B": 0.03}, {"1": 0.97}, {"-": 0.97})
+    text, certainties = FormatRule("[A-Z]{2}[0-9]").decode(certain, VOCABULARY)
+    assert text == "B81" and certainties.min() == pytest.approx(0.96)
+
+
+def test_a_dropped_end_is_corrected():
+    hesitant = slots({"1": 0.97}, {"0": 0.97}, {"-": 0.55, "8": 0.4}, {"-": 0.97})
+    assert FormatRule("[0-9]{3}").decode(hesitant, VOCABULARY)[0] == "108"
+
+
+def test_what_fits_or_is_empty_stays():
+    fits = slots({"1": 0.4, "0": 0.39}, {"-": 0.9}, {"-": 0.9}, {"-": 0.9})
+    assert FormatRule("[0-9]").decode(fits, VOCABULARY)[0] == "1"
+    empty = slots({"-": 0.9}, {"-": 0.9}, {"-": 0.9}, {"-": 0.9})
+    assert FormatRule("[0-9]").decode(empty, VOCABULARY)[0] == ""
+
+
+def test_texts_come_in_the_order_of_their_probability_without_doubles():
+    rng = np.random.default_rng(0)
+    small = Vocabulary("01", 3)
+    probabilities = rng.dirichlet(np.ones(3), 3)
+    found = list(_likeliest_texts(probabilities, small))
+    expected = {}
+    for length in (1, 2, 3):
+        for classes in itertools.product((1, 2), repeat=length):
+            chance = np.prod([probabilities[slot, one] for slot, one in enumerate(classes)])
+            expected["".join("01"[one - 1] for one in classes)] = chance * (
+                probabilities[length, 0] if length < 3 else 1
+            )
+    assert [text for text, _ in found] == sorted(expected, key=expected.get, reverse=True)
+    assert all(chances.prod() == pytest.approx(expected[text]) for text, chances in found)
+
+
+def test_readings_follow_the_rule():
+    hesitant = slots({"B": 0.97}, {"8": 0.5, "B": 0.45}, {"1": 0.97}, {"-": 0.97})
+    outputs = {"boxes_rel": [[[0.1, 0.1, 0.2, 0.4]]], "box_confidence": [[0.9]], "characters": hesitant[None, None]}
+    frame = Letterbox(100, 100, 100)
+    plain = to_readings(outputs, 0, "a", frame, VOCABULARY)[0]
+    ruled = to_readings(outputs, 0, "a", frame, VOCABULARY, FormatRule("B+1"))[0]
+    assert (plain.text, ruled.text) == ("B81", "BB1")
+    assert ruled.confidence == pytest.approx(0.45) and ruled.status == "uncertain"
+
+
+def test_what_is_no_expression_is_refused():
+    with pytest.raises(ValueError, match="regular expression"):
+        FormatRule("[0-9")
