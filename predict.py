@@ -5,12 +5,14 @@
     python predict.py FOLDER --truth known.csv           how good is the model?
     python predict.py FOLDER --submission submission.csv the 2019 challenge's form
 
-Writes predictions.csv (one row per plate, at least one per file) and pictures with the plates drawn in.
+Writes predictions.csv (one row per plate, at least one per file), report.html with all of them to look at, and
+pictures with the plates drawn in.
 Exit status: 0 when every file was processed, also if some could not be read (see the column status); 2 for a wrong
 call; 1 if the results cannot be written; 130 after Ctrl-C. Everything read before is on disk then.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 from collections import Counter
@@ -20,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow 
 
 from tqdm import tqdm  # noqa: E402
 
-from lpr_e2e import evaluation, prediction, prediction_files, submission  # noqa: E402
+from lpr_e2e import evaluation, prediction, prediction_files, report, submission  # noqa: E402
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -29,6 +31,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("photographs", nargs="+", metavar="FOLDER", help="a folder (searched with all below it), a file or a glob")
     add("--model", type=Path, metavar="FILE", help=f"default: saved_models/{prediction.DEFAULT_MODEL.name}")
     add("--output", type=Path, metavar="DIR", help="default: predictions, but never within the photographs' folder")
+    add("--no-report", action="store_true", help="write no report.html")
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
@@ -65,6 +68,9 @@ def main(arguments: list[str] | None = None) -> int:
             submission.require_challenge_vocabulary(reader.vocabulary)
         output = options.output or prediction_files.default_output(options.photographs)
         writer = prediction_files.PredictionsWriter(output, not options.no_pictures, photographs)
+        others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
+        title = f"Licence plates of {options.photographs[0]}{others}"
+        pages = contextlib.nullcontext() if options.no_report else report.ReportWriter(output / "report.html", title)
     except (ValueError, OSError) as error:
         print(f"predict.py: {error}", file=sys.stderr)
         return 2
@@ -74,21 +80,29 @@ def main(arguments: list[str] | None = None) -> int:
     known = {truth.img_id: truth for truth in truths}
     readings_known, looks, digits, statuses = {}, {}, {}, Counter()
     stopped = None
-    with writer, tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
-        try:
-            for img_id, photograph, readings in reader.read_files(photographs, options.batch_size):
-                writer.write(img_id, photograph, readings)
-                best = evaluation.best_reading(readings)
-                statuses[best.status.split(":")[0]] += 1
-                if img_id in known:
-                    readings_known[img_id] = readings
-                    if photograph is not None and known[img_id].box_px is not None:
-                        looks[img_id] = evaluation.look(photograph, known[img_id].box_px)
-                if options.submission:
-                    digits[img_id] = submission.digit_distributions(best.characters, reader.vocabulary)
-                progress.update()
-        except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
-            stopped = error
+    try:
+        with writer, pages as page, tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
+            try:
+                for img_id, photograph, readings in reader.read_files(photographs, options.batch_size):
+                    writer.write(img_id, photograph, readings)
+                    if page:
+                        page.write(img_id, photograph, readings, known.get(img_id))
+                    best = evaluation.best_reading(readings)
+                    statuses[best.status.split(":")[0]] += 1
+                    if img_id in known:
+                        readings_known[img_id] = readings
+                        if photograph is not None and known[img_id].box_px is not None:
+                            looks[img_id] = evaluation.look(photograph, known[img_id].box_px)
+                    if options.submission:
+                        digits[img_id] = submission.digit_distributions(best.characters, reader.vocabulary)
+                    progress.update()
+            except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
+                stopped = error
+            figures = evaluation.score(truths, readings_known, reader.vocabulary) if options.truth else None
+            if page and figures:
+                page.add_figures(figures, known, readings_known)
+    except OSError as error:  # The end of a file could not be written.
+        stopped = stopped or error
 
     if options.submission and digits:
         try:
@@ -101,11 +115,12 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"predict.py: {reason}: {done}", file=sys.stderr)
         return 130 if isinstance(stopped, KeyboardInterrupt) else 1
     counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-    print(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {writer.csv_path}")
+    print(
+        f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {page.path if page else writer.csv_path}"
+    )
     if options.truth:
         from lpr_e2e import slices  # Needs pandas, whose import nobody else should wait for.
 
-        figures = evaluation.score(truths, readings_known, reader.vocabulary)
         table = slices.slices(truths, readings_known, looks, seen)
         print_figures(figures)
         print(f"\nwith 95 % intervals:\n{slices.markdown(table)}")

@@ -8,7 +8,8 @@ Read the modules in this order:
 * model: `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
 * training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
   `supervision`, `training`;
-* prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`, `submission`;
+* prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`,
+  `report`, `submission`;
 * measurements: `slices`, `robustness`, `ablation`.
 
 To read plates, `from lpr_e2e import PlateReader`.

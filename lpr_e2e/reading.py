@@ -31,6 +31,10 @@ class Reading:
         box_confidence: how sure the model is that there is a plate; below `BOX_THRESHOLD` there is none.
         status: `ok`, `uncertain` (confidence below `CERTAINTY_THRESHOLD`), `no plate`, or `unreadable: REASON`.
         characters: float `(slots, classes)` probabilities behind the text, or None if there is no plate.
+        certainties: the probability of each character of the text and of its end, see `Vocabulary.decode`.
+        glimpse: uint8 RGB `(height, width, 3)`, the window in which the plate was read, upright; None if the model
+            does not give it.
+        attention: float `(slots, rows, columns)`, where each slot looked in the glimpse; None likewise.
     """
 
     img_id: str
@@ -40,6 +44,9 @@ class Reading:
     box_confidence: float = 0.0
     status: str = "no plate"
     characters: np.ndarray | None = field(default=None, repr=False, compare=False)
+    certainties: tuple[float, ...] = field(default=(), repr=False, compare=False)
+    glimpse: np.ndarray | None = field(default=None, repr=False, compare=False)
+    attention: np.ndarray | None = field(default=None, repr=False, compare=False)
 
     @property
     def certainty(self) -> tuple[float, float]:
@@ -79,7 +86,11 @@ def to_readings(
         else:
             status = "ok" if confidence >= CERTAINTY_THRESHOLD else "uncertain"
         box_px = tuple(frame.to_px(outputs["boxes_rel"][index][plate]).tolist())
-        readings.append(Reading(img_id, text, confidence, box_px, float(confidences[plate]), status, characters))
+        details: dict = {"characters": characters, "certainties": tuple(float(value) for value in certainties)}
+        if "glimpses" in outputs:
+            details["glimpse"] = np.clip(outputs["glimpses"][index][plate], 0, 255).astype("uint8")
+            details["attention"] = np.asarray(outputs["attention"][index][plate])
+        readings.append(Reading(img_id, text, confidence, box_px, float(confidences[plate]), status, **details))
     if not readings:  # The confidence of the best candidate says by how much the threshold was missed.
         return [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
     readings.sort(key=lambda reading: reading.certainty, reverse=True)

@@ -1,0 +1,132 @@
+"""The report: what it holds, and that it works in a real browser, if there is one."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from lpr_e2e.evaluation import Truth, score
+from lpr_e2e.reading import Reading
+from lpr_e2e.report import ReportWriter, risk_coverage
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">.jpg"
+BOX = (20.0, 30.0, 40.0, 110.0)
+
+
+def reading(img_id, text, confidence, status="ok"):
+    certainties = (confidence,) * (len(text) + 1)
+    glimpse = np.full((16, 48, 3), 90, "uint8")
+    attention = np.full((8, 2, 12), 1 / 24)
+    return Reading(
+        img_id, text, confidence, BOX, 0.9, status, certainties=certainties, glimpse=glimpse, attention=attention
+    )
+
+
+def write_report(path, count=130):
+    """Photographs `0.jpg` ... of growing certainty, every tenth doubtful and wrong; an evil name; a broken one."""
+    photograph = np.full((100, 160, 3), 120, "uint8")
+    truths, all_readings = {}, {}
+    with ReportWriter(path, "Licence plates of <b>here</b>") as page:
+        for number in range(count):
+            img_id, doubtful = f"{number}.jpg", number % 10 == 0
+            readings = [
+                reading(
+                    img_id, f"{number}T1", 0.3 if doubtful else 0.5 + number / 1000, "uncertain" if doubtful else "ok"
+                )
+            ]
+            truths[img_id] = Truth(img_id, "9T9" if doubtful else f"{number}T1", BOX)
+            all_readings[img_id] = readings
+            page.write(img_id, photograph, readings, truths[img_id])
+        page.write(EVIL, photograph, [reading(EVIL, "66T6", 0.99)])
+        page.write("broken.jpg", None, [Reading("broken.jpg", status="unreadable: empty file (0 bytes)")])
+        page.add_figures(score(list(truths.values()), all_readings), truths, all_readings)
+
+
+def data_of(html, name):
+    return json.loads(re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', html)[1])
+
+
+def test_everything_read_is_in_the_file(tmp_path):
+    write_report(tmp_path / "report.html", 20)
+    html = (tmp_path / "report.html").read_text()
+    index = data_of(html, "about")["index"]
+    assert [entry["name"] for entry in index] == [f"{number}.jpg" for number in range(20)] + [EVIL, "broken.jpg"]
+    assert [entry["right"] for entry in index[:11]] == [False] + [True] * 9 + [False]
+    plate = data_of(html, "photograph-3")["plates"][0]
+    assert (
+        plate["text"] == "3T1" and plate["box"] == list(BOX) and len(plate["looks"]) == len(plate["certainties"]) == 4
+    )
+    np.testing.assert_allclose(plate["looks"][0][:2], [0.5, 0.5])  # Even attention: its centre is the middle.
+    assert "picture" not in data_of(html, "photograph-21")
+    assert EVIL not in html and not list(tmp_path.glob("*.part"))
+    assert not re.search(r'(?:src|href)="(?!data:)', html)  # Nothing is fetched from anywhere.
+
+
+def test_what_was_written_before_an_interruption_is_a_whole_page(tmp_path):
+    with pytest.raises(KeyboardInterrupt), ReportWriter(tmp_path / "report.html", "x") as page:
+        page.write("a.jpg", None, [Reading("a.jpg")])
+        raise KeyboardInterrupt
+    html = (tmp_path / "report.html").read_text()
+    assert data_of(html, "about")["index"][0]["name"] == "a.jpg" and html.rstrip().endswith("</html>")
+
+
+def test_risk_and_coverage():
+    assert risk_coverage([(0.2, False), (0.9, True)]) == [(0.5, 0.0, 0.9), (1.0, 0.5, 0.2)]
+    assert risk_coverage([]) == []
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+class TestInBrowser:
+    def visit(self, tmp_path, action=""):
+        """The page's elements after an action (JavaScript), and what the browser's console said."""
+        write_report(tmp_path / "report.html")
+        html = (tmp_path / "report.html").read_text()
+        acted = tmp_path / "acted.html"
+        acted.write_text(html.replace("</body>", f"<script>{action}</script></body>"))
+        options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+        done = subprocess.run(
+            [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", acted.as_uri()],
+            capture_output=True, text=True, timeout=120, check=True,
+        )  # fmt: skip
+        return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
+
+    def names(self, page):
+        return re.findall(r'<div class="name">(.*?)</div>', page, re.DOTALL)
+
+    def test_it_shows_the_first_photographs_without_a_complaint(self, tmp_path):
+        page, console = self.visit(tmp_path)
+        assert console == []
+        assert self.names(page) == [f"{number}.jpg" for number in range(60)]
+        assert "132 photographs: 118 ok, 13 uncertain, 1 unreadable" in page
+        assert "plates read without an error" in page and "<polyline" in page
+        assert 'class="text">3T1<' in page and "in truth 9T9" in page
+
+    def test_names_are_shown_and_never_run(self, tmp_path):
+        page, console = self.visit(tmp_path, "at('search').value = 'owned'; choose();")
+        assert console == [] and len(self.names(page)) == 1
+        assert "<title>Licence plates of &lt;b&gt;here&lt;/b&gt;</title>" in page
+        assert self.names(page)[0].startswith("&lt;/script&gt;&lt;script&gt;document.title")
+
+    @pytest.mark.parametrize(
+        ("action", "expected"),
+        [
+            ("at('status').value = 'unreadable';", ["broken.jpg"]),
+            ("at('status').value = 'uncertain'; at('search').value = '5';", ["50.jpg"]),
+            ("at('wrong').checked = true; at('search').value = '12';", ["120.jpg"]),
+            ("at('order').value = 'sure'; at('most').value = 63; at('search').value = '12';",
+             ["129.jpg", "128.jpg", "127.jpg", "126.jpg", "125.jpg", "124.jpg", "123.jpg", "122.jpg", "121.jpg",
+              "112.jpg", "12.jpg", "120.jpg"]),
+        ],
+    )  # fmt: skip
+    def test_filters_and_order(self, tmp_path, action, expected):
+        page, console = self.visit(tmp_path, action + "at('tools').dispatchEvent(new Event('input'));")
+        assert console == []
+        assert self.names(page) == expected
+
+    def test_more_are_shown_on_demand(self, tmp_path):
+        page, _ = self.visit(tmp_path, "at('show-more').click(); at('show-more').click();")
+        assert len(self.names(page)) == 132 and "132 shown" in page
