@@ -83,6 +83,7 @@ class Training:
         if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
             taken, all_weights = take_weights(self.model, load(weights))
             say(f"{taken} of {all_weights} weights taken over from {weights}")
+        self.worst: set[str] = set()  # img_ids of the surest mistakes of the last evaluation.
         self.held_glimpses = plain_glimpses(
             dataset.validation_photographs, dataset.validation_crops, self.vocabulary, settings.architecture
         )
@@ -181,7 +182,9 @@ class Training:
             return read["plates_right"], {**values, **{f"reading/{key}": value for key, value in read.items()}}, {}
         held = self.dataset.validation_photographs
         values = {f"loss/{key}": value for key, value in self._losses(task, self._held_joint_batches()).items()}
-        figures = self.figures(held).as_dict()
+        scored = self.figures(held)
+        self.worst = {mistake.img_id for mistake in scored.mistakes[:_SHOWN]}
+        figures = scored.as_dict()
         seen = self.figures(self.dataset.photographs[:_COMPARED]).as_dict()
         values |= {f"end to end/{key}": value for key, value in figures.items()}
         values |= {f"reading/{key}": value for key, value in read.items()}
@@ -248,12 +251,14 @@ class Training:
         return {key: value / count for key, value in sums.items()}
 
     def show_validation(self, epoch: int) -> None:
-        """Pictures of held-out photographs for TensorBoard."""
+        """Pictures of held-out photographs for TensorBoard: always the same, and those read wrongly most surely."""
         held = self.dataset.validation_photographs
         chosen = held[:: max(1, len(held) // _SHOWN)][:_SHOWN]
-        for name, pictures in validation_pictures(self.model, chosen).items():
-            if pictures:
-                self.board.pictures(epoch, f"validation/{name}", pictures)
+        worst = [photograph for photograph in held if photograph.img_id in self.worst]
+        for title, photographs in (("validation", chosen), ("mistakes", worst)):
+            for name, pictures in validation_pictures(self.model, photographs).items():
+                if pictures:
+                    self.board.pictures(epoch, f"{title}/{name}", pictures)
 
     def _finish(self) -> Figures:
         """Take the best model, fit its temperature, write it and its figures down."""
@@ -263,6 +268,7 @@ class Training:
         self.model.temperature.assign(1.0)
         self.model.temperature.assign(self._fitted_temperature())
         figures = self.figures(held)
+        self.worst = {mistake.img_id for mistake in figures.mistakes[:_SHOWN]}
         self.folder.save_model(self.model, "best.keras")
         values = figures.as_dict()
         self.folder.write_figures(

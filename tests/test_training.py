@@ -170,7 +170,14 @@ class TestTensorBoard:
         assert [event.step for event in events["training"].Tensors("learning rate")] == [1, 2, 3, 4, 5, 6]
 
     @pytest.mark.parametrize(
-        "tag", ["training/photographs", "training/glimpses", "validation/photographs", "validation/glimpses"]
+        "tag",
+        [
+            "training/photographs",
+            "training/glimpses",
+            "validation/photographs",
+            "validation/glimpses",
+            "mistakes/photographs",
+        ],
     )
     def test_pictures_show_something(self, events, tag):
         pictures = self.pictures(events["validation"], tag)
