@@ -1,6 +1,7 @@
 """Train a licence-plate reader.
 
     python train.py                                    draw a small demo set, train on it, show the result
+    python train.py --data DIR --check                 what is in this data, and what is wrong with it?
     python train.py --data DIR                         train on your photographs and crops
     python train.py --data DIR --exclude rows.csv      leave rows of the crops' CSV out
     python train.py --resume runs/NAME                 go on with an interrupted run
@@ -24,10 +25,12 @@ DEMO_DATA = Path("demo_data")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Parse, train, print. Returns the exit code: 0 done, 2 wrong input, 130 interrupted."""
+    """Parse, train, print. Returns the exit code: 0 done, 1 faults found by --check, 2 wrong input, 130 interrupted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
+    parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
+    parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
     parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
     parser.add_argument(
         "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
@@ -39,8 +42,16 @@ def main(arguments: list[str] | None = None) -> int:
     start.add_argument("--weights", type=Path, metavar="MODEL", help="start a new run from these weights")
     options = parser.parse_args(arguments)
     others = {name: value for name, value in vars(options).items() if name not in ("resume", "weights")}
-    if options.resume and any(value is not None for value in others.values()):
+    if options.resume and any(value is not None and value is not False for value in others.values()):
         parser.error(f"--resume takes everything from the run folder; leave out --{', --'.join(others)}")
+
+    if (options.check and not options.data) or (options.fix and not options.check):
+        parser.error("--check needs --data, and --fix needs --check")
+    if options.check:
+        from lpr_e2e import check
+
+        given = (("--exclude", options.exclude), ("--fix", options.fix))
+        return check.main([str(options.data), *(part for name, path in given if path for part in (name, str(path)))])
 
     # TensorFlow takes seconds to import: wrong arguments are reported before.
     from lpr_e2e.dataset import DatasetError

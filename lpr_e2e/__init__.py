@@ -10,7 +10,7 @@ Read the modules in this order:
   `supervision`, `training`;
 * prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`,
   `report`, `submission`;
-* measurements: `slices`, `robustness`, `ablation`.
+* measurements: `check`, `slices`, `robustness`, `ablation`.
 
 To read plates, `from lpr_e2e import PlateReader`.
 """

@@ -1,24 +1,17 @@
 """Which plate crops were cut out of which photographs, and which photographs are near twins. Pictures only.
 
-Run `python -m lpr_e2e.matching DIR` for the counts of a data set and whether the crops' colours are swapped;
-`--output FILE` writes the matches as CSV. `--test FOLDER` also looks for the crops in the photographs of another
-folder, which takes about a second per photograph.
+`python -m lpr_e2e.check DIR` shows what this finds in a data set.
 """
 
 from __future__ import annotations
 
-import argparse
-import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import cv2
 import numpy as np
 
-from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.prints import CropPrint, PhotographPrint, print_crops, print_photographs, scaled, to_grey
-from lpr_e2e.tables import DatasetError, Problem, find_picture_folders, find_tables, usable_rows
+from lpr_e2e.prints import CropPrint, PhotographPrint, scaled, to_grey
 
 # Miniatures of a crop and of the box it was cut along correlate above 0.99, others below 0.9.
 SAME_PLATE = 0.95
@@ -155,61 +148,3 @@ def _best_place(grey: np.ndarray, wanted: np.ndarray) -> tuple[float, tuple[int,
         return -1.0, (0, 0)
     _, correlation, _, (left, top) = cv2.minMaxLoc(cv2.matchTemplate(grey, wanted, cv2.TM_CCOEFF_NORMED))
     return correlation, (top, left)
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command `python -m lpr_e2e.matching`."""
-    parser = argparse.ArgumentParser(prog="python -m lpr_e2e.matching", description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="data folder with the CSV files and pictures")
-    parser.add_argument("--output", type=Path, help="write the matches to this CSV file")
-    parser.add_argument("--test", type=Path, metavar="FOLDER", help="photographs in which to look for the crops, too")
-    options = parser.parse_args(arguments)
-    problems: list[Problem] = []
-    try:
-        tables = find_tables(options.data)
-        folders = find_picture_folders(options.data, tables)
-    except DatasetError as error:
-        parser.exit(2, f"{error}\n")
-    rows = {kind: usable_rows(tables[kind], kind, problems) for kind in folders}
-    photographs = print_photographs(rows["detection"], folders["detection"], problems)
-    crops = print_crops(rows["recognition"], folders["recognition"], problems)
-    matches = match_crops(crops.prints, photographs.prints)
-    twins = near_twins(np.stack([one.whole for one in photographs.prints])) if len(photographs) else []
-    swapped, compared = count_swapped(crops.prints, photographs.prints, matches)
-
-    print(f"{len(photographs)} photographs and {len(crops)} crops could be used; {len(problems)} problems.")
-    print(
-        f"{len({match.crop for match in matches})} crops are cut out of "
-        f"{len({match.photograph for match in matches})} photographs; "
-        f"{len({match.crop for match in matches if match.turns})} of them were turned."
-    )
-    print(f"{len({index for pair in twins for index in pair})} photographs have a near twin.")
-    print(f"Red and blue: {swapped} of {compared} crops of identical size fit better swapped.")
-    lines = [
-        (crops.rows[match.crop].img_id, photographs.rows[match.photograph].img_id, match.turns, match.correlation)
-        for match in matches
-    ]
-    if options.test:
-        names = sorted(path for path in options.test.iterdir() if path.is_file())
-        found = {}
-        for path in names:
-            try:
-                found[path] = find_anywhere(crops.prints, read_picture(path))
-            except PictureError as error:
-                print(f"{path}: {error}; skipped")
-        leaked = {match.crop for matches in found.values() for match in matches}
-        print(f"{len(leaked)} crops are cut out of {sum(map(bool, found.values()))} photographs of {options.test}.")
-        lines += [
-            (crops.rows[match.crop].img_id, f"{options.test.name}/{path.name}", match.turns, match.correlation)
-            for path, matches in found.items()
-            for match in matches
-        ]
-    if options.output:
-        with options.output.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.writer(file)
-            writer.writerow(("crop", "photograph", "turns", "correlation"))
-            writer.writerows((*line[:3], f"{line[3]:.3f}") for line in lines)
-
-
-if __name__ == "__main__":
-    main()

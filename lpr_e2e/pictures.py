@@ -1,7 +1,8 @@
-"""Pictures for people: photographs with the plates found drawn in, and where the decoder looked for each character."""
+"""Pictures for people: photographs with the plates found drawn in, where the decoder looked, pictures inside a page."""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -24,6 +25,9 @@ LABEL_TEXT = (16, 16, 16)
 STRIP_COLUMNS = 3
 STRIP_GAP = 4
 STRIP_GREY = 32
+
+# Longer side of the small pictures inside a page, pixels, and the quality of all pictures there.
+THUMBNAIL_SIDE, PAGE_QUALITY = 224, 65
 
 
 def annotate(
@@ -117,6 +121,20 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     """Write a uint8 RGB picture `(h, w, 3)` as JPEG, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(picture).save(path, "JPEG", quality=JPEG_QUALITY)
+
+
+def thumbnail(picture: np.ndarray) -> np.ndarray:
+    """A uint8 RGB picture `(h, w, 3)`, made smaller if its longer side has more than 224 pixels."""
+    height, width = picture.shape[:2]
+    scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(picture, size, interpolation=cv2.INTER_AREA)
+
+
+def page_jpeg(picture: np.ndarray) -> str:
+    """A uint8 RGB picture as a page holds it: base64 of a JPEG."""
+    encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, PAGE_QUALITY])[1]
+    return base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, colour, line: int) -> None:

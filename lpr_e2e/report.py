@@ -7,22 +7,19 @@ photographs are no burden. All that comes from outside (names of files, texts) i
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from lpr_e2e.evaluation import Figures, Known, best_reading
+from lpr_e2e.pictures import page_jpeg, thumbnail
 from lpr_e2e.reading import Reading
 
 _PAGE = Path(__file__).with_name("report.html")
 # Where the page's data goes.
 _MARK = "<!-- data -->"
-# Longer side of the small photographs, pixels, and the quality of all pictures.
-THUMBNAIL_SIDE, JPEG_QUALITY = 224, 65
 
 
 class ReportWriter:
@@ -72,10 +69,7 @@ class ReportWriter:
         details: dict = {"plates": [_plate(reading) for reading in readings if reading.box_px is not None]}
         if photograph is not None:
             height, width = photograph.shape[:2]
-            scale = min(1.0, THUMBNAIL_SIDE / max(height, width))
-            size = (max(1, round(width * scale)), max(1, round(height * scale)))
-            small = cv2.resize(photograph, size, interpolation=cv2.INTER_AREA)
-            details |= {"picture": _jpeg(small), "height": height, "width": width}
+            details |= {"picture": page_jpeg(thumbnail(photograph)), "height": height, "width": width}
             if truth is not None and truth.box_px is not None:
                 details["true_box"] = [round(float(value), 1) for value in truth.box_px]
         self._file.write(_script(f"photograph-{len(self._index)}", details))
@@ -121,7 +115,7 @@ def _plate(reading: Reading) -> dict:
         "certainties": [round(value, 4) for value in reading.certainties],
     }
     if reading.glimpse is not None and reading.attention is not None:
-        plate["glimpse"] = _jpeg(reading.glimpse)
+        plate["glimpse"] = page_jpeg(reading.glimpse)
         plate["looks"] = [_spot(attention) for attention in reading.attention[: len(reading.certainties)]]
     return plate
 
@@ -137,12 +131,6 @@ def _spot(attention: np.ndarray) -> list[float]:
         middle = float((along * places).sum())
         spot.append((middle, float(np.sqrt((along * (places - middle) ** 2).sum()))))
     return [round(value, 3) for value in (spot[0][0], spot[1][0], spot[0][1], spot[1][1])]
-
-
-def _jpeg(picture: np.ndarray) -> str:
-    """A uint8 RGB picture as base64 of a JPEG."""
-    encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])[1]
-    return base64.b64encode(encoded.tobytes()).decode("ascii")
 
 
 def _script(name: str, data: dict) -> str:

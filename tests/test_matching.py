@@ -1,12 +1,10 @@
 """Crops are found in the photographs that they were cut from, turned or not, and nowhere else."""
 
-import csv
-
 import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.matching import count_swapped, find_anywhere, main, match_crops, near_twins
+from lpr_e2e.matching import count_swapped, find_anywhere, match_crops, near_twins
 from lpr_e2e.prints import PHOTOGRAPH_SIDE, crop_print, photograph_print
 
 BOX = (60, 40, 90, 130)
@@ -101,33 +99,3 @@ def test_find_anywhere_finds_upright_and_sideways_crops_only_where_they_are():
     ]
     matches = find_anywhere([crop_print(crop) for crop in crops], photograph, number=4)
     assert [(match.crop, match.photograph, match.turns) for match in matches] == [(0, 4, 0), (1, 4, 3)]
-
-
-def test_command_prints_counts_and_writes_matches(tmp_path, capsys):
-    for name in ("cars", "plates", "others"):
-        (tmp_path / name).mkdir()
-    for seed in range(3):
-        Image.fromarray(picture(seed)).save(tmp_path / "cars" / f"{seed}.png")
-        Image.fromarray(cut(picture(seed), BOX)[..., ::-1]).save(tmp_path / "plates" / f"{seed + 5}.png")
-    Image.fromarray(picture(1)).save(tmp_path / "others" / "a.png")
-    (tmp_path / "others" / "b.png").write_bytes(b"")
-    box = ",".join(map(str, BOX))
-    (tmp_path / "cars.csv").write_text("img_id,ymin,xmin,ymax,xmax\n" + "".join(f"{n}.png,{box}\n" for n in range(3)))
-    (tmp_path / "plates.csv").write_text("img_id,text\n" + "".join(f"{n}.png,{n}T1\n" for n in range(5, 8)))
-    output = tmp_path / "matches.csv"
-    main([str(tmp_path), "--output", str(output), "--test", str(tmp_path / "others")])
-    printed = capsys.readouterr().out
-    assert "3 crops are cut out of 3 photographs" in printed
-    assert "3 of 3 crops of identical size fit better swapped" in printed
-    assert "1 crops are cut out of 1 photographs of" in printed and "b.png: empty file (0 bytes)" in printed
-    rows = list(csv.DictReader(output.open()))
-    assert {(row["crop"], row["photograph"]) for row in rows} == {
-        ("5.png", "0.png"), ("6.png", "1.png"), ("7.png", "2.png"), ("6.png", "others/a.png"),
-    }  # fmt: skip
-
-
-def test_command_says_what_is_missing(tmp_path, capsys):
-    with pytest.raises(SystemExit) as error:
-        main([str(tmp_path / "nowhere")])
-    assert error.value.code == 2
-    assert "no such folder" in capsys.readouterr().err

@@ -54,3 +54,18 @@ def test_interrupted_training_says_how_to_go_on(tiny_data, tmp_path, capsys, mon
     assert train.main(["--resume", str(run)]) == 130
     assert train.main(["--data", str(tiny_data), "--preset", "small", "--run", str(run)]) == 2
     assert "already holds a run" in capsys.readouterr().err
+
+
+def test_check_reports_and_trains_nothing(tiny_data, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert train.main(["--data", str(tiny_data), "--check", "--fix", "clean"]) in (0, 1)
+    assert "Near twins" in capsys.readouterr().out
+    assert (tmp_path / "check.html").exists() and (tmp_path / "clean" / "validation.csv").exists()
+    assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("arguments", [["--check"], ["--data", "x", "--fix", "y"]])
+def test_check_needs_data(arguments, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        train.main(arguments)
+    assert "--check" in capsys.readouterr().err

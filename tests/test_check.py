@@ -1,0 +1,339 @@
+"""The check of a data set: what is wrong is found and shown, and a cleaned copy has nothing wrong with it."""
+
+import base64
+import io
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+from PIL import Image
+from test_dataset import BOX, BOX_TEXT, Folder, ids, picture, plate
+
+from lpr_e2e import check as check_module
+from lpr_e2e.check import check_data, main, write_fixed, write_page
+from lpr_e2e.dataset import DatasetError, load_dataset, read_picture
+from lpr_e2e.scenes import write_demo
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+SIDEWAYS = (40, 60, 130, 90)
+
+
+def write_faulty(path):
+    """Twelve photographs and crops, and everything that can be wrong with them; crops have red and blue exchanged."""
+    folder = Folder(path, 12)
+    for seed in range(12):
+        folder.save(f"plates/{seed}.png", plate(seed)[..., ::-1])
+    (path / "plates" / "5.png").write_bytes(b"")
+    for name, seed in (("inside_out", 50), ("edge", 51), ("lying", 52)):
+        folder.save(f"cars/{name}.png", picture(seed))
+    folder.save("cars/twin.png", np.clip(picture(7).astype(int) + 3, 0, 255).astype("uint8"))
+    folder.save("plates/again.png", plate(4)[..., ::-1])
+    folder.save("plates/lying.png", np.rot90(plate(52, SIDEWAYS), 3)[..., ::-1])
+    folder.cars += [
+        "inside_out.png,90,40,60,130",
+        "edge.png,-10,-2.5,50,90",
+        f"lying.png,{','.join(map(str, SIDEWAYS))}",
+        f"twin.png,{BOX_TEXT}",
+        f"0.png,{BOX_TEXT}",
+        f"<b>gone.png,{BOX_TEXT}",
+    ]
+    folder.plates += ["1.png,9T99", "again.png,4T44", "lying.png,52T1"]
+    folder.save("test/leak.png", picture(3))
+    folder.save("test/other.png", picture(60))
+    (path / "test" / "broken.png").write_bytes(b"")
+    folder.write("cars.csv", "img_id,ymin,xmin,ymax,xmax", folder.cars)
+    folder.write("plates.csv", "img_id,text", folder.plates)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def faulty(tmp_path_factory):
+    return write_faulty(tmp_path_factory.mktemp("faulty"))
+
+
+@pytest.fixture(scope="module")
+def checked(faulty):
+    return check_data(faulty.path, test=faulty.path / "test")
+
+
+def data_folder(path, photographs=8):
+    """A folder `data` in `path` with nothing wrong, beside which something can be written."""
+    (path / "data").mkdir()
+    return Folder(path / "data", photographs)
+
+
+def finding(check, title):
+    [found] = [one for one in check.findings() if one.title == title]
+    return found
+
+
+def test_every_fault_is_found(checked):
+    assert {kind: [problem.value for problem in found] for kind, found in checked.problems_by_kind().items()} == {
+        "contradictory texts": ["9T99", "4T44"],
+        "box partly outside": ["-10,-2.5,50,90"],
+        "duplicate row": ["0.png"],
+        "empty picture": ["5.png"],
+        "inside-out box": ["90,40,60,130"],
+        "missing picture": ["<b>gone.png"],
+    }
+    assert len(set(checked.problems)) == len(checked.problems)
+
+
+def test_counts_say_what_becomes_of_photographs_and_crops(checked):
+    header, photographs, crops = checked.counts()
+    assert header[1:3] == ("rows", "usable") and photographs[1:3] == ("18", "15") and crops[1:3] == ("15", "12")
+    trained, held, left_out = (int(crops[column]) for column in (3, 5, 7))
+    assert (trained, held) == (len(checked.dataset.crops), len(checked.dataset.validation_crops)) and left_out == 0
+    assert photographs[4] == str(sum(one.text is not None for one in checked.dataset.photographs))
+
+
+def test_plates_on_their_side_are_counted_and_shown(checked):
+    found = finding(checked, "Plates on their side")
+    assert found.said == "1 photograph with a box that is higher than wide, and 0 crops."
+    assert "which way up 1 of these photographs are; the other 0 teach where" in found.training and found.doubtful
+    assert found.rows == [("lying.png", "30 x 90")]
+    [[view]] = found.examples
+    assert view.path.name == "lying.png" and view.box_px == SIDEWAYS
+
+
+def test_near_twins_are_counted_and_shown(checked):
+    found = finding(checked, "Near twins")
+    assert found.said.startswith("1 pair among 2 photographs") and found.rows == [("7.png", "twin.png")]
+    assert [view.path.name for view in found.examples[0]] == ["7.png", "twin.png"]
+
+
+def test_a_twin_of_a_held_out_photograph_is_pointed_out(tmp_path):
+    folder = Folder(tmp_path)
+    folder.save("cars/twin.png", picture(1))
+    folder.cars.append(f"twin.png,{BOX_TEXT}")
+    folder.validation = [f"1.png,{BOX_TEXT},1T01"]
+    folder.load()
+    found = finding(check_data(tmp_path), "Near twins")
+    assert found.training.startswith("of 1 pair one twin is held out") and found.doubtful
+
+
+def test_crops_cut_out_of_photographs_are_counted(checked):
+    found = finding(checked, "Crops cut out of photographs")
+    # Crop 7 is cut out of both twins, crops 4 and `again` out of one photograph.
+    assert found.said == "12 of 12 crops are cut out of 12 photographs; turned after that: 1."
+    assert ("lying.png", "52T1", "lying.png", "3") in [row[:4] for row in found.rows] and len(found.rows) == 13
+
+
+def test_exchanged_colours_are_said_and_shown(checked, tmp_path):
+    found = finding(checked, "Red and blue")
+    assert checked.colours_swapped and found.doubtful
+    assert found.said.startswith("12 of 12 comparable") and "exchanged" in found.said and "--fix" in found.training
+    crop, mended, photograph = found.examples[0]
+    assert crop.path == mended.path and mended.swapped and photograph.cut
+    Folder(tmp_path).load()
+    agreeing = check_data(tmp_path)
+    assert not agreeing.colours_swapped and finding(agreeing, "Red and blue").said.endswith("the two sets agree.")
+
+
+def test_texts_of_the_validation_table_are_counted(tmp_path):
+    folder = Folder(tmp_path)
+    folder.save("plates/other.png", plate(40))
+    folder.plates.append("other.png, 1t 01")
+    folder.validation = [f"1.png,{BOX_TEXT},1T01", f"2.png,{BOX_TEXT},2T02", f"3.png,{BOX_TEXT},77T7"]
+    folder.load()
+    found = finding(check_data(tmp_path), "Texts to hold out")
+    assert found.said == "2 texts of validation.csv also in plates.csv, on 3 crops."
+    assert sorted(found.rows) == [("1.png", "1T01"), ("2.png", "2T02"), ("other.png", "1t 01")]
+
+
+def test_crops_cut_out_of_test_photographs_are_found(faulty, checked, tmp_path):
+    found = finding(checked, "Crops cut out of test photographs")
+    assert found.said == f"1 crop found in 1 of 2 readable photographs of {faulty.path / 'test'}."
+    assert found.rows == [("3.png", "3T03", "leak.png")] and found.training.startswith("uses 1 of these crops")
+    # What it advises helps.
+    (tmp_path / "leak.csv").write_text(found.exclude)
+    check = check_data(faulty.path, tmp_path / "leak.csv", faulty.path / "test")
+    found = finding(check, "Crops cut out of test photographs")
+    assert found.training == "uses none of them." and not found.doubtful and check.counts()[2][7] == "1"
+
+
+def test_test_photographs_are_looked_at_only_when_asked(faulty, capsys, monkeypatch, tmp_path):
+    monkeypatch.setattr(check_module, "find_anywhere", None)
+    assert main([str(faulty.path), "--output", str(tmp_path / "check.html")]) == 1
+    printed = capsys.readouterr().out
+    assert f"To look for them: python -m lpr_e2e.check {faulty.path} --test {faulty.path / 'test'}" in printed
+
+
+def test_a_fault_of_an_excluded_crop_is_named_too(faulty, tmp_path):
+    (tmp_path / "leave_out.csv").write_text("img_id\n5.png\n")
+    assert "empty picture" in check_data(faulty.path, tmp_path / "leave_out.csv").problems_by_kind()
+
+
+def test_summary_names_the_first_rows_of_each_kind(tmp_path):
+    folder = Folder(tmp_path)
+    folder.cars += [f"gone{number}.png,{BOX_TEXT}" for number in range(205)]
+    folder.load()
+    check = check_data(tmp_path)
+    summary = check.summary()
+    assert "205 x missing picture" in summary and "and 202 more: the page has them" in summary
+    assert "cars.csv, row 12: missing picture: 'gone2.png'" in summary and "gone3.png" not in summary
+    assert "(8 different texts on 8 crops): 4: 8" in summary
+    write_page(check, tmp_path / "check.html")
+    page = (tmp_path / "check.html").read_text()
+    assert page.count("<td>gone") == 200 and "and 5 more" in page
+
+
+def test_a_drawn_set_has_no_problems(tmp_path, capsys):
+    data = tmp_path / "data"
+    write_demo(data, photographs=6, crops=8, test=1, validation=2, seed=3)
+    assert main([str(data), "--output", str(tmp_path / "check.html"), "--fix", str(tmp_path / "copy")]) == 0
+    printed = capsys.readouterr()
+    assert "0 problems" in printed.out and "2 of the photographs for validation" in printed.out and not printed.err
+    assert "exchanged" not in printed.out
+    for path in (data / "license_plates_recognition_train").iterdir():
+        assert path.read_bytes() == (tmp_path / "copy" / path.parent.name / path.name).read_bytes()
+
+
+# The cleaned copy
+
+
+def test_the_cleaned_copy_has_no_problems(checked, tmp_path):
+    copy = tmp_path / "new" / "copy"
+    said = write_fixed(checked, copy)
+    assert "15 photographs and 10 crops" in said and "quality 95" in said
+    dataset = load_dataset(copy)
+    assert dataset.problems == []
+    photographs = {one.img_id: one for one in dataset.photographs + dataset.validation_photographs}
+    assert sorted(photographs) == sorted([*(f"{seed}.png" for seed in range(12)), "edge.png", "lying.png", "twin.png"])
+    assert photographs["edge.png"].box_px == (0, 0, 50, 90) and photographs["0.png"].box_px == BOX
+    # Nobody knows which of the texts of 1 and 4 is right.
+    kept = {"0", "2", "3", "6", "7", "8", "9", "10", "11", "lying"}
+    assert ids(dataset.crops + dataset.validation_crops) == sorted(f"{name}.png" for name in kept)
+    assert sorted(path.name for path in copy.iterdir()) == ["cars", "cars.csv", "plates", "plates.csv"]
+    assert len(list((copy / "cars").iterdir())) == 15 and len(list((copy / "plates").iterdir())) == 10
+    for path in (copy / "cars").iterdir():
+        assert path.read_bytes() == (checked.folders["detection"] / path.name).read_bytes()
+
+
+def test_the_cleaned_copy_has_the_right_colours(checked, tmp_path):
+    write_fixed(checked, tmp_path / "copy")
+    np.testing.assert_array_equal(read_picture(tmp_path / "copy" / "plates" / "2.png"), plate(2))
+    assert not check_data(tmp_path / "copy").colours_swapped
+
+
+def test_exchanged_colours_of_a_jpeg_are_written_in_high_quality(tmp_path):
+    folder = data_folder(tmp_path)
+    for seed in range(8):
+        (folder.path / "plates" / f"{seed}.png").unlink()
+        swapped = Image.fromarray(np.ascontiguousarray(plate(seed)[..., ::-1]))
+        swapped.save(folder.path / "plates" / f"{seed}.jpg", quality=95)
+    folder.plates = [row.replace("png", "jpg") for row in folder.plates]
+    folder.load()
+    write_fixed(check_data(folder.path), tmp_path / "copy")
+    written = read_picture(tmp_path / "copy" / "plates" / "3.jpg").astype(int)
+    assert np.abs(written - read_picture(folder.path / "plates" / "3.jpg")[..., ::-1]).mean() < 2
+
+
+def test_the_cleaned_copy_keeps_validation_and_leaves_excluded_crops_out(tmp_path):
+    folder = data_folder(tmp_path)
+    folder.validation = [f"1.png,{BOX_TEXT},1T01", "2.png,90,40,60,130,2T02", "3.png,-5,40,90,130,3T03"]
+    folder.plates[1] = "1.png,9T99"  # Mislabelled.
+    folder.load()
+    exclude = folder.write("leave_out.csv", "img_id", ["6.png"])
+    write_fixed(check_data(folder.path, exclude), tmp_path / "copy")
+    dataset = load_dataset(tmp_path / "copy")
+    assert dataset.problems == [] and ids(dataset.validation_photographs) == ["1.png", "3.png"]
+    assert dataset.validation_photographs[1].box_px == (0, 40, 90, 130)
+    # What was to be held out, but cannot be, is not trained on either.
+    assert ids(dataset.photographs) == ["0.png", "4.png", "5.png", "6.png", "7.png"]
+    assert not (tmp_path / "copy" / "leave_out.csv").exists()
+    assert ids(dataset.crops + dataset.validation_crops) == ["0.png", "2.png", "3.png", "4.png", "5.png", "7.png"]
+
+
+def test_a_character_that_becomes_rare_leaves_the_cleaned_copy(tmp_path):
+    folder = data_folder(tmp_path, 60)
+    folder.plates = [f"{seed}.png,{seed % 10}T{seed // 10}" for seed in range(60)]
+    folder.plates[8:10] = ["8.png,1X2Y", "9.png,2X3"]
+    folder.plates[10] = "10.png,3Y1"
+    folder.plates.append("10.png,5T5")  # Skips crop 10, then Y is rare, then X.
+    folder.load()
+    write_fixed(check_data(folder.path), tmp_path / "copy")
+    dataset = load_dataset(tmp_path / "copy")
+    assert dataset.problems == [] and not {"8.png", "9.png", "10.png"} & set(ids(dataset.crops))
+
+
+@pytest.mark.parametrize("place", ["data/inside", "full/../data/inside", "full", "file"])
+def test_a_copy_is_not_written_where_it_could_destroy_something(tmp_path, capsys, place):
+    data_folder(tmp_path).load()
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "mine").write_text("precious")
+    (tmp_path / "file").write_text("precious")
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(ValueError, match="is inside|expected a new or empty folder"):
+        write_fixed(check_data(tmp_path / "data"), tmp_path / place)
+    assert main([str(tmp_path / "data"), "--fix", str(tmp_path / place)]) == 2
+    assert capsys.readouterr().err.count("\n") == 1 and sorted(tmp_path.rglob("*")) == before
+
+
+# The command
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        (["nowhere"], "no such folder"),
+        (["data", "--exclude", "nowhere.csv"], "nowhere.csv: cannot be read"),
+        (["data", "--test", "nowhere"], "nowhere: no such folder"),
+        (["data", "--test", "empty"], "no pictures in empty"),
+        (["data", "--output", "nowhere/check.html"], "nowhere/check.html"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, monkeypatch, arguments, reason):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "empty").mkdir()
+    data_folder(tmp_path).load()
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert reason in error and error.count("\n") == 1
+
+
+def test_data_of_which_nothing_is_usable_is_refused(tmp_path):
+    folder = Folder(tmp_path)
+    folder.load()
+    for path in (tmp_path / "plates").iterdir():
+        path.write_bytes(b"")
+    with pytest.raises(DatasetError, match="0 usable crops"):
+        check_data(tmp_path)
+
+
+# The page
+
+
+def test_the_page_needs_nothing_else_and_runs_nothing(checked, tmp_path):
+    write_page(checked, tmp_path / "check.html")
+    page = (tmp_path / "check.html").read_text()
+    assert not re.search(r'(?:src|href)="(?!data:)', page) and "<script" not in page and "<b>gone" not in page
+    assert "default-src 'none'" in page
+    views = sum(len(group) for found in checked.findings() for group in found.examples)
+    assert page.count('src="data:image/jpeg;base64,') == views > 10
+
+
+def test_the_page_shows_a_crop_as_it_is_then_mended_then_in_its_photograph(checked, tmp_path):
+    write_page(checked, tmp_path / "check.html")
+    part = (tmp_path / "check.html").read_text().split("<h3>Red and blue</h3>")[1]
+    jpegs = re.findall(r'base64,(.*?)"', part)[:3]
+    crop, mended, photograph = (np.array(Image.open(io.BytesIO(base64.b64decode(jpeg))), "int16") for jpeg in jpegs)
+    assert crop.shape == mended.shape == photograph.shape == (30, 90, 3)
+    assert np.abs(mended - photograph).mean() < 20 < np.abs(crop - photograph).mean()
+
+
+@pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
+def test_the_page_in_a_browser(checked, tmp_path):
+    write_page(checked, tmp_path / "check.html")
+    options = ["--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--dump-dom"]
+    done = subprocess.run(
+        [BROWSER, *options, f"--user-data-dir={tmp_path / 'profile'}", (tmp_path / "check.html").as_uri()],
+        capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert [line for line in done.stderr.splitlines() if "CONSOLE" in line] == []
+    cells = re.findall(r"<td>(.*?)</td>", done.stdout, re.DOTALL)
+    assert [cells[cells.index(value) - 1] for value in ("5.png", "&lt;b&gt;gone.png", "9T99")] == ["7", "19", "14"]
+    assert len(re.findall(r'class="wrong problem"', done.stdout)) == 6
+    assert len(re.findall(r'class="finding', done.stdout)) == 6
