@@ -15,7 +15,6 @@ import argparse
 import contextlib
 import os
 import sys
-from collections import Counter
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.
@@ -34,6 +33,7 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--no-report", action="store_true", help="write no report.html")
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
+    add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
@@ -59,74 +59,75 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         # Everything that can be wrong with the call is found before the first photograph is read.
         photographs = prediction_files.find_photographs(options.photographs)
-        truths = evaluation.read_truth(options.truth) if options.truth else []
+        scoring = evaluation.Scoring(evaluation.read_truth(options.truth) if options.truth else [])
         seen = evaluation.read_texts(options.seen) if options.seen else None
-        if options.submission:
-            submission.require_distinct_names(img_id for img_id, _ in photographs)
         reader = prediction.PlateReader.load(options.model, options.format)
+        form = None
         if options.submission:
-            submission.require_challenge_vocabulary(reader.vocabulary)
+            form = submission.SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs])
         output = options.output or prediction_files.default_output(options.photographs)
         writer = prediction_files.PredictionsWriter(output, not options.no_pictures, photographs)
-        others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
-        title = f"Licence plates of {options.photographs[0]}{others}"
-        pages = contextlib.nullcontext() if options.no_report else report.ReportWriter(output / "report.html", title)
+        lines = prediction_files.JsonLines(output / "predictions.jsonl") if options.jsonl else contextlib.nullcontext()
+        pages = contextlib.nullcontext()
+        if not options.no_report:
+            pages = report.ReportWriter(output / "report.html", title(options.photographs), scoring.truths)
     except (ValueError, OSError) as error:
         print(f"predict.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
 
-    known = {truth.img_id: truth for truth in truths}
-    readings_known, looks, digits, statuses = {}, {}, {}, Counter()
     stopped = None
     try:
-        with writer, pages as page, tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
-            try:
-                for img_id, photograph, readings in reader.read_files(photographs, options.batch_size):
-                    writer.write(img_id, photograph, readings)
-                    if page:
-                        page.write(img_id, photograph, readings, known.get(img_id))
-                    best = evaluation.best_reading(readings)
-                    statuses[best.status.split(":")[0]] += 1
-                    if img_id in known:
-                        readings_known[img_id] = readings
-                        if photograph is not None and known[img_id].box_px is not None:
-                            looks[img_id] = evaluation.look(photograph, known[img_id].box_px)
-                    if options.submission:
-                        digits[img_id] = submission.digit_distributions(best.characters, reader.vocabulary)
-                    progress.update()
-            except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
-                stopped = error
-            figures = evaluation.score(truths, readings_known, reader.vocabulary) if options.truth else None
-            if page and figures:
-                page.add_figures(figures, known, readings_known)
+        with writer, lines as json_lines, pages as page:
+            receivers = [receiver for receiver in (writer, json_lines, page, scoring, form) if receiver is not None]
+            stopped = read(reader, photographs, options.batch_size, receivers)
+            if page and options.truth:
+                page.add_figures(scoring.figures(reader.vocabulary), scoring.readings)
+        if form:
+            form.save(options.submission)
     except OSError as error:  # The end of a file could not be written.
         stopped = stopped or error
-
-    if options.submission and digits:
-        try:
-            submission.write_submission(options.submission, digits)
-        except OSError as error:
-            stopped = stopped or error
     if stopped is not None:
         reason = "interrupted" if isinstance(stopped, KeyboardInterrupt) else f"stopped, {stopped}"
         done = f"{writer.count} of {len(photographs)} photographs are in {writer.csv_path}"
         print(f"predict.py: {reason}: {done}", file=sys.stderr)
         return 130 if isinstance(stopped, KeyboardInterrupt) else 1
-    counts = ", ".join(f"{count} {status}" for status, count in statuses.most_common())
-    print(
-        f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {page.path if page else writer.csv_path}"
-    )
+    counts = ", ".join(f"{count} {status}" for status, count in writer.statuses.most_common())
+    place = page.path if page else writer.csv_path
+    print(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {place}")
     if options.truth:
         from lpr_e2e import slices  # Needs pandas, whose import nobody else should wait for.
 
-        table = slices.slices(truths, readings_known, looks, seen)
+        figures = scoring.figures(reader.vocabulary)
+        table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)
         print_figures(figures)
         print(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
         if options.figures:
-            slices.write(table, figures.as_dict(), options.figures)
+            try:
+                slices.write(table, figures.as_dict(), options.figures)
+            except OSError as error:
+                print(f"predict.py: {error}", file=sys.stderr)
+                return 1
     return 0
+
+
+def title(photographs: list[str]) -> str:
+    others = f" and {len(photographs) - 1} more" if photographs[1:] else ""
+    return f"Licence plates of {photographs[0]}{others}"
+
+
+def read(reader, photographs, batch_size: int, receivers: list) -> KeyboardInterrupt | OSError | None:
+    """Give every photograph's readings to all receivers as they come; return what stopped it, if anything did."""
+    with tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
+        try:
+            for img_id, photograph, readings in reader.read_files(photographs, batch_size):
+                for receiver in receivers:
+                    receiver.write(img_id, photograph, readings)
+                progress.update()
+        except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
+            return error
+    return None
 
 
 def print_figures(figures: evaluation.Figures) -> None:

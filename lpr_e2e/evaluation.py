@@ -117,6 +117,36 @@ class Figures:
         return "\n".join(f"{name:<38}{form(value):>8}" for name, value, form in rows if value is not None)
 
 
+class Scoring:
+    """Collects the readings of the photographs whose truth is known, as they come.
+
+    Args:
+        truths: what is known, one per photograph.
+
+    Attributes:
+        truths: by img_id.
+        readings: of these photographs, by img_id.
+        looks: of the true plates, by img_id, where the box is known and the photograph could be decoded.
+    """
+
+    def __init__(self, truths: Sequence[Known]):
+        self.truths = {truth.img_id: truth for truth in truths}
+        self.readings: dict[str, Sequence[Reading]] = {}
+        self.looks: dict[str, Look] = {}
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Take one photograph's readings; those of a photograph of unknown truth are not kept."""
+        truth = self.truths.get(img_id)
+        if truth is not None:
+            self.readings[img_id] = readings
+            if photograph is not None and truth.box_px is not None:
+                self.looks[img_id] = look(photograph, truth.box_px)
+
+    def figures(self, vocabulary: Vocabulary | None = None) -> Figures:
+        """See `score`."""
+        return score(list(self.truths.values()), self.readings, vocabulary)
+
+
 def score(
     truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]], vocabulary: Vocabulary | None = None
 ) -> Figures:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import glob
+import json
 import os
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -100,12 +102,17 @@ class PredictionsWriter:
     Raises:
         ValueError: an annotated picture could overwrite a photograph.
         OSError: the folder cannot be written.
+
+    Attributes:
+        count: photographs written so far.
+        statuses: of the most certain readings, counted, without the reasons.
     """
 
     def __init__(self, output: Path, pictures: bool, photographs: Sequence[tuple[str, Path]]):
         self.csv_path = output / "predictions.csv"
         self.pictures = output / "pictures" if pictures else None
         self.count = 0
+        self.statuses: Counter = Counter()
         clash = self.pictures and next(
             (path for _, path in photographs if path.resolve().is_relative_to(self.pictures.resolve())), None
         )
@@ -131,6 +138,39 @@ class PredictionsWriter:
         self._csv.writerows(reading.row() for reading in readings)
         self._file.flush()
         self.count += 1
+        self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
             name = img_id if img_id.lower().endswith((".jpg", ".jpeg")) else f"{img_id}.jpg"
             write_jpeg(self.pictures / name, annotate(photograph, readings))
+
+
+class JsonLines:
+    """Writes one JSON object per plate and line as the readings come; to be used in a `with` statement.
+
+    Its keys are the columns of `predictions.csv`, with null for what is not known, and `certainties`: the probability
+    of each character of the text and of its end.
+
+    Args:
+        path: the file; an earlier one is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Write one photograph's plates, at least one line."""
+        for reading in readings:
+            box = reading.box_px or (None,) * 4
+            values = (img_id, reading.text, reading.confidence, *box, reading.box_confidence, reading.status)
+            line = {**dict(zip(COLUMNS, values, strict=True)), "certainties": list(reading.certainties)}
+            self._file.write(json.dumps(line) + "\n")
+        self._file.flush()

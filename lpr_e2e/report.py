@@ -28,13 +28,15 @@ class ReportWriter:
     Args:
         path: the HTML file; replaced if it exists. Until the end it is written as `path` with `.part` added.
         title: what the page is called.
+        truths: what photographs really show, by img_id, where known.
 
     Raises:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, title: str):
+    def __init__(self, path: Path, title: str, truths: Mapping[str, Known] | None = None):
         self.path = path
+        self._truths = truths or {}
         self._part = path.with_name(path.name + ".part")
         self._head, self._tail = _PAGE.read_text(encoding="utf-8").split(_MARK)
         self._index: list[dict] = []
@@ -51,17 +53,15 @@ class ReportWriter:
             self._file.write(self._tail)
         self._part.replace(self.path)
 
-    def write(
-        self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading], truth: Known | None = None
-    ) -> None:
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Add one photograph.
 
         Args:
             img_id: its name.
             photograph: uint8 RGB `(h, w, 3)`, or None if it could not be decoded.
             readings: at least one, the most certain first.
-            truth: what it really shows, if known.
         """
+        truth = self._truths.get(img_id)
         best = best_reading(readings)
         entry = {"name": img_id, "status": best.status, "text": best.text, "confidence": round(best.confidence, 4)}
         if truth is not None and truth.text is not None:
@@ -75,14 +75,15 @@ class ReportWriter:
         self._file.write(_script(f"photograph-{len(self._index)}", details))
         self._index.append(entry)
 
-    def add_figures(self, figures: Figures, truths: Mapping[str, Known], readings: Mapping[str, Sequence[Reading]]):
+    def add_figures(self, figures: Figures, readings: Mapping[str, Sequence[Reading]]) -> None:
         """Add the figures of the photographs whose truth is known, and their risk and coverage."""
         self._about["figures"] = [line.rsplit(None, 1) for line in figures.table().splitlines()]
+        best = {img_id: best_reading(readings[img_id]) for img_id in self._truths if img_id in readings}
         self._about["risk"] = risk_coverage(
             [
-                (best_reading(readings[img_id]).confidence, best_reading(readings[img_id]).text == truth.text)
-                for img_id, truth in truths.items()
-                if truth.text is not None and img_id in readings
+                (reading.confidence, reading.text == self._truths[img_id].text)
+                for img_id, reading in best.items()
+                if self._truths[img_id].text is not None
             ]
         )
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from lpr_e2e.reading import Reading
 from lpr_e2e.vocabulary import BLANK, Vocabulary
 
 LEFT_DIGITS = 3
@@ -119,6 +120,34 @@ def require_distinct_names(img_ids: Iterable[str]) -> None:
                 f"{other} and {img_id} would both be {submission_name(img_id)} in the submission: "
                 "predict the challenge's folder alone, or rename one of them"
             )
+
+
+class SubmissionForm:
+    """Collects the digits of photographs as their readings come, and writes the form at the end.
+
+    Args:
+        vocabulary: the model's.
+        img_ids: of the photographs to come.
+
+    Raises:
+        ValueError: the model cannot read the challenge's texts, or two photographs would share their rows.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, img_ids: Iterable[str]):
+        require_challenge_vocabulary(vocabulary)
+        require_distinct_names(img_ids)
+        self._vocabulary = vocabulary
+        self._digits: dict[str, np.ndarray] = {}
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Take the digits of one photograph's most certain reading."""
+        best = max(readings, key=lambda reading: reading.certainty)
+        self._digits[img_id] = digit_distributions(best.characters, self._vocabulary)
+
+    def save(self, path: Path | str) -> None:
+        """Write the form of the photographs so far; nothing if there are none."""
+        if self._digits:
+            write_submission(path, self._digits)
 
 
 def write_submission(path: Path | str, photographs: Mapping[str, np.ndarray]) -> None:

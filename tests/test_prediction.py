@@ -415,3 +415,16 @@ def test_wrong_figures_are_refused_at_once(options, words, capsys):
     with pytest.raises(SystemExit, match="2"):
         predict.main(["anywhere", *options])
     assert words in capsys.readouterr().err
+
+
+def test_json_lines_say_what_the_csv_says(odd_folder, tmp_path, model):
+    assert predict.main([str(odd_folder), "--output", str(tmp_path / "out"), "--jsonl", "--no-report"]) == 0
+    lines = [json.loads(line) for line in (tmp_path / "out" / "predictions.jsonl").read_text("utf-8").splitlines()]
+    rows = rows_of(tmp_path / "out")
+    assert len(lines) == len(rows)
+    for line, row in zip(lines, rows, strict=True):
+        assert (line["img_id"], line["text"], line["status"]) == (row["img_id"], row["text"], row["status"])
+        assert line["confidence"] == pytest.approx(float(row["confidence"]), abs=1e-4)
+        assert (line["ymin"] is None) == (row["ymin"] == "")
+        assert len(line["certainties"]) == (len(line["text"]) + 1 if line["text"] else 0)
+    assert not (tmp_path / "out" / "report.html").exists()

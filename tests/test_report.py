@@ -29,21 +29,22 @@ def reading(img_id, text, confidence, status="ok"):
 def write_report(path, count=130):
     """Photographs `0.jpg` ... of growing certainty, every tenth doubtful and wrong; an evil name; a broken one."""
     photograph = np.full((100, 160, 3), 120, "uint8")
-    truths, all_readings = {}, {}
-    with ReportWriter(path, "Licence plates of <b>here</b>") as page:
-        for number in range(count):
-            img_id, doubtful = f"{number}.jpg", number % 10 == 0
-            readings = [
-                reading(
-                    img_id, f"{number}T1", 0.3 if doubtful else 0.5 + number / 1000, "uncertain" if doubtful else "ok"
-                )
+    doubtful = range(0, count, 10)
+    truths = {
+        f"{number}.jpg": Truth(f"{number}.jpg", "9T9" if number in doubtful else f"{number}T1", BOX)
+        for number in range(count)
+    }
+    all_readings = {}
+    with ReportWriter(path, "Licence plates of <b>here</b>", truths) as page:
+        for number, img_id in enumerate(truths):
+            sure = number not in doubtful
+            all_readings[img_id] = [
+                reading(img_id, f"{number}T1", 0.5 + number / 1000 if sure else 0.3, "ok" if sure else "uncertain")
             ]
-            truths[img_id] = Truth(img_id, "9T9" if doubtful else f"{number}T1", BOX)
-            all_readings[img_id] = readings
-            page.write(img_id, photograph, readings, truths[img_id])
+            page.write(img_id, photograph, all_readings[img_id])
         page.write(EVIL, photograph, [reading(EVIL, "66T6", 0.99)])
         page.write("broken.jpg", None, [Reading("broken.jpg", status="unreadable: empty file (0 bytes)")])
-        page.add_figures(score(list(truths.values()), all_readings), truths, all_readings)
+        page.add_figures(score(list(truths.values()), all_readings), all_readings)
 
 
 def data_of(html, name):
