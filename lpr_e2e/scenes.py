@@ -42,17 +42,17 @@ class Scene:
 
 
 def draw_scene(painter: PlatePainter, rng: np.random.Generator, cars: int = 1) -> Scene:
-    """A street or yard with cars, each with a plate; 400 to 730 px wide.
+    """A street or yard with cars, each with a plate; 480 to 760 px wide.
 
-    A single car's plate takes about 15 to 40 % of the photograph's width; several cars stand side by side.
+    A single car's plate takes about 19 to 40 % of the photograph's width; several cars stand side by side.
     """
-    width = int(rng.integers(400, 731))
+    width = int(rng.integers(480, 761))
     height = int(width * (rng.uniform(0.62, 0.85) if rng.random() < 0.85 else rng.uniform(1.0, 1.3)))
     photograph = draw_backdrop(height, width, rng)
     boxes, texts = [], []
     for number in range(cars):
         # A single car may reach out of the photograph; several must not hide each other's plates.
-        plate_width = width * (rng.uniform(0.15, 0.4) if cars == 1 else rng.uniform(0.2, 0.27) / cars)
+        plate_width = width * (rng.uniform(0.19, 0.4) if cars == 1 else rng.uniform(0.2, 0.27) / cars)
         middle = width * (number + 0.5 + (rng.uniform(-0.12, 0.12) if cars == 1 else 0)) / cars
         texts.append(painter.sample_text(rng))
         plate, outline = painter.draw(texts[-1], rng)

@@ -176,7 +176,7 @@ def _alike(value, example) -> bool:
 
 
 PRESETS = {
-    # Real photographs: about an hour and a half on two cores.
+    # Real photographs: about 80 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
@@ -193,7 +193,7 @@ PRESETS = {
             head_width=64,
             plates=2,
         ),
-        recognition=Stage(steps=1200, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         mixture=Mixture(hardness=0.5),
         epoch_steps=150,

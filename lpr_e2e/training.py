@@ -159,6 +159,7 @@ class Training:
                 initial_epoch=first_epoch,
                 epochs=epochs,
                 steps_per_epoch=epoch_steps,
+                shuffle=False,
                 callbacks=[RisingAverage(self.settings.averaging), Supervisor(self, name, variables)],
                 verbose="auto",
             )

@@ -53,7 +53,7 @@ def test_every_car_has_a_box_inside_and_a_text(cars):
     painter, rng = PlatePainter(EXAMPLE_TEXTS), np.random.default_rng(cars)
     scene = draw_scene(painter, rng, cars)
     height, width = scene.photograph.shape[:2]
-    assert scene.photograph.dtype == np.uint8 and 400 <= width <= 730
+    assert scene.photograph.dtype == np.uint8 and 480 <= width <= 760
     assert scene.boxes_px.shape == (cars, 4) and len(scene.texts) == cars
     assert (scene.boxes_px >= 0).all() and (scene.boxes_px <= [height, width, height, width]).all()
     centres = np.sort((scene.boxes_px[:, 1] + scene.boxes_px[:, 3]) / 2)
