@@ -135,9 +135,9 @@ class BatchMaker:
                 picture, outline = self.painter.draw(text, rng)
                 corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
                 detail = 0.4
-            tilt = 2.5 if rng.random() < 0.6 else 9.0
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
+            tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
             glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes

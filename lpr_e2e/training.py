@@ -73,7 +73,7 @@ class Training:
         self.vocabulary = training_vocabulary(dataset)
         self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
         try:
-            painter = PlatePainter(training_texts(dataset))
+            painter = PlatePainter(training_texts(dataset), settings.mixture.worn)
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"cannot draw plates: {error}") from error
         self.maker = BatchMaker(
