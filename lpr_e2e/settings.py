@@ -184,10 +184,10 @@ PRESETS = {
         recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
         joint=Stage(steps=3000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
     ),
-    # The demo set of drawn photographs: about 10 minutes on two cores.
+    # The demo set of drawn photographs: about 11 minutes on two cores.
     "small": Settings(
         architecture=Architecture(
-            canvas_size=576,
+            canvas_size=480,
             scene_shrink=3,
             glimpse_size=(48, 160),
             widths=(16, 24, 40, 64, 96),
@@ -196,7 +196,7 @@ PRESETS = {
             plates=2,
         ),
         recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
-        joint=Stage(steps=450, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
+        joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         # Drawn photographs stand upright, and most drawn plates are clean.
         mixture=Mixture(turned=0.05, tilted=0.05, worn=0.4, hardness=0.5),
         epoch_steps=150,
