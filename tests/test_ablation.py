@@ -1,7 +1,9 @@
 """Ablation: every lever changes what it says, rows are trained once, and the table holds what was measured."""
 
 import json
+from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from lpr_e2e.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, Ablation, scaled, table
@@ -73,12 +75,31 @@ def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
         assert train.main(arguments) == 0
 
     ablation = Ablation(tiny_data, None, tmp_path, "small", 1e-6, extra=tiny, train=run)
-    second_look = next(lever for lever in LEVERS if lever.name == "second-look")
-    everything, once = ablation.figures(EVERYTHING), ablation.figures(second_look)
-    assert once["mean_iou"] != everything["mean_iou"]
-    apart = ablation.figures(APART)
-    assert {"plates_right", "mean_iou"} <= set(apart)
-    assert load(tmp_path / "apart-finder-seed0" / "best.keras").architecture == ablation.settings.architecture
+    models, score = [], ablation._score
+
+    def note(model):
+        models.append(model)
+        return score(model)
+
+    ablation._score = note
+    assert {"plates_right", "mean_iou"} <= set(
+        ablation.figures(next(lever for lever in LEVERS if lever.name == "second-look"))
+    )
+    whole = load(tmp_path / "everything-seed0" / "best.keras")
+    assert models[0].architecture == replace(whole.architecture, second_look=0.0)
+    for ours, theirs in zip(models[0].get_weights(), whole.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+    ablation.figures(APART)
+    halves = [load(tmp_path / f"{name}-seed0" / "best.keras") for name in ("apart-finder", "apart-reader")]
+    glimpses = np.random.default_rng(0).integers(0, 256, (2, 32, 64, 3), dtype="uint8")
+    canvases = np.random.default_rng(0).integers(0, 256, (2, 192, 192, 3), dtype="uint8")
+    for found, half in (
+        (models[1].find(canvases), halves[0].find(canvases)),
+        (models[1].read(glimpses), halves[1].read(glimpses)),
+    ):
+        for name in found:
+            np.testing.assert_allclose(found[name], half[name], atol=1e-4)
 
 
 def test_the_table():
