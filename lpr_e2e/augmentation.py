@@ -6,11 +6,13 @@ function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxe
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
-from lpr_e2e.boxes import LETTERBOX_GREY
-from lpr_e2e.glimpse import MARGIN
+from lpr_e2e.boxes import LETTERBOX_GREY, turn_box
+from lpr_e2e.glimpse import MARGIN, window_margin
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
@@ -45,7 +47,9 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     plate_width, plate_height = np.ptp(corners, axis=0)
     angle = np.deg2rad(rng.normal(0, tilt))
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    shear = np.array([[1.0, rng.normal(0, 0.08)], [0.0, 1.0]])
+    # A plate seen from its side rises or falls along its width while its characters stand straight.
+    rise = rng.normal(0, 0.2 if rng.random() < 0.2 * hardness else 0.03)
+    shear = np.array([[1.0, rng.normal(0, 0.08)], [rise, 1.0]])
     squeeze = np.diag([rng.uniform(0.8, 1.1), 1.0])
     moved = (corners - corners.mean(0)) @ (rotation @ shear @ squeeze).T
     moved += rng.normal(0, 0.035, (4, 2)) * [plate_height, plate_height]
@@ -81,6 +85,28 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     glimpse = change_light(glimpse, rng, hardness)
     glimpse = change_sharpness(glimpse, rng, hardness)
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def upright_glimpse(picture: np.ndarray, box_px, turns: int, size: tuple[int, int], scale: float = 1.0) -> np.ndarray:
+    """A plate as the model sees it, without augmentation.
+
+    Args:
+        picture: uint8 `(h, w, 3)`.
+        box_px: yxyx of the plate in it.
+        turns: `numpy.rot90(picture, turns)` puts the plate upright.
+        size: `(height, width)` of the glimpse, pixels.
+        scale: as in `lpr_e2e.model.PlateModel.cut`.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+    ymin, xmin, ymax, xmax = turn_box(box_px, *picture.shape[:2], turns)
+    picture = np.ascontiguousarray(np.rot90(picture, turns))
+    margin_y, margin_x = window_margin(scale)
+    pad_y, pad_x = margin_y * (ymax - ymin), margin_x * (xmax - xmin)
+    corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
+    warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, *size)))
+    return cv2.warpPerspective(picture, warp, size[::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 def _shrunk(picture: np.ndarray, factor: float) -> np.ndarray:
@@ -153,6 +179,35 @@ def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndar
     return picture
 
 
+def rearranged(
+    picture: np.ndarray, box, groups: Sequence[tuple[int, np.ndarray]], text: str, rng
+) -> tuple[np.ndarray, str]:
+    """The same plate with the digits of each number, or the letters of each word, in another order.
+
+    Args:
+        picture: uint8 `(h, w, 3)`, the plate upright; it is not changed.
+        box: yxyx of the plate in it.
+        groups: see `lpr_e2e.own_labels.OwnLabels.cuts`.
+        text: what the plate says.
+        rng: source of randomness.
+
+    Returns:
+        the picture and its text; a number that does not start with a zero still does not.
+    """
+    ymin, xmin, ymax, xmax = box
+    top, bottom = max(0, round(ymin)), min(picture.shape[0], round(ymax))
+    changed, characters = picture.copy(), list(text)
+    for start, cuts in groups:
+        order = rng.permutation(len(cuts) - 1)
+        lines = np.clip(np.round(xmin + cuts * (xmax - xmin)), 0, picture.shape[1]).astype(int)
+        if np.diff(lines).min() < 2 or (text[start + order[0]] == "0" and text[start] != "0"):
+            continue
+        strips = [picture[top:bottom, lines[index] : lines[index + 1]] for index in order]
+        changed[top:bottom, lines[0] : lines[-1]] = np.concatenate(strips, axis=1)
+        characters[start : start + len(order)] = [text[start + index] for index in order]
+    return changed, "".join(characters)
+
+
 def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.ndarray, rng) -> np.ndarray:
     """The photograph with another plate over its own, spanning exactly the same box, in its light.
 
@@ -221,7 +276,8 @@ def photograph_on_canvas(
         hardness: strength of the changes of light and sharpness.
         hide: choose a window without any part of the plate, if there is room for one.
         turned: odds of one to three quarter turns.
-        tilted: odds of a tilt by some ten degrees, where the plate fills its box; else it is about one degree.
+        tilted: odds of a tilt, or of a rise along the width, by some ten degrees, where the plate fills its box; else
+            it is about one degree.
         close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
 
     Returns:
@@ -254,9 +310,11 @@ def photograph_on_canvas(
         centre = np.clip(centre, plate - reach, plate + reach)
     straight = max(xmax - xmin, ymax - ymin) > _STRAIGHT_ASPECT * min(xmax - xmin, ymax - ymin)
     tilt = straight and rng.random() < tilted
-    angle = np.deg2rad(rng.normal(0, 10.0 if tilt else 1.0))
+    angle = np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -0.6, 0.6)
     cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
     matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+    if tilt and rng.random() < 0.5:  # As if seen from one side: uprights stay upright.
+        matrix[:, 1] = 0.0, fit * scale
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
     shrink = fit * scale < 0.7
     if shrink:

@@ -18,12 +18,14 @@ from lpr_e2e.augmentation import (
     glimpse_of_plate,
     paste_plate,
     photograph_on_canvas,
+    rearranged,
     rectangle_corners,
+    upright_glimpse,
 )
 from lpr_e2e.boxes import letterbox, turn_box
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
-from lpr_e2e.glimpse import MARGIN
 from lpr_e2e.model import Architecture
+from lpr_e2e.own_labels import OwnLabels
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.settings import Mixture
 from lpr_e2e.vocabulary import Vocabulary
@@ -61,6 +63,7 @@ class BatchMaker:
         painter: draws the synthetic plates.
         mixture: shares of the sources.
         seed: of everything random.
+        own: what the model itself added to the labels, or None.
     """
 
     def __init__(
@@ -71,12 +74,15 @@ class BatchMaker:
         painter: PlatePainter,
         mixture: Mixture,
         seed: int,
+        own: OwnLabels | None = None,
     ):
+        self.own = own or OwnLabels()
         self.vocabulary, self.architecture = vocabulary, architecture
         self.painter, self.mixture, self.seed = painter, mixture, seed
         known = [one.img_id for one in dataset.photographs if one.text is not None]
         kept = set(known[: round(mixture.matched * len(known))])
-        self.photographs = [one if one.img_id in kept else replace(one, text=None) for one in dataset.photographs]
+        photographs = [one if one.img_id in kept else replace(one, text=None) for one in dataset.photographs]
+        self.photographs = self.own.applied(photographs)
         # A plate whose way up is unknown cannot be shown upright, so its text is not used.
         self.texted: list[Photograph] = [
             one for one in self.photographs if one.text is not None and one.turns is not None
@@ -96,10 +102,20 @@ class BatchMaker:
             top, left = np.maximum(box[:2] - pad, 0).astype(int)
             bottom, right = np.ceil(box[2:] + pad).astype(int)
             window = np.ascontiguousarray(picture[top:bottom, left:right])
-            return window, rectangle_corners(box - np.array([top, left, top, left])), photograph.text
+            box = box - np.array([top, left, top, left])
+            window, text = self._rearranged("photograph", photograph, window, box, rng)
+            return window, rectangle_corners(box), text
         crop = self.crops[index - len(self.texted)]
         picture = self._upright_crop(crop)
-        return picture, rectangle_corners((0, 0, *picture.shape[:2])), crop.text
+        box = (0, 0, *picture.shape[:2])
+        picture, text = self._rearranged("crop", crop, picture, box, rng)
+        return picture, rectangle_corners(box), text
+
+    def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
+        groups = self.own.cuts.get((kind, one.img_id), [])
+        if not groups or rng.random() >= self.mixture.rearranged:
+            return picture, one.text
+        return rearranged(picture, box, groups, one.text, rng)
 
     def _upright_crop(self, crop: Crop) -> np.ndarray:
         return np.ascontiguousarray(np.rot90(self.cache.read(crop.path), crop.turns))
@@ -109,7 +125,8 @@ class BatchMaker:
         if self.crops and rng.random() < self.mixture.pasted_real:
             crop = self.crops[int(rng.integers(len(self.crops)))]
             picture = self._upright_crop(crop)
-            return picture, np.full(picture.shape[:2], 255, "uint8"), crop.text
+            picture, text = self._rearranged("crop", crop, picture, (0, 0, *picture.shape[:2]), rng)
+            return picture, np.full(picture.shape[:2], 255, "uint8"), text
         text = self.painter.sample_text(rng)
         return *self.painter.draw(text, rng), text
 
@@ -245,21 +262,14 @@ def plain_glimpses(
     Returns:
         `glimpses` uint8 `(n, height, width, 3)` and `glimpse_classes` int32 `(n, slots)`.
     """
-    height, width = architecture.glimpse_size
-    glimpses, classes = [np.empty((0, height, width, 3), "uint8")], [np.empty((0, vocabulary.slots), "int32")]
+    glimpses = [np.empty((0, *architecture.glimpse_size, 3), "uint8")]
+    classes = [np.empty((0, vocabulary.slots), "int32")]
     for one in [*photographs, *crops]:
         if one.text is None or one.turns is None or not vocabulary.spells(one.text):
             continue
         picture = read_picture(one.path)
         box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
-        ymin, xmin, ymax, xmax = turn_box(box, *picture.shape[:2], one.turns)
-        picture = np.rot90(picture, one.turns)
-        pad_y, pad_x = MARGIN[0] * (ymax - ymin), MARGIN[1] * (xmax - xmin)
-        corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
-        warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, height, width)))
-        window = cv2.warpPerspective(
-            np.ascontiguousarray(picture), warp, (width, height), borderMode=cv2.BORDER_REPLICATE
-        )
+        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size)
         glimpses.append(window[None])
         classes.append(vocabulary.encode(one.text)[None])
     return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
@@ -268,7 +278,9 @@ def plain_glimpses(
 def plain_joint_batches(
     photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, size: int
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of at most `size` photographs without augmentation, read in their predicted boxes, for evaluation.
+    """Batches of `size` photographs without augmentation, read in their predicted boxes, for evaluation.
+
+    The last batch is filled up with photographs of which nothing is known: a new size would be compiled anew.
 
     Yields:
         The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
@@ -295,6 +307,8 @@ def plain_joint_batches(
                     "use_predicted": np.float32(1),
                 }
             )
+        masks = ("box_known", "plate_visible", "turns_known", "text_known")
+        samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         none = plain_glimpses([], [], vocabulary, architecture)
         yield {**batch, **none}

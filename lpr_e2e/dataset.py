@@ -58,7 +58,11 @@ class Crop:
 
 @dataclass
 class Dataset:
-    """What to train on, what is held out, the faults found, and plain sentences about what was held out and why."""
+    """What to train on, what is held out, the faults found, and plain sentences about what was held out and why.
+
+    `withheld` are the texts, as `lpr_e2e.holdout.same_plate_key` gives them, that are held out or excluded: no picture
+    may be trained on with one of them.
+    """
 
     photographs: list[Photograph]
     crops: list[Crop]
@@ -66,6 +70,7 @@ class Dataset:
     validation_crops: list[Crop]
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    withheld: frozenset[str] = frozenset()
 
     def summary(self) -> str:
         """A few lines for people: counts, notes, and the number of problems of each kind."""
@@ -110,8 +115,11 @@ def load_dataset(
     notes: list[str] = []
 
     rows = {kind: usable_rows(table, kind, problems) for kind, table in tables.items()}
+    withheld: set[str] = set()
     if exclude is not None:
-        rows["recognition"] = _without_excluded(rows["recognition"], read_table(Path(exclude)), tables, problems, notes)
+        rows["recognition"], withheld = _without_excluded(
+            rows["recognition"], read_table(Path(exclude)), tables, problems, notes
+        )
     # Named in the validation table, usable there or not: not to be trained on.
     held_ids = {values["img_id"] for _, values in named.records} if named else set()
     photograph_rows = [row for row in rows["detection"] if row.img_id not in held_ids]
@@ -153,6 +161,8 @@ def load_dataset(
         for number, (row, path) in enumerate(zip(crops.rows, crops.paths, strict=True))
     ]
     not_to_train_on = held.crops | held.unusable_crops
+    withheld |= {same_plate_key(crop_texts[number]) for number in not_to_train_on}
+    withheld |= {same_plate_key(values["text"]) for _, values in named.records} if named else set()
     dataset = Dataset(
         [photograph for number, photograph in enumerate(all_photographs) if number not in held.photographs],
         [crop for number, crop in enumerate(all_crops) if number not in not_to_train_on],
@@ -160,6 +170,7 @@ def load_dataset(
         [all_crops[number] for number in sorted(held.crops)],
         problems,
         notes,
+        frozenset(withheld),
     )
     if not dataset.photographs or not dataset.crops or (named and not dataset.validation_photographs):
         raise DatasetError(
@@ -195,8 +206,9 @@ def _turns_of_wide(shape: tuple[int, int]) -> int | None:
 
 def _without_excluded(
     rows: list[Row], listed: Table, tables: dict[str, Table], problems: list[Problem], notes: list[str]
-) -> list[Row]:
-    """The rows of the recognition table whose plate is on none of the crops that the exclusion list names."""
+) -> tuple[list[Row], set[str]]:
+    """The rows of the recognition table whose plate is on none of the crops that the exclusion list names, and the
+    keys of the texts left out."""
     if "img_id" not in listed.columns:
         raise DatasetError(f"{listed.path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
     recognition = tables["recognition"]
@@ -216,7 +228,7 @@ def _without_excluded(
     notes.append(
         f"{listed.path.name} leaves out {left_out} crops, and {len(by_text)} more that have one of their texts."
     )
-    return kept
+    return kept, keys
 
 
 def _note_named(

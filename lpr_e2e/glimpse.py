@@ -14,6 +14,12 @@ from keras import ops
 MARGIN = (0.15, 0.06)
 
 
+def window_margin(scale: float) -> tuple[float, float]:
+    """`MARGIN` of a window that is higher by the factor `scale`, and wider by a third of the difference."""
+    growth = (scale, 1 + (scale - 1) / 3)
+    return tuple(((1 + 2 * share) * factor - 1) / 2 for share, factor in zip(MARGIN, growth, strict=True))
+
+
 def _grid(height: int, width: int, margin: tuple[float, float], samples: int) -> np.ndarray:
     """Sample points `(height * S * width * S, 2)` vu of the upright window, -0.5..0.5, the margin included."""
     v = ((np.arange(height * samples) + 0.5) / (height * samples) - 0.5) * (1 + 2 * margin[0])
@@ -21,16 +27,31 @@ def _grid(height: int, width: int, margin: tuple[float, float], samples: int) ->
     return np.stack(np.meshgrid(v, u, indexing="ij"), axis=-1).reshape(-1, 2).astype("float32")
 
 
-def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MARGIN, samples: int = 2):
-    """Cut one upright window per photograph.
+def _tilted_sides(high, wide, tilt):
+    """Height and width of the rectangle tilted by `tilt` >= 0 radians whose upright box is `high` by `wide`.
+
+    The box is never exact, and near 45 degrees it says little about the rectangle: a plate is at least a sixth of its
+    width and a quarter of its box high.
+    """
+    sine, cosine = ops.sin(tilt), ops.cos(tilt)
+    both = ops.cos(2 * tilt)
+    plate_wide = ops.maximum((wide * cosine - high * sine) / both, wide / 2)
+    plate_high = (high * cosine - wide * sine) / both
+    return ops.maximum(plate_high, ops.maximum(plate_wide / 6, high / 4)), plate_wide
+
+
+def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MARGIN, samples: int = 2, tilts=None):
+    """Cut one upright window per box.
 
     Args:
-        canvases: uint8 or float `(batch, size, size, 3)`, 0..255.
+        canvases: uint8 or float `(batch, size, size, 3)`, 0..255; a batch of one for several boxes on one photograph.
         boxes_rel: float `(batch, 4)` yxyx, 0..1 of the canvas; outside of it the edge pixels repeat.
         turns: int `(batch,)`: the `k` for which `numpy.rot90(canvas, k)` puts the plate upright.
         height, width: size of the window in pixels.
         margin: share of the upright (height, width) of the box that is added on each side.
         samples: samples per window pixel and axis: with two, large plates are averaged and not skipped through.
+        tilts: float `(batch,)` or None: the plate rises clockwise by this angle, radians within +-0.6, in the upright
+            window; the window is then the tilted rectangle that the box encloses.
 
     Returns:
         float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel`.
@@ -40,12 +61,22 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MAR
     v, u = grid[None, :, 0], grid[None, :, 1]
     angle = ops.cast(turns, "float32")[:, None] * (np.pi / 2)
     cosine, sine = ops.round(ops.cos(angle)), ops.round(ops.sin(angle))
-    # Undo numpy.rot90: where on the lying plate is the upright window's point (v, u)?
-    y_box, x_box = cosine * v + sine * u, cosine * u - sine * v
     centre = (boxes_rel[:, :2] + boxes_rel[:, 2:]) / 2
     sides = boxes_rel[:, 2:] - boxes_rel[:, :2]
-    y = (centre[:, :1] + y_box * sides[:, :1]) * size - 0.5
-    x = (centre[:, 1:] + x_box * sides[:, 1:]) * size - 0.5
+    # The window's point (v, u) in widths of the canvas from the centre, with the plate upright.
+    lying = ops.abs(sine)
+    high = sides[:, :1] * (1 - lying) + sides[:, 1:] * lying
+    wide = sides[:, 1:] * (1 - lying) + sides[:, :1] * lying
+    if tilts is None:
+        v, u = v * high, u * wide
+    else:
+        tilts = ops.cast(tilts, "float32")[:, None]
+        high, wide = _tilted_sides(high, wide, ops.abs(tilts))
+        v, u = v * high, u * wide
+        v, u = u * ops.sin(tilts) + v * ops.cos(tilts), u * ops.cos(tilts) - v * ops.sin(tilts)
+    # Undo numpy.rot90: where on the lying plate is that?
+    y = (centre[:, :1] + cosine * v + sine * u) * size - 0.5
+    x = (centre[:, 1:] + cosine * u - sine * v) * size - 0.5
     y, x = ops.clip(y, 0.0, size - 1.001), ops.clip(x, 0.0, size - 1.001)
     top, left = ops.floor(ops.stop_gradient(y)), ops.floor(ops.stop_gradient(x))
     down, right = (y - top)[..., None], (x - left)[..., None]

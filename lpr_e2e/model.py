@@ -12,9 +12,11 @@ from keras import layers, ops
 from lpr_e2e.backbone import Backbone, convolution_block
 from lpr_e2e.box_head import best_plates, box_head, pairwise_iou
 from lpr_e2e.decoder import AttentionDecoder
-from lpr_e2e.glimpse import MARGIN, cut_glimpses
+from lpr_e2e.glimpse import cut_glimpses, window_margin
 from lpr_e2e.vocabulary import Vocabulary
 
+# Tilts that `PlateModel.look_around` tries, in radians.
+_TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
 # Both looks see the same plate if their boxes overlap by more than this.
 _SAME_PLATE_IOU = 0.3
 
@@ -167,14 +169,13 @@ class PlateModel(keras.Model):
             "turns": same * again["turns"] + (1 - same) * plate["turns"],
         }
 
-    def cut(self, canvases, boxes_rel, turns, scale: float = 1.0):
+    def cut(self, canvases, boxes_rel, turns, scale: float = 1.0, tilts=None):
         """The glimpses `(batch, height, width, 3)` of one box per canvas, see `lpr_e2e.glimpse.cut_glimpses`.
 
         With a `scale`, the window is higher by this factor, and wider by a third of the difference.
         """
-        growth = (scale, 1 + (scale - 1) / 3)
-        margin = tuple(((1 + 2 * share) * factor - 1) / 2 for share, factor in zip(MARGIN, growth, strict=True))
-        return cut_glimpses(canvases, boxes_rel, turns, *self.architecture.glimpse_size, margin)
+        size, margin = self.architecture.glimpse_size, window_margin(scale)
+        return cut_glimpses(canvases, boxes_rel, turns, *size, margin, tilts=tilts)
 
     def read(self, glimpses, training=None) -> dict:
         """Read glimpses.
@@ -192,6 +193,41 @@ class PlateModel(keras.Model):
         deviation = ops.sqrt(ops.mean(ops.square(glimpses - mean), axis=(1, 2, 3), keepdims=True) + 16.0)
         return self.reader((glimpses - mean) / deviation, training=training)
 
+    def _read_plates(self, canvases, boxes_rel, turns, tilts=None, training=None) -> dict:
+        """`characters`, `attention` and `glimpses` of one plate per canvas, as `call` gives them."""
+        scales = self.architecture.reading_scales
+        glimpses = [self.cut(canvases, boxes_rel, turns, scale, tilts) for scale in scales]
+        answer = self.read(ops.concatenate(glimpses), training=training)
+        logits = answer["logits"][:, -1]
+        logits = ops.reshape(logits, (len(scales), -1, *logits.shape[1:]))
+        agreed = ops.mean(ops.log_softmax(logits, axis=-1), axis=0)
+        return {
+            "characters": ops.softmax(agreed / self.temperature, axis=-1),
+            "attention": answer["attention"][: ops.shape(canvases)[0]],
+            "glimpses": glimpses[0],
+        }
+
+    def look_around(self, canvas, box_rel) -> dict:
+        """Read one plate anew, at every quarter turn and at several tilts, for when `call` reads it with doubt.
+
+        Args:
+            canvas: `(size, size, 3)`, 0..255.
+            box_rel: `(4,)` yxyx, 0..1 of the canvas.
+
+        Returns:
+            numpy arrays `characters` `(slots, classes)`, `attention` `(slots, rows, columns)` and `glimpses`
+            `(height, width, 3)`, as `call` gives them, at the turn and tilt whose reading is the most certain.
+        """
+        canvas, box = ops.convert_to_tensor(canvas)[None], ops.convert_to_tensor(box_rel, "float32")[None]
+        turns, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), _TILTS, indexing="ij"))
+        turns, tilts = turns.astype("int32"), tilts.astype("float32")
+        glimpses = self.cut(canvas, ops.tile(box, (len(turns), 1)), turns, tilts=tilts)
+        answers = ops.convert_to_numpy(ops.softmax(self.read(glimpses)["logits"][:, -1], axis=-1))
+        decoded = [self.vocabulary.decode(characters) for characters in answers]
+        best = int(np.argmax([certainties.min() if text else 0.0 for text, certainties in decoded]))
+        answer = self._read_plates(canvas, box, turns[best : best + 1], tilts[best : best + 1])
+        return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
+
     def call(self, canvases, training=None) -> dict:
         found = best_plates(self.find(canvases, training=training), self.architecture.plates)
         seen = []
@@ -201,20 +237,7 @@ class PlateModel(keras.Model):
             if self.architecture.second_look:
                 plate = self.look_again(canvases, first_look, training=training)
             turns = ops.argmax(plate["turns"], axis=-1)
-            scales = self.architecture.reading_scales
-            glimpses = [self.cut(canvases, plate["boxes_rel"], turns, scale) for scale in scales]
-            answer = self.read(ops.concatenate(glimpses), training=training)
-            logits = answer["logits"][:, -1]
-            logits = ops.reshape(logits, (len(scales), -1, *logits.shape[1:]))
-            agreed = ops.mean(ops.log_softmax(logits, axis=-1), axis=0)
-            seen.append(
-                {
-                    **plate,
-                    "characters": ops.softmax(agreed / self.temperature, axis=-1),
-                    "attention": answer["attention"][: ops.shape(canvases)[0]],
-                    "glimpses": glimpses[0],
-                }
-            )
+            seen.append({**plate, **self._read_plates(canvases, plate["boxes_rel"], turns, training=training)})
         return {name: ops.stack([plate[name] for plate in seen], axis=1) for name in seen[0]}
 
     def get_config(self):

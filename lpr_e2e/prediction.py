@@ -20,19 +20,22 @@ import numpy as np
 from lpr_e2e.boxes import letterbox
 from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import Reading, to_readings
+from lpr_e2e.reading import BOX_THRESHOLD, Reading, to_readings
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
 # Decoding a JPEG takes less time than reading its plates: two threads keep ahead of the model.
 DECODING_THREADS = 2
 BATCH_SIZE = 8
+# A plate read with less certainty is read anew from all sides: about one in ten.
+DOUBT = 0.8
 
 
 class PlateReader:
     """Reads the plates of photographs with a trained model.
 
     Args:
-        model: a model of `lpr_e2e.model`: attributes `vocabulary` and `canvas_size`, and `predict_on_batch`.
+        model: a model of `lpr_e2e.model`: attributes `vocabulary` and `canvas_size`, methods `predict_on_batch` and
+            `look_around`.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.format_rule`.
 
@@ -80,7 +83,10 @@ class PlateReader:
         return results if several else results[0]
 
     def read_files(
-        self, photographs: Iterable[tuple[str, Path | str | np.ndarray]], batch_size: int = BATCH_SIZE
+        self,
+        photographs: Iterable[tuple[str, Path | str | np.ndarray]],
+        batch_size: int = BATCH_SIZE,
+        fill: bool = False,
     ) -> Iterator[tuple[str, np.ndarray | None, list[Reading]]]:
         """Read any number of photographs, in order, with the memory of two batches.
 
@@ -89,6 +95,8 @@ class PlateReader:
         Args:
             photographs: pairs of img_id and file (or uint8 RGB array).
             batch_size: photographs per call of the model.
+            fill: fill a short batch up with empty canvases, as it is always done after a full one: the model is
+                compiled anew for every new size, which takes longer than to read a full batch.
 
         Yields:
             img_id, the decoded photograph (uint8 RGB, EXIF rotation applied; None if unreadable), its readings.
@@ -103,7 +111,9 @@ class PlateReader:
             batch = start_decoding()
             while batch:
                 upcoming = start_decoding()
-                yield from self._read_batch([(img_id, future.result()) for img_id, future in batch])
+                fill = fill or len(batch) == batch_size
+                decoded = [(img_id, future.result()) for img_id, future in batch]
+                yield from self._read_batch(decoded, batch_size if fill else 0)
                 batch = upcoming
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -123,10 +133,28 @@ class PlateReader:
                 return str(error)
         return photograph, *letterbox(photograph, self.model.canvas_size)
 
-    def _read_batch(self, batch):
-        """Readings of `(img_id, result of _decode)` pairs, in order."""
+    def _outputs(self, canvases: np.ndarray) -> dict:
+        """The model's outputs; where it reads with doubt, those of a look from all sides if that is more certain."""
+        outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
+        for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
+            certainty = self._certainty(outputs["characters"][image, plate])
+            if certainty >= DOUBT:
+                continue
+            answer = self.model.look_around(canvases[image], outputs["boxes_rel"][image, plate])
+            if self._certainty(answer["characters"]) > certainty:
+                for name, values in answer.items():
+                    outputs[name][image, plate] = values
+        return outputs
+
+    def _certainty(self, characters: np.ndarray) -> float:
+        text, certainties = self.vocabulary.decode(characters)
+        return float(certainties.min()) if text else 0.0
+
+    def _read_batch(self, batch, least: int):
+        """Readings of `(img_id, result of _decode)` pairs, in order; the model gets at least this many canvases."""
         canvases = [decoded[1] for _, decoded in batch if not isinstance(decoded, str)]
-        outputs = self.model.predict_on_batch(np.stack(canvases)) if canvases else {}
+        canvases += [np.zeros_like(canvases[0])] * (least - len(canvases)) if canvases else []
+        outputs = self._outputs(np.stack(canvases)) if canvases else {}
         index = 0
         for img_id, decoded in batch:
             if isinstance(decoded, str):

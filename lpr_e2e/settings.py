@@ -21,9 +21,13 @@ class Mixture:
         pasted_real: of the pasted plates, the share that is a real crop.
         hidden: share of photographs shown in a window without their plate, to learn what is no plate.
         matched: of the photographs with a known text, the share whose text is used.
+        self_labelled: of the photographs without a text that the model reads with certainty after stage one, the share
+            whose reading is used as their text in stage two.
+        rearranged: of the real plates whose characters the model has placed by then, the share whose digits are shown
+            in another order.
         close: share of photographs shown as large as the second look shows them.
         turned: share of photographs turned by one to three quarters.
-        tilted: share of photographs turned by some ten degrees, of those whose plate lies straight.
+        tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
         worn: share of the synthetic plates that have seen the road, see `lpr_e2e.plates.PlatePainter`.
         hardness: strength of the changes of light, sharpness, detail and tilt; 1 is what real photographs need.
     """
@@ -34,7 +38,9 @@ class Mixture:
     pasted_real: float = 0.3
     hidden: float = 0.1
     matched: float = 1.0
-    close: float = 0.3
+    self_labelled: float = 1.0
+    rearranged: float = 0.5
+    close: float = 0.4
     turned: float = 0.2
     tilted: float = 0.3
     worn: float = 1.0
@@ -178,11 +184,13 @@ def _alike(value, example) -> bool:
 
 
 PRESETS = {
-    # Real photographs: about 80 minutes on two cores.
+    # Real photographs: about 100 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
-        recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
-        joint=Stage(steps=3000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
+        recognition=Stage(steps=3000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
+        joint=Stage(steps=5000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        epoch_steps=500,
+        picture_epochs=2,
     ),
     # The demo set of drawn photographs: about 11 minutes on two cores.
     "small": Settings(
@@ -198,7 +206,7 @@ PRESETS = {
         recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         # Drawn photographs stand upright, and most drawn plates are clean.
-        mixture=Mixture(turned=0.05, tilted=0.05, worn=0.4, hardness=0.5),
+        mixture=Mixture(turned=0.05, tilted=0.05, worn=0.4, hardness=0.5, self_labelled=0.0, rearranged=0.0),
         epoch_steps=150,
     ),
 }

@@ -71,8 +71,8 @@ class JointStage(_Stage):
         found = self.model.find(batch["canvases"], training=training)
         predicted = best_plates(found, 1)["boxes_rel"][:, 0]
         iou = ops.stop_gradient(pairwise_iou(predicted[:, None], batch["boxes_rel"])[:, 0])
-        # Reading in a box that misses the plate would teach nonsense.
-        trusted = (batch["use_predicted"] * ops.cast(iou > 0.5, "float32"))[:, None]
+        # Reading in a box that cuts characters off would teach nonsense.
+        trusted = (batch["use_predicted"] * ops.cast(iou > 0.7, "float32"))[:, None]
         fixed = ops.stop_gradient(predicted)
         through = fixed + self.crop_gradient * (predicted - fixed)
         boxes_rel = trusted * through + (1 - trusted) * batch["jittered_boxes_rel"]

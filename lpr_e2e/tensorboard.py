@@ -11,10 +11,10 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 
 from lpr_e2e.boxes import Letterbox
-from lpr_e2e.dataset import Photograph, read_picture
+from lpr_e2e.dataset import Photograph
 from lpr_e2e.model import PlateModel
 from lpr_e2e.pictures import annotate, attention_strip
-from lpr_e2e.reading import to_readings
+from lpr_e2e.prediction import PlateReader
 from lpr_e2e.vocabulary import Vocabulary
 
 # Side of the squares that photographs are shown in, pixels.
@@ -104,21 +104,18 @@ def validation_pictures(model: PlateModel, photographs: Sequence[Photograph]) ->
     """What the model makes of photographs.
 
     Returns:
-        `photographs` (true and predicted box and the text read), `glimpses` (what was read) and `attention` (where each
-        character was looked for): uint8 RGB pictures of one size each.
+        `photographs` (true and predicted box and the text read), and of those with a plate `glimpses` (what was read)
+        and `attention` (where each character was looked for): uint8 RGB pictures of one size each.
     """
     pictures: dict[str, list[np.ndarray]] = {"photographs": [], "glimpses": [], "attention": []}
-    for photograph in photographs:
-        picture = read_picture(photograph.path)
-        frame = Letterbox(*picture.shape[:2], model.canvas_size)
-        outputs = model.predict_on_batch(frame.draw(picture)[None])
-        readings = to_readings(outputs, 0, photograph.img_id, frame, model.vocabulary)
+    named = [(photograph.img_id, photograph.path) for photograph in photographs]
+    found = PlateReader(model).read_files(named, fill=True)
+    for photograph, (_, picture, readings) in zip(photographs, found, strict=True):
         shown = annotate(picture, readings, photograph.box_px)
         pictures["photographs"].append(Letterbox(*shown.shape[:2], _SHOWN_SIDE).draw(shown))
-        read = [model.vocabulary.decode(characters) for characters in outputs["characters"][0]]
-        best = int(np.argmax(outputs["box_confidence"][0] * [certainties.min() for _, certainties in read]))
-        glimpse, attention, text = outputs["glimpses"][0, best], outputs["attention"][0, best], read[best][0]
-        shown = cv2.resize(np.clip(glimpse, 0, 255), None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
-        pictures["glimpses"].append(np.clip(shown, 0, 255).astype("uint8"))
-        pictures["attention"].append(attention_strip(glimpse, attention, text))
+        best = readings[0]
+        if best.glimpse is not None:
+            shown = cv2.resize(best.glimpse, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+            pictures["glimpses"].append(shown)
+            pictures["attention"].append(attention_strip(best.glimpse, best.attention, best.text))
     return pictures

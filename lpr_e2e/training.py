@@ -16,6 +16,7 @@ from lpr_e2e.batches import BatchMaker, batches, plain_glimpses, plain_joint_bat
 from lpr_e2e.dataset import Dataset, Photograph
 from lpr_e2e.evaluation import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model import PlateModel, load, parameters
+from lpr_e2e.own_labels import OwnLabels, label
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.prediction import PlateReader
 from lpr_e2e.reading import Reading
@@ -73,12 +74,10 @@ class Training:
         self.vocabulary = training_vocabulary(dataset)
         self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
         try:
-            painter = PlatePainter(training_texts(dataset), settings.mixture.worn)
+            self.painter = PlatePainter(training_texts(dataset), settings.mixture.worn)
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"cannot draw plates: {error}") from error
-        self.maker = BatchMaker(
-            dataset, self.vocabulary, settings.architecture, painter, settings.mixture, settings.seed
-        )
+        self.maker = self._batch_maker()
         self.progress = folder.progress() or {"stage": "recognition", "epoch": 0, "best": None, "waited": 0}
         if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
             taken, all_weights = take_weights(self.model, load(weights))
@@ -100,6 +99,7 @@ class Training:
                 self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
                 self.folder.save_state(self.model.weights, self.progress)
             if self.progress["stage"] == "joint":
+                self._label()
                 joint = JointStage(self.model, self.settings.crop_gradient, self.settings.reading_weight)
                 self._run_stage("joint", self.settings.joint, joint)
                 self.progress = {**self.progress, "stage": "done"}
@@ -107,6 +107,29 @@ class Training:
             return self._finish()
         finally:
             self.board.close()
+
+    def _batch_maker(self, own: OwnLabels | None = None) -> BatchMaker:
+        settings = self.settings
+        return BatchMaker(
+            self.dataset, self.vocabulary, settings.architecture, self.painter, settings.mixture, settings.seed, own
+        )
+
+    def _label(self) -> None:
+        """Let the model label what stage two is trained on; once, so that a resumed run goes on with the same."""
+        mixture = self.settings.mixture
+        if not self.settings.recognition.steps or not (mixture.self_labelled or mixture.rearranged):
+            return
+        path = self.folder.path / "own_labels.csv"
+        if not path.exists():
+            # Saved by the end of stage one: an interruption in between changes nothing.
+            self.folder.load_variables(self.model.weights)
+            label(self.model, self.dataset, mixture.self_labelled).save(path)
+        own = OwnLabels.load(path)
+        self.say(
+            f"labelled by the model itself: the texts of {len(own.readings)} photographs, the characters' places on "
+            f"{len(own.cuts)} plates"
+        )
+        self.maker = self._batch_maker(own)
 
     def _show_batches(self) -> None:
         """The augmented samples, once, before anything is learned from them."""
@@ -197,7 +220,7 @@ class Training:
     def read_photographs(self, photographs: list[Photograph]) -> dict[str, list[Reading]]:
         """Readings of the model as it stands, by img_id."""
         files = [(photograph.img_id, photograph.path) for photograph in photographs]
-        found = PlateReader(self.model).read_files(files, _EVALUATION_BATCH)
+        found = PlateReader(self.model).read_files(files, _EVALUATION_BATCH, fill=True)
         return {img_id: readings for img_id, _, readings in found}
 
     def figures(self, photographs: list[Photograph]) -> Figures:
@@ -245,7 +268,8 @@ class Training:
         for batch in held:
             logs = task.test_on_batch(batch, return_dict=True)
             task.reset_metrics()
-            size = len(next(iter(batch.values())))
+            # Photographs that only fill a batch up do not count.
+            size = int(batch["box_known"].sum()) if "box_known" in batch else len(batch["glimpses"])
             count += size
             for key, value in logs.items():
                 sums[key] = sums.get(key, 0.0) + float(value) * size

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from lpr_e2e.dataset import DatasetError, PictureError, load_dataset, read_picture
+from lpr_e2e.holdout import same_plate_key
 from lpr_e2e.tables import find_picture_folders, find_tables
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tunisia"
@@ -437,6 +438,7 @@ def test_excluded_crops_are_gone_with_their_texts(folder, tmp_path):
     dataset = folder.load(exclude=exclude, validation_share=0)
     assert not {"3.png", "5.png", "again.png"} & set(ids(dataset.crops))
     assert {photograph.img_id for photograph in dataset.photographs if photograph.text is None} == {"3.png", "5.png"}
+    assert dataset.withheld == {"3t03", "5t05"}
     problem = only_problem(dataset, "unknown img_id")
     assert (problem.file, problem.row, problem.value) == ("leave_out.csv", 3, "nowhere.png")
     assert only_problem(dataset, "excluded text").row == 10
@@ -510,6 +512,7 @@ def test_nothing_held_out_or_excluded_is_trained_on_in_the_real_data():
     assert "89T5864" not in crop_texts
     excluded_texts = {values["text"] for _, values in tables["recognition"].records if values["img_id"] in excluded}
     assert not excluded_texts & (crop_texts | texts)
+    assert dataset.withheld == {same_plate_key(text) for text in excluded_texts | held_texts | {"89T5864"}}
     assert len([photograph for photograph in dataset.photographs if photograph.text]) > 440
     assert {problem.kind for problem in dataset.problems} == {
         "empty picture",

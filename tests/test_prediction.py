@@ -49,6 +49,11 @@ class MagentaModel:
             "characters": np.broadcast_to(characters, (count, 2, slots, classes)),
         }
 
+    def look_around(self, canvas, box_rel):
+        """From all sides it looks as it did before."""
+        outputs = self.predict_on_batch(canvas[None])
+        return {"characters": outputs["characters"][0, 0]}
+
 
 def car(height=240, width=320, box=(100, 60, 140, 180)):
     """A grey photograph with a magenta plate."""

@@ -1,0 +1,192 @@
+"""What the model adds to the labels: what it is certain of, nothing held out, and cuts between characters."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lpr_e2e.augmentation import rearranged
+from lpr_e2e.batches import BatchMaker
+from lpr_e2e.dataset import load_dataset
+from lpr_e2e.holdout import same_plate_key
+from lpr_e2e.own_labels import OwnLabels, groups_between, label
+from lpr_e2e.plates import PlatePainter
+from lpr_e2e.settings import Mixture
+from lpr_e2e.training import training_vocabulary
+from lpr_e2e.vocabulary import Vocabulary
+
+ROWS, COLUMNS, HEIGHT, WIDTH = 8, 48, 64, 192
+
+
+def striped(text: str) -> np.ndarray:
+    """A plate whose characters are stripes, 20 pixels wide, as bright as their code, on a margin of 10 pixels."""
+    plate = np.zeros((40, 20 + 20 * len(text), 3), "uint8")
+    for index, character in enumerate(text):
+        plate[5:35, 10 + 20 * index : 30 + 20 * index] = ord(character)
+    return plate
+
+
+class TestRearranged:
+    text = "107T4563"
+    groups = [(0, (10 + 20 * np.arange(4)) / 180), (4, (90 + 20 * np.arange(5)) / 180)]
+
+    def rearranged(self, seed, groups=None):
+        rng = np.random.default_rng(seed)
+        return rearranged(striped(self.text), (5, 0, 35, 180), groups or self.groups, self.text, rng)
+
+    def test_the_picture_says_what_the_text_says(self):
+        seen = set()
+        for seed in range(50):
+            picture, text = self.rearranged(seed)
+            assert (picture == striped(text)).all()
+            seen.add(text)
+        assert len(seen) > 20
+
+    def test_digits_stay_in_their_number_and_zeros_off_its_start(self):
+        for seed in range(100):
+            _, text = self.rearranged(seed)
+            assert text[3] == "T" and sorted(text[:3]) == sorted("107") and sorted(text[4:]) == sorted("4563")
+            assert text[0] != "0" and text[4] != "0"
+
+    def test_the_given_picture_is_not_changed(self):
+        plate = striped(self.text)
+        rearranged(plate, (5, 0, 35, 180), self.groups, self.text, np.random.default_rng(0))
+        assert (plate == striped(self.text)).all()
+
+    def test_cuts_too_close_leave_their_number_as_it_is(self):
+        cuts = self.groups[1][1].copy()
+        cuts[2] = cuts[1] + 0.001
+        texts = {self.rearranged(seed, [self.groups[0], (4, cuts)])[1] for seed in range(20)}
+        assert {text[3:] for text in texts} == {"T4563"} and len(texts) > 1
+
+
+class TestGroups:
+    text = "123T56"
+    centres = np.array([0.15, 0.25, 0.35, 0.55, 0.75, 0.86])
+
+    def glimpse(self):
+        glimpse = np.full((HEIGHT, WIDTH, 3), 30, "uint8")
+        for centre in self.centres:
+            middle = round(centre * WIDTH)
+            glimpse[20:44, middle - 5 : middle + 5] = np.arange(20, 44)[:, None, None] * 5
+        return glimpse
+
+    def attention(self, centres, heights=None):
+        maps = np.full((len(centres), ROWS, COLUMNS), 1e-4)
+        for index, centre in enumerate(centres):
+            maps[index, ROWS // 2 if heights is None else heights[index], int(centre * COLUMNS)] = 1.0
+        return maps
+
+    def test_cuts_lie_between_the_characters(self):
+        # The model looks a little beside the characters.
+        groups = groups_between(self.glimpse(), self.attention(self.centres + 0.015), self.text)
+        assert [(start, len(cuts)) for start, cuts in groups] == [(0, 4), (4, 3)]
+        for start, cuts in groups:
+            in_glimpse = (cuts + 0.06) / 1.12 * WIDTH
+            middles = self.centres[start : start + len(cuts) - 1] * WIDTH
+            assert (in_glimpse[:-1] <= middles - 5).all() and (in_glimpse[1:] >= middles + 5).all()
+
+    @pytest.mark.parametrize("order", [(1, 0, 2, 3, 4, 5), (0, 0, 2, 3, 4, 5), (0, 1, 3, 3, 4, 5)])
+    def test_a_number_is_not_cut_where_its_digits_do_not_stand_side_by_side(self, order):
+        groups = groups_between(self.glimpse(), self.attention(self.centres[list(order)]), self.text)
+        assert [start for start, _ in groups] == [4]
+
+    def test_nor_where_they_rise(self):
+        heights = [1, 4, 6, 4, 4, 4]
+        assert [
+            start for start, _ in groups_between(self.glimpse(), self.attention(self.centres, heights), self.text)
+        ] == [4]
+
+    def test_single_characters_are_no_group(self):
+        assert groups_between(self.glimpse(), self.attention(self.centres[:3]), "1T2") == []
+
+
+@pytest.fixture(scope="module")
+def dataset(tiny_data):
+    loaded = load_dataset(tiny_data)
+    assert sum(one.text is not None for one in loaded.photographs) >= 3
+    return loaded
+
+
+def test_own_labels_survive_the_file(tmp_path):
+    groups = [(0, np.array([-0.02, 0.5, 1.01])), (3, np.array([0.7, 0.8, 0.9]))]
+    own = OwnLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups})
+    own.save(tmp_path / "own.csv")
+    again = OwnLabels.load(tmp_path / "own.csv")
+    assert again.readings == own.readings and list(again.cuts) == list(own.cuts)
+    for (start, cuts), (start_again, cuts_again) in zip(groups, again.cuts["crop", "é.jpg"], strict=True):
+        assert start == start_again
+        np.testing.assert_allclose(cuts_again, cuts, atol=1e-4)
+    assert [one.name for one in tmp_path.iterdir()] == ["own.csv"]
+
+
+def test_a_given_text_outranks_the_model(dataset):
+    own = OwnLabels({one.img_id: ("1T1", 0) for one in dataset.photographs})
+    for before, after in zip(dataset.photographs, own.applied(dataset.photographs), strict=True):
+        assert after == before if before.text is not None else (after.text, after.turns) == ("1T1", 0)
+
+
+class Oracle:
+    """Reads the same text everywhere, as certainly as told."""
+
+    def __init__(self, text: str, certainty: float, size: tuple[int, int]):
+        self.vocabulary = Vocabulary("0123456789NT", 8)
+        self.architecture = SimpleNamespace(glimpse_size=size, reading_scales=(1.0, 1.15))
+        classes = self.vocabulary.encode(text)
+        rest = (1 - certainty) / (self.vocabulary.classes - 1)
+        odds = np.where(np.eye(self.vocabulary.classes)[classes] > 0, certainty, rest)
+        self.logits = np.log(odds)[None]
+
+    def read(self, glimpses):
+        maps = np.zeros((len(glimpses), self.vocabulary.slots, 4, 16))
+        maps[..., 0] = 1.0
+        return {"logits": np.repeat(self.logits[None], len(glimpses), 0), "attention": maps}
+
+
+class TestLabel:
+    @pytest.fixture()
+    def nameless(self, dataset):
+        return replace(dataset, photographs=[replace(one, text=None, turns=0) for one in dataset.photographs])
+
+    def test_certain_readings_become_texts(self, nameless, tiny_settings):
+        size = tiny_settings.architecture.glimpse_size
+        assert len(label(Oracle("12T345", 0.97, size), nameless).readings) == len(nameless.photographs)
+        assert not label(Oracle("12T345", 0.8, size), nameless).readings
+        half = label(Oracle("12T345", 0.97, size), nameless, share=0.5).readings
+        assert len(half) == round(0.5 * len(nameless.photographs))
+
+    @pytest.mark.parametrize("text", ["12T345", "12T346"])
+    def test_withheld_texts_do_not_nor_what_may_be_one_misread(self, nameless, tiny_settings, text):
+        withheld = replace(nameless, withheld=frozenset({same_plate_key(text)}))
+        assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), withheld).readings
+
+    def test_nothing_is_certain_that_reads_alike_whichever_way_up(self, nameless, tiny_settings):
+        unturned = replace(nameless, photographs=[replace(one, turns=None) for one in nameless.photographs])
+        assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), unturned).readings
+
+    def test_known_texts_stay(self, dataset, tiny_settings):
+        own = label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), dataset)
+        assert not set(own.readings) & {one.img_id for one in dataset.photographs if one.text is not None}
+
+
+def test_batches_use_them(dataset, tiny_settings):
+    """A photograph that got its text from the model is read, and the plates with cuts are shown rearranged."""
+    nameless = replace(dataset, photographs=[replace(one, text=None, turns=0) for one in dataset.photographs])
+    vocabulary = training_vocabulary(dataset)
+    painter = PlatePainter([crop.text for crop in dataset.crops])
+    text = dataset.crops[0].text
+    own = OwnLabels(
+        {one.img_id: (text, 0) for one in nameless.photographs},
+        {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
+    )
+    mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, real=1.0, rearranged=1.0)
+    maker = BatchMaker(nameless, vocabulary, tiny_settings.architecture, painter, mixture, 0, own)
+    assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
+    shown = {
+        vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in maker.plates(60, np.random.default_rng(0))[1]
+    }
+    assert not shown <= {crop.text for crop in dataset.crops}
+    assert {"".join(sorted(one)) for one in shown} <= {"".join(sorted(crop.text)) for crop in dataset.crops}
