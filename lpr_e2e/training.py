@@ -28,7 +28,7 @@ from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, valida
 from lpr_e2e.vocabulary import Vocabulary
 
 # Validation photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
-_SHOWN, _COMPARED = 8, 64
+_SHOWN, _COMPARED = 8, 32
 # Photographs per batch where nothing is learned.
 _EVALUATION_BATCH = 8
 
