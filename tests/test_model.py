@@ -8,12 +8,14 @@ import sys
 import zipfile
 from dataclasses import replace
 
+import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
 
+from lpr_e2e.augmentation import rectangle_corners
 from lpr_e2e.box_head import best_plates, cell_centres, pairwise_iou
 from lpr_e2e.boxes import turn_box
 from lpr_e2e.glimpse import MARGIN, cut_glimpses
@@ -77,6 +79,37 @@ class TestGlimpse:
         expected = cut_glimpses(upright, box[None] / 96, np.zeros(1, "int32"), 16, 48)
         found = cut_glimpses(lying, lying_box[None] / 96, np.full(1, turns, "int32"), 16, 48)
         np.testing.assert_allclose(np.asarray(found), np.asarray(expected), atol=1e-2)
+
+    @pytest.mark.parametrize("degrees", [-20.0, 12.0])
+    @pytest.mark.parametrize("turns", [0, 1])
+    def test_a_tilted_plate_comes_out_upright(self, degrees, turns):
+        straight = tf.image.resize(np.random.default_rng(1).integers(0, 256, (8, 8, 3)), (96, 96)).numpy()
+        box = np.array([40, 20, 56, 76], "float32")
+        # OpenCV turns counter-clockwise, tilts are clockwise.
+        matrix = cv2.getRotationMatrix2D((47.5, 47.5), -degrees, 1.0)
+        tilted = cv2.warpAffine(straight, matrix, (96, 96), borderMode=cv2.BORDER_REPLICATE)
+        corners = rectangle_corners(box - 0.5) @ matrix[:, :2].T + matrix[:, 2] + 0.5
+        tilted_box = np.array([*corners.min(0)[::-1], *corners.max(0)[::-1]])
+        lying, lying_box = np.rot90(tilted, -turns).copy(), turn_box(tilted_box, 96, 96, -turns % 4)
+        expected = cut_glimpses(straight[None], box[None] / 96, np.zeros(1, "int32"), 16, 48, margin=(0.0, 0.0))
+        found = cut_glimpses(
+            lying[None],
+            lying_box[None].astype("float32") / 96,
+            np.full(1, turns, "int32"),
+            16,
+            48,
+            margin=(0.0, 0.0),
+            tilts=np.deg2rad([degrees]),
+        )
+        assert np.abs(np.asarray(found) - np.asarray(expected)).mean() < 2.0
+
+    def test_several_boxes_on_one_canvas(self, canvases):
+        boxes = np.array([[0.1, 0.2, 0.3, 0.6], [0.4, 0.4, 0.5, 0.9]], "float32")
+        turns = np.array([0, 3], "int32")
+        together = np.asarray(cut_glimpses(canvases[:1], boxes, turns, 16, 48))
+        for index in range(2):
+            alone = cut_glimpses(canvases[:1], boxes[index : index + 1], turns[index : index + 1], 16, 48)
+            np.testing.assert_allclose(together[index], np.asarray(alone)[0], atol=1e-3)
 
     def test_gradient_points_to_a_better_box(self):
         """On a horizontal ramp a brighter glimpse lies further right."""
@@ -220,6 +253,25 @@ class TestPlateModel:
         assert np.abs(mixed["characters"] - once["characters"]).max() > 1e-4
         np.testing.assert_allclose(mixed["glimpses"], once["glimpses"], atol=1e-3)
         np.testing.assert_allclose(mixed["characters"].sum(-1), 1, atol=1e-5)
+
+    def test_a_look_around_takes_the_most_certain_side(self, model, canvases, monkeypatch):
+        """Of all turns and tilts, the one that the reader is certain of is read, in every scale."""
+        seen = []
+
+        def read(glimpses, training=None):
+            seen.append(np.asarray(glimpses))
+            answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
+            answers[9 if len(glimpses) > 3 else slice(None), :, 0, 5] = 20.0  # One character, then nothing.
+            answers[..., 1:, 0] = 20.0
+            return {"logits": answers, "attention": np.full((len(glimpses), model.vocabulary.slots, 2, 2), 0.25)}
+
+        monkeypatch.setattr(model, "read", read)
+        answer = model.look_around(canvases[0], np.array([0.4, 0.3, 0.55, 0.7], "float32"))
+        tried, final = seen
+        assert len(tried) == 28 and len(final) == len(model.architecture.reading_scales)
+        np.testing.assert_allclose(final[0], tried[9], atol=1e-2)
+        np.testing.assert_allclose(answer["glimpses"], tried[9], atol=1e-2)
+        assert answer["characters"][0].argmax() == 5
 
     def test_without_a_second_look_the_first_box_stands(self, model, canvases):
         first = PlateModel(replace(model.architecture, second_look=0.0), "0123456789T", 8)

@@ -70,6 +70,49 @@ def model(monkeypatch):
     return model
 
 
+class TestDoubt:
+    def reader(self, certainty, from_all_sides):
+        """A reader whose model reads `12T345` with one certainty, and `9N` with another when it looks around."""
+        model = MagentaModel()
+        model.certainty, asked = certainty, []
+
+        def look_around(canvas, box_rel):
+            asked.append(box_rel)
+            classes = model.vocabulary.encode("9N")
+            rest = (1 - from_all_sides) / (model.vocabulary.classes - 1)
+            return {"characters": np.where(np.eye(model.vocabulary.classes)[classes] > 0, from_all_sides, rest)}
+
+        model.look_around = look_around
+        return PlateReader(model), asked
+
+    @pytest.mark.parametrize(
+        ("certainty", "from_all_sides", "text", "looks"),
+        [(0.9, 0.99, "12T345", 0), (0.6, 0.99, "9N", 1), (0.6, 0.5, "12T345", 1)],
+    )
+    def test_a_doubtful_plate_is_read_from_all_sides(self, certainty, from_all_sides, text, looks):
+        reader, asked = self.reader(certainty, from_all_sides)
+        reading = reader.read(car())[0]
+        assert reading.text == text and len(asked) == looks
+        assert reading.confidence == pytest.approx(max(certainty, from_all_sides) if looks else certainty)
+
+    def test_what_is_no_plate_is_not_read_again(self):
+        reader, asked = self.reader(0.6, 0.99)
+        reader.read(np.full((100, 100, 3), 120, "uint8"))
+        assert not asked
+
+
+@pytest.mark.parametrize(
+    ("photographs", "fill", "sizes"), [(7, False, [4, 4]), (3, False, [3]), (3, True, [4]), (8, False, [4, 4])]
+)
+def test_a_short_batch_after_a_full_one_is_filled_up(photographs, fill, sizes):
+    model = MagentaModel()
+    named = [(str(number), car()) for number in range(photographs)]
+    read = list(PlateReader(model).read_files(named, batch_size=4, fill=fill))
+    assert model.batches == sizes
+    assert [img_id for img_id, _, _ in read] == [img_id for img_id, _ in named]
+    assert all(readings[0].text == "12T345" for _, _, readings in read)
+
+
 def rows_of(output):
     with open(output / "predictions.csv", newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
