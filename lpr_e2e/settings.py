@@ -188,7 +188,7 @@ PRESETS = {
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=3000, plates=64, photographs=0, learning_rate=2e-3, warm_up=300),
-        joint=Stage(steps=5000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        joint=Stage(steps=4500, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),
