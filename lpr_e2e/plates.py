@@ -35,14 +35,15 @@ class PlatePainter:
     Args:
         texts: training texts; their patterns and characters decide what is sampled and drawn.
         worn: share of the plates that have seen the road: scratches, dirt, missing paint, bolts, stickers.
+        two_lines: share of the plates with two lines, of those whose text has groups to part.
 
     Raises:
         ValueError: there is no text, or no font has one of the characters.
         RuntimeError: Pillow lacks raqm, without which Arabic letters are not joined.
     """
 
-    def __init__(self, texts: Sequence[str], worn: float = 1.0):
-        self._worn = worn
+    def __init__(self, texts: Sequence[str], worn: float = 1.0, two_lines: float = 0.05):
+        self._worn, self._two_lines = worn, two_lines
         texts = [text for text in texts if text.strip()]
         if not texts:
             raise ValueError("texts: expected at least one non-empty training text to learn what plates say")
@@ -161,13 +162,13 @@ class PlatePainter:
                 _Group([words[piece]], True) if piece in words else _Group([alphabet[digit] for digit in piece])
                 for piece in re.findall(r"[0-9]+|[^0-9\s]", text)
             ]
-            if len(groups) == 3 and rng.random() < 0.05:
+            if len(groups) == 3 and rng.random() < self._two_lines:
                 return [[groups[2]], groups[:2]]
             return [groups]
         groups = [
             _Group([alphabet[character] for character in piece]) for piece in re.findall(r"\d+|[^\W\d]+|[^\w\s]+", text)
         ]
-        if len(groups) > 1 and rng.random() < 0.12:
+        if len(groups) > 1 and rng.random() < self._two_lines:
             return [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
         return [groups]
 

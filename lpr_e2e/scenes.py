@@ -23,8 +23,8 @@ from lpr_e2e.backdrop import draw_backdrop
 from lpr_e2e.cars import draw_car
 from lpr_e2e.plates import PlatePainter
 
-# The demo is to be learnt in minutes: most of its plates are clean.
-DEMO_WORN = 0.3
+# The demo is to be learnt in minutes: most of its plates are clean, and hardly any has two lines.
+DEMO_WORN, DEMO_TWO_LINES = 0.3, 0.01
 # What the numbers of the demonstration set look like: only their patterns and letters matter.
 EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + ("87T654",) * 30 + ("150T12", "123456N")
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
@@ -44,7 +44,7 @@ class Scene:
 def draw_scene(painter: PlatePainter, rng: np.random.Generator, cars: int = 1) -> Scene:
     """A street or yard with cars, each with a plate; 480 to 760 px wide.
 
-    A single car's plate takes about 19 to 40 % of the photograph's width; several cars stand side by side.
+    A single car's plate takes about 23 to 40 % of the photograph's width; several cars stand side by side.
     """
     width = int(rng.integers(480, 761))
     height = int(width * (rng.uniform(0.62, 0.85) if rng.random() < 0.85 else rng.uniform(1.0, 1.3)))
@@ -52,7 +52,7 @@ def draw_scene(painter: PlatePainter, rng: np.random.Generator, cars: int = 1) -
     boxes, texts = [], []
     for number in range(cars):
         # A single car may reach out of the photograph; several must not hide each other's plates.
-        plate_width = width * (rng.uniform(0.19, 0.4) if cars == 1 else rng.uniform(0.2, 0.27) / cars)
+        plate_width = width * (rng.uniform(0.23, 0.4) if cars == 1 else rng.uniform(0.2, 0.27) / cars)
         middle = width * (number + 0.5 + (rng.uniform(-0.12, 0.12) if cars == 1 else 0)) / cars
         texts.append(painter.sample_text(rng))
         plate, outline = painter.draw(texts[-1], rng)
@@ -94,7 +94,7 @@ def write_demo(
     if validation > photographs:
         raise ValueError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
     folder, rng = Path(folder), np.random.default_rng(seed)
-    painter = PlatePainter(like, worn=DEMO_WORN)
+    painter = PlatePainter(like, DEMO_WORN, DEMO_TWO_LINES)
     boxes, texts, cut = [], [], []
     for number in range(1, photographs + 1):
         scene = draw_scene(painter, rng)
