@@ -6,6 +6,8 @@ any order, and a resumed training sees exactly the batches that an uninterrupted
 
 from __future__ import annotations
 
+import threading
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -89,6 +91,18 @@ class BatchMaker:
         ]
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = PictureCache()
+        self._shown: Counter = Counter()
+        self._counting = threading.Lock()
+
+    def shares(self) -> dict[str, float]:
+        """Of the plates and photographs in all batches made so far, the share of each source."""
+        with self._counting:
+            total = sum(self._shown.values())
+            return {source: count / total for source, count in self._shown.items()}
+
+    def _count(self, source: str) -> None:
+        with self._counting:
+            self._shown[source] += 1
 
     def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
         """A real plate, upright: uint8 picture, corners `(4, 2)` xy of its box in it, text."""
@@ -147,7 +161,9 @@ class BatchMaker:
         for index in range(count):
             if (self.texted or self.crops) and rng.random() < self.mixture.real:
                 (picture, corners, text), behind, detail = self._real_plate(rng), None, 0.55
+                self._count("plate: real")
             else:
+                self._count("plate: drawn")
                 text = self.painter.sample_text(rng)
                 picture, outline = self.painter.draw(text, rng)
                 corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
@@ -174,8 +190,10 @@ class BatchMaker:
         share = self.mixture.pasted_unknown if text is None else self.mixture.pasted_known
         ymin, xmin, ymax, xmax = photograph.box_px
         large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
+        source = "box only" if text is None or turns is None else "box and text"
         if not hide and turns is not None and large_enough and rng.random() < share:
             plate, outline, text = self._new_plate(rng)
+            source = "another plate pasted"
             picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
         canvas, box, quarters, visible = photograph_on_canvas(
             picture,
@@ -190,6 +208,7 @@ class BatchMaker:
             self.architecture.second_look,
         )
         sides = np.tile(box[2:] - box[:2], 2)
+        self._count(f"photograph: {source if visible else 'no plate to see'}")
         readable = visible and text is not None and turns is not None
         return {
             "canvases": canvas,

@@ -214,14 +214,34 @@ def best_reading(readings: Sequence[Reading]) -> Reading:
     return max(readings, key=lambda reading: reading.certainty)
 
 
+def alignment(first: str, second: str) -> list[tuple[str, str]]:
+    """The characters of two texts side by side, with the fewest differences.
+
+    Returns:
+        pairs of one character of each; an empty string stands where the other text has one more.
+    """
+    costs = np.zeros((len(first) + 1, len(second) + 1), int)
+    costs[:, 0], costs[0] = np.arange(len(first) + 1), np.arange(len(second) + 1)
+    for i, a in enumerate(first, start=1):
+        for j, b in enumerate(second, start=1):
+            costs[i, j] = min(costs[i - 1, j] + 1, costs[i, j - 1] + 1, costs[i - 1, j - 1] + (a != b))
+    pairs, i, j = [], len(first), len(second)
+    while i or j:
+        if i and j and costs[i, j] == costs[i - 1, j - 1] + (first[i - 1] != second[j - 1]):
+            i, j = i - 1, j - 1
+            pairs.append((first[i], second[j]))
+        elif i and costs[i, j] == costs[i - 1, j] + 1:
+            i -= 1
+            pairs.append((first[i], ""))
+        else:
+            j -= 1
+            pairs.append(("", second[j]))
+    return pairs[::-1]
+
+
 def edit_distance(first: str, second: str) -> int:
     """Fewest insertions, deletions and replacements of single characters that turn one text into the other."""
-    row = list(range(len(second) + 1))
-    for i, a in enumerate(first, start=1):
-        diagonal, row[0] = row[0], i
-        for j, b in enumerate(second, start=1):
-            diagonal, row[j] = row[j], min(row[j] + 1, row[j - 1] + 1, diagonal + (a != b))
-    return row[-1]
+    return sum(a != b for a, b in alignment(first, second))
 
 
 def characters_right(truths: Sequence[str], texts: Sequence[str]) -> float | None:

@@ -18,6 +18,7 @@ from lpr_e2e.evaluation import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model import PlateModel, load, parameters
 from lpr_e2e.own_labels import OwnLabels, label
 from lpr_e2e.plates import PlatePainter
+from lpr_e2e.plots import calibration_plot, confusion_plot, shares_plot
 from lpr_e2e.prediction import PlateReader
 from lpr_e2e.reading import Reading
 from lpr_e2e.run_folder import RunFolder
@@ -82,7 +83,9 @@ class Training:
         if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
             taken, all_weights = take_weights(self.model, load(weights))
             say(f"{taken} of {all_weights} weights taken over from {weights}")
-        self.worst: set[str] = set()  # img_ids of the surest mistakes of the last evaluation.
+        # Of the last evaluation: the readings of the held-out photographs, and the img_ids of the surest mistakes.
+        self.held_readings: dict[str, list[Reading]] = {}
+        self.worst: set[str] = set()
         self.held_glimpses = plain_glimpses(
             dataset.validation_photographs, dataset.validation_crops, self.vocabulary, settings.architecture
         )
@@ -204,9 +207,8 @@ class Training:
         if name == "recognition":
             values = {f"loss/{key}": value for key, value in self._losses(task, self._held_glimpse_batches()).items()}
             return read["plates_right"], {**values, **{f"reading/{key}": value for key, value in read.items()}}, {}
-        held = self.dataset.validation_photographs
         values = {f"loss/{key}": value for key, value in self._losses(task, self._held_joint_batches()).items()}
-        scored = self.figures(held)
+        scored = self._figures_of_held()
         self.worst = {mistake.img_id for mistake in scored.mistakes[:_SHOWN]}
         figures = scored.as_dict()
         seen = self.figures(self.dataset.photographs[:_COMPARED]).as_dict()
@@ -226,6 +228,12 @@ class Training:
     def figures(self, photographs: list[Photograph]) -> Figures:
         """Figures of the model as it stands, photograph in, text out."""
         return score(photographs, self.read_photographs(photographs), self.vocabulary)
+
+    def _figures_of_held(self) -> Figures:
+        """The same of the held-out photographs; their readings are kept for the plots."""
+        held = self.dataset.validation_photographs
+        self.held_readings = self.read_photographs(held)
+        return score(held, self.held_readings, self.vocabulary)
 
     def _fitted_temperature(self) -> float:
         """The temperature that fits the held-out photographs whose text can be spelt and whose plate was found."""
@@ -284,6 +292,20 @@ class Training:
             for name, pictures in validation_pictures(self.model, photographs).items():
                 if pictures:
                     self.board.pictures(epoch, f"{title}/{name}", pictures)
+        read = [
+            (one.text, best_reading(self.held_readings[one.img_id])) for one in held if one.img_id in self.held_readings
+        ]
+        read = [(truth, reading) for truth, reading in read if truth is not None]
+        if read:
+            texts = [(truth, reading.text) for truth, reading in read]
+            right = [truth == text for truth, text in texts]
+            plots = {
+                "confusion of characters": confusion_plot(texts, self.vocabulary.characters),
+                "calibration": calibration_plot([reading.confidence for _, reading in read], right),
+            }
+            for name, plot in plots.items():
+                self.board.pictures(epoch, f"plots/{name}", [plot])
+        self.board.pictures(epoch, "training/sources", [shares_plot(self.maker.shares(), "Samples per source")])
 
     def _finish(self) -> Figures:
         """Take the best model, fit its temperature, write it and its figures down."""
@@ -292,7 +314,7 @@ class Training:
         held = self.dataset.validation_photographs
         self.model.temperature.assign(1.0)
         self.model.temperature.assign(self._fitted_temperature())
-        figures = self.figures(held)
+        figures = self._figures_of_held()
         self.worst = {mistake.img_id for mistake in figures.mistakes[:_SHOWN]}
         self.folder.save_model(self.model, "best.keras")
         values = figures.as_dict()

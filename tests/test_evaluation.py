@@ -8,6 +8,7 @@ import pytest
 
 from lpr_e2e.evaluation import (
     Truth,
+    alignment,
     average_precision,
     challenge_log_loss,
     characters_right,
@@ -38,6 +39,29 @@ def reading(img_id, text, confidence, box=BOX, box_confidence=0.9):
 )
 def test_edit_distance(first, second, distance):
     assert edit_distance(first, second) == distance
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "pairs"),
+    [
+        ("", "", []),
+        ("12T", "12T", [("1", "1"), ("2", "2"), ("T", "T")]),
+        ("12T3", "13T3", [("1", "1"), ("2", "3"), ("T", "T"), ("3", "3")]),
+        ("1T3", "13", [("1", "1"), ("T", ""), ("3", "3")]),
+        ("1", "21", [("", "2"), ("1", "1")]),
+    ],
+)
+def test_alignment(first, second, pairs):
+    assert alignment(first, second) == pairs
+
+
+def test_an_alignment_holds_both_texts():
+    rng = np.random.default_rng(0)
+    for _ in range(300):
+        first, second = ("".join(rng.choice(list("01T"), rng.integers(7))) for _ in range(2))
+        pairs = alignment(first, second)
+        assert "".join(a for a, _ in pairs) == first and "".join(b for _, b in pairs) == second
+        assert ("", "") not in pairs
 
 
 def test_characters_right_is_floored_and_weighted_by_length():

@@ -190,6 +190,11 @@ class TestTensorBoard:
         height = load(finished[0].path / "best.keras").architecture.glimpse_size[0]
         assert all(strip.shape[0] >= 3 * height for strip in strips)
 
+    @pytest.mark.parametrize("tag", ["plots/confusion of characters", "plots/calibration", "training/sources"])
+    def test_plots(self, events, tag):
+        pictures = self.pictures(events["validation"], tag)
+        assert pictures and all(picture.std() > 5 and min(picture.shape[:2]) > 100 for picture in pictures)
+
     def test_settings_and_final_figures(self, events):
         tags = set(events["validation"].Tags()["tensors"])
         assert {"final/plates_right", "final/mean_iou"} <= tags
