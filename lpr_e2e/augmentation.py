@@ -12,7 +12,7 @@ import cv2
 import numpy as np
 
 from lpr_e2e.boxes import LETTERBOX_GREY, turn_box
-from lpr_e2e.glimpse import MARGIN, window_margin
+from lpr_e2e.looks import MARGIN, window_margin
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10

@@ -13,15 +13,12 @@ import numpy as np
 from keras import layers, ops
 
 from lpr_e2e.backbone import convolution_block
+from lpr_e2e.looks import SUPPRESSION_IOU, VOTE_IOU
 
 # Share of cells that are positive at the start, for the bias of the objectness (Lin et al. 2017, focal loss).
 _PRIOR = 0.01
 # A typical distance from a cell to an edge, relative to the canvas: where the exponential starts from.
 _TYPICAL_DISTANCE = 0.06
-# Cells whose boxes overlap the best one by more than this share vote for the final box.
-_VOTE_IOU = 0.6
-# A second plate may overlap a better one by no more than this.
-_SUPPRESSION_IOU = 0.3
 
 
 def box_head(maps: list, channels: int) -> dict:
@@ -106,9 +103,9 @@ def best_plates(found: dict, plates: int) -> dict:
         best = ops.one_hot(ops.argmax(left, axis=-1), left.shape[-1], dtype=boxes.dtype)
         box = ops.sum(best[..., None] * boxes, axis=1)
         overlap = ops.stop_gradient(pairwise_iou(boxes, box))
-        votes = ops.stop_gradient(left) * ops.cast(overlap > _VOTE_IOU, boxes.dtype) + 1e-6 * best
+        votes = ops.stop_gradient(left) * ops.cast(overlap > VOTE_IOU, boxes.dtype) + 1e-6 * best
         votes = (votes / ops.sum(votes, axis=-1, keepdims=True))[..., None]
         chosen.append((ops.sum(votes * boxes, axis=1), ops.max(left, axis=-1), ops.sum(votes * turns, axis=1)))
-        left = left * ops.cast(overlap <= _SUPPRESSION_IOU, left.dtype) * (1.0 - best)
+        left = left * ops.cast(overlap <= SUPPRESSION_IOU, left.dtype) * (1.0 - best)
     boxes_rel, box_confidence, turns = (ops.stack(parts, axis=1) for parts in zip(*chosen, strict=True))
     return {"boxes_rel": boxes_rel, "box_confidence": box_confidence, "turns": turns}

@@ -10,14 +10,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-# Share of the plate's upright (height, width) that is added on each side: boxes are never exact.
-MARGIN = (0.15, 0.06)
-
-
-def window_margin(scale: float) -> tuple[float, float]:
-    """`MARGIN` of a window that is higher by the factor `scale`, and wider by a third of the difference."""
-    growth = (scale, 1 + (scale - 1) / 3)
-    return tuple(((1 + 2 * share) * factor - 1) / 2 for share, factor in zip(MARGIN, growth, strict=True))
+from lpr_e2e.looks import MARGIN
 
 
 def _grid(height: int, width: int, margin: tuple[float, float], samples: int) -> np.ndarray:

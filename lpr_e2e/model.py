@@ -12,13 +12,9 @@ from keras import layers, ops
 from lpr_e2e.backbone import Backbone, convolution_block
 from lpr_e2e.box_head import best_plates, box_head, pairwise_iou
 from lpr_e2e.decoder import AttentionDecoder
-from lpr_e2e.glimpse import cut_glimpses, window_margin
+from lpr_e2e.glimpse import cut_glimpses
+from lpr_e2e.looks import LEAST_CONFIDENCE, SAME_PLATE_IOU, TILTS, window_margin
 from lpr_e2e.vocabulary import Vocabulary
-
-# Tilts that `PlateModel.look_around` tries, in radians.
-_TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
-# Both looks see the same plate if their boxes overlap by more than this.
-_SAME_PLATE_IOU = 0.3
 
 
 @dataclass(frozen=True)
@@ -161,7 +157,9 @@ class PlateModel(keras.Model):
         again = best_plates(self._find_in_scene(scene, training), 1)
         again = {name: values[:, 0] for name, values in again.items()}
         boxes_rel = again["boxes_rel"] * side + ops.tile(corner, (1, 2))
-        same = ops.cast(pairwise_iou(boxes_rel[:, None], first) > _SAME_PLATE_IOU, boxes_rel.dtype)
+        same = pairwise_iou(boxes_rel[:, None], first) > SAME_PLATE_IOU
+        same = ops.logical_and(same, plate["box_confidence"][:, None] >= LEAST_CONFIDENCE)
+        same = ops.cast(same, boxes_rel.dtype)
         confidence = (plate["box_confidence"] + again["box_confidence"]) / 2
         return {
             "boxes_rel": same * boxes_rel + (1 - same) * first,
@@ -193,8 +191,16 @@ class PlateModel(keras.Model):
         deviation = ops.sqrt(ops.mean(ops.square(glimpses - mean), axis=(1, 2, 3), keepdims=True) + 16.0)
         return self.reader((glimpses - mean) / deviation, training=training)
 
-    def _read_plates(self, canvases, boxes_rel, turns, tilts=None, training=None) -> dict:
-        """`characters`, `attention` and `glimpses` of one plate per canvas, as `call` gives them."""
+    def read_plates(self, canvases, boxes_rel, turns, tilts=None, training=None) -> dict:
+        """Read one plate per canvas in all `reading_scales`.
+
+        Args:
+            canvases, boxes_rel, turns, tilts: see `lpr_e2e.glimpse.cut_glimpses`.
+            training: as everywhere in Keras.
+
+        Returns:
+            `characters`, `attention` and `glimpses` as `call` gives them, without the axis of plates.
+        """
         scales = self.architecture.reading_scales
         glimpses = [self.cut(canvases, boxes_rel, turns, scale, tilts) for scale in scales]
         answer = self.read(ops.concatenate(glimpses), training=training)
@@ -219,13 +225,13 @@ class PlateModel(keras.Model):
             `(height, width, 3)`, as `call` gives them, at the turn and tilt whose reading is the most certain.
         """
         canvas, box = ops.convert_to_tensor(canvas)[None], ops.convert_to_tensor(box_rel, "float32")[None]
-        turns, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), _TILTS, indexing="ij"))
+        turns, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
         turns, tilts = turns.astype("int32"), tilts.astype("float32")
         glimpses = self.cut(canvas, ops.tile(box, (len(turns), 1)), turns, tilts=tilts)
         answers = ops.convert_to_numpy(ops.softmax(self.read(glimpses)["logits"][:, -1], axis=-1))
         decoded = [self.vocabulary.decode(characters) for characters in answers]
         best = int(np.argmax([certainties.min() if text else 0.0 for text, certainties in decoded]))
-        answer = self._read_plates(canvas, box, turns[best : best + 1], tilts[best : best + 1])
+        answer = self.read_plates(canvas, box, turns[best : best + 1], tilts[best : best + 1])
         return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
 
     def call(self, canvases, training=None) -> dict:
@@ -237,7 +243,7 @@ class PlateModel(keras.Model):
             if self.architecture.second_look:
                 plate = self.look_again(canvases, first_look, training=training)
             turns = ops.argmax(plate["turns"], axis=-1)
-            seen.append({**plate, **self._read_plates(canvases, plate["boxes_rel"], turns, training=training)})
+            seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, training=training)})
         return {name: ops.stack([plate[name] for plate in seen], axis=1) for name in seen[0]}
 
     def get_config(self):

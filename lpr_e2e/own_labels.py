@@ -23,8 +23,8 @@ import numpy as np
 from lpr_e2e.augmentation import rearranged, upright_glimpse
 from lpr_e2e.boxes import turn_box
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
-from lpr_e2e.glimpse import MARGIN
 from lpr_e2e.holdout import same_plate_key
+from lpr_e2e.looks import MARGIN
 from lpr_e2e.model import PlateModel
 
 # A reading is used as a label if its weakest character is as certain as this in the mean of all scales.

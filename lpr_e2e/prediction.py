@@ -9,6 +9,7 @@ Example:
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +24,7 @@ from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.reading import BOX_THRESHOLD, Reading, to_readings
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
+EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a JPEG takes less time than reading its plates: two threads keep ahead of the model.
 DECODING_THREADS = 2
 BATCH_SIZE = 8
@@ -50,12 +52,26 @@ class PlateReader:
 
     @classmethod
     def load(cls, path: Path | str | None = None, format: str | None = None) -> PlateReader:
-        """Load a `.keras` file; without a path the model that comes with the project. `format` as above.
+        """Load a model.
+
+        Args:
+            path: a `.keras` file, or a folder that `lpr_e2e.export` wrote. None takes the model that comes with the
+                project, in its exported form if ONNX Runtime is installed, else with Keras.
+            format: as above.
 
         Raises:
             FileNotFoundError: there is no such file.
+            ValueError: the file is no model of this package.
         """
-        path = Path(path or DEFAULT_MODEL)
+        if path is None:
+            path = (
+                EXPORTED_MODEL if importlib.util.find_spec("onnxruntime") and EXPORTED_MODEL.is_dir() else DEFAULT_MODEL
+            )
+        path = Path(path)
+        if path.is_dir():
+            from lpr_e2e import exported
+
+            return cls(exported.load(path), format)
         if not path.is_file():
             raise FileNotFoundError(f"no model at {path}: name a .keras file with --model, or train one with train.py")
         # Importing TensorFlow takes seconds: a mistyped path should be reported before that.

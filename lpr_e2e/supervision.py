@@ -48,7 +48,8 @@ class Supervisor(keras.callbacks.Callback):
             training.folder.save_model(training.model, "last.keras")
             if better and self.name == "joint":
                 training.folder.save_model(training.model, "best.keras")
-            if (epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0:
+            # Before stage two no plate is found, so there is nothing to show.
+            if self.name == "joint" and ((epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0):
                 training.show_validation(self._board_epoch(epoch))
         rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
         trained = {f"loss/{key}": float(item) for key, item in logs.items()}

@@ -142,7 +142,7 @@ class Training:
         self.board.pictures(0, "training/glimpses", glimpse_pictures(batch, self.vocabulary))
         self.board.text("data", self.dataset.summary().replace("\n", "\n\n"))
 
-    def _make(self, name: str, stage: Stage) -> Callable[[int], dict]:
+    def make(self, name: str, stage: Stage) -> Callable[[int], dict]:
         """The function from step to batch of a stage."""
         if name == "recognition":
             return lambda step: self.maker.recognition_batch(step, stage.plates)
@@ -178,7 +178,7 @@ class Training:
             self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
         elif self.folder.progress() is not None:  # The end of stage one.
             self.folder.load_variables(self.model.weights)
-        make = self._make(name, stage)
+        make = self.make(name, stage)
         if first_epoch < epochs and not self.patience_is_over():
             task.fit(
                 batches(make, first_epoch * epoch_steps, epochs * epoch_steps),

@@ -1,0 +1,266 @@
+"""How fast reading and training are, measured in one run, as ratios.
+
+    python -m lpr_e2e.benchmark FOLDER                       all forms of the model on these photographs
+    python -m lpr_e2e.benchmark FOLDER --rapidocr PYTHON     beside RapidOCR, which that interpreter can import
+    python -m lpr_e2e.benchmark FOLDER --data DIR            also training, against a constant batch
+
+Every process gets two threads. Times are medians; a machine that does other things at the same time disturbs all of
+them, so compare within one run. RapidOCR is installed into an environment of its own:
+
+    python3 -m venv rapid && rapid/bin/pip install rapidocr onnxruntime
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+THREADS = 2
+# Reads photographs one by one; prints the median milliseconds, then that of the first half of them in batches.
+_READ = """
+import json, resource, statistics, sys, time
+from pathlib import Path
+sys.path.insert(0, {root!r})
+from lpr_e2e.prediction import PlateReader
+reader = PlateReader.load({model!r})
+files = [Path(line) for line in Path({files!r}).read_text().splitlines()]
+def one(path):
+    started = time.perf_counter()
+    reader.read(path)
+    return 1000 * (time.perf_counter() - started)
+result = {{}}
+if {single}:
+    for path in files[:3]:
+        one(path)
+    result["single_ms"] = statistics.median(one(path) for path in files)
+else:
+    named = [(path.name, path) for path in files]
+    for _ in reader.read_files(named[:16]):
+        pass
+    started = time.perf_counter()
+    for _ in reader.read_files(named):
+        pass
+    result["folder_ms"] = 1000 * (time.perf_counter() - started) / len(files)
+result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+print(json.dumps(result))
+"""
+_RAPID = """
+import json, statistics, sys, time
+from pathlib import Path
+from rapidocr import RapidOCR
+engine = RapidOCR(params={{"EngineConfig.onnxruntime.intra_op_num_threads": {threads}}})
+files = Path({files!r}).read_text().splitlines()
+def one(path):
+    started = time.perf_counter()
+    engine(path)
+    return 1000 * (time.perf_counter() - started)
+for path in files[:3]:
+    one(path)
+times = [one(path) for path in files]
+print(json.dumps({{"single_ms": statistics.median(times), "folder_ms": statistics.mean(times)}}))
+"""
+_RAPID_COLD = "from rapidocr import RapidOCR; print(RapidOCR()({path!r}).txts)"
+
+
+def python(interpreter: str, script: str) -> dict:
+    """Run a script in a process of its own and return the JSON of its last line."""
+    done = subprocess.run([interpreter, "-c", script], capture_output=True, text=True, env=environment())
+    if done.returncode:
+        raise RuntimeError(f"{interpreter}: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def environment() -> dict[str, str]:
+    """The environment of a measured process: two threads wherever a library asks for their number."""
+    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS")
+    return {**os.environ, **dict.fromkeys(names, str(THREADS)), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def process_ms(command: Sequence[str], runs: int) -> float:
+    """Median milliseconds of a whole process, the first run left out: it fills the disk's cache."""
+    times = []
+    for _ in range(runs + 1):
+        started = time.perf_counter()
+        subprocess.run(command, check=True, capture_output=True, env=environment(), cwd=ROOT)
+        times.append(1000 * (time.perf_counter() - started))
+    return statistics.median(times[1:])
+
+
+def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: int) -> dict[str, dict]:
+    """Times and memory of every form of the model.
+
+    Args:
+        models: by name, what `PlateReader.load` takes.
+        photographs: the files to read.
+        many: the larger number of photographs of the folder measurement; copies where there are fewer.
+        runs: cold starts.
+
+    Returns:
+        by name: `single_ms` (warm, from file to text), `folder_ms` per photograph, `cold_ms` of `predict.py` on one
+        photograph, `peak_mb` and `peak_mb_few` (a tenth of the photographs), `model_mb`.
+    """
+    found = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        lists = {"single": photographs, "few": cycled(photographs, many // 10), "many": cycled(photographs, many)}
+        for name, files in lists.items():
+            (folder / name).write_text("\n".join(map(str, files)), encoding="utf-8")
+        for name, model in models.items():
+
+            def measured(files: str, model: Path = model) -> dict:
+                values = {"root": str(ROOT), "model": str(model), "files": str(folder / files)}
+                return python(sys.executable, _READ.format(**values, single=files == "single"))
+
+            command = [sys.executable, "predict.py", str(photographs[0]), "--model", str(model), "--no-report"]
+            command += ["--no-pictures", "--output", str(folder / "cold")]
+            single, few, all_of_them = measured("single"), measured("few"), measured("many")
+            found[name] = {
+                "single_ms": single["single_ms"],
+                "folder_ms": all_of_them["folder_ms"],
+                "cold_ms": process_ms(command, runs),
+                "peak_mb": all_of_them["peak_mb"],
+                "peak_mb_few": few["peak_mb"],
+                "model_mb": size_mb(model),
+            }
+    return found
+
+
+def cycled(photographs: list[Path], count: int) -> list[Path]:
+    """The photographs, over and over, until there are `count`."""
+    return [photographs[index % len(photographs)] for index in range(count)]
+
+
+def size_mb(model: Path) -> float:
+    """Size of a model's file, or of the files in its folder, in millions of bytes."""
+    files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files) / 1e6
+
+
+def rapidocr(interpreter: str, photographs: list[Path], runs: int) -> dict:
+    """The same of RapidOCR with its default models."""
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(temporary) / "files"
+        files.write_text("\n".join(map(str, photographs)), encoding="utf-8")
+        found = python(interpreter, _RAPID.format(threads=THREADS, files=str(files)))
+    found["cold_ms"] = process_ms([interpreter, "-c", _RAPID_COLD.format(path=str(photographs[0]))], runs)
+    return found
+
+
+def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str, float]]:
+    """Seconds per step of both stages, from the input pipeline and from one batch over and over.
+
+    Args:
+        data, exclude: as for `train.py`.
+        steps: measured steps, after ten that are not.
+    """
+    os.environ.update(environment())
+    import keras
+    import tensorflow as tf
+
+    from lpr_e2e.batches import batches
+    from lpr_e2e.dataset import load_dataset
+    from lpr_e2e.run_folder import RunFolder
+    from lpr_e2e.settings import PRESETS
+    from lpr_e2e.stages import JointStage, RecognitionStage
+    from lpr_e2e.training import Training
+
+    settings = PRESETS["standard"]
+    with tempfile.TemporaryDirectory() as temporary:
+        run = Training(settings, load_dataset(data, exclude=exclude), RunFolder(temporary), say=lambda line: None)
+        stages = {
+            "recognition": (RecognitionStage(run.model), settings.recognition),
+            "joint": (JointStage(run.model, settings.crop_gradient, settings.reading_weight), settings.joint),
+        }
+        found = {}
+        for name, (task, stage) in stages.items():
+            make: Callable[[int], dict] = run.make(name, stage)
+            task.compile(optimizer=keras.optimizers.AdamW(1e-4, use_ema=True), jit_compile=False)
+            constant = make(0)
+            # One after the other: the pipeline would make its next batches while the constant one is measured.
+            seconds = {}
+            for source, stream in (
+                ("constant", itertools.repeat({key: tf.constant(value) for key, value in constant.items()})),
+                ("pipeline", iter(batches(make, 0, steps + 10))),
+            ):
+                times = []
+                for batch in itertools.islice(stream, steps + 10):
+                    times.append(time.perf_counter())
+                    task.train_on_batch(batch)
+                times.append(time.perf_counter())
+                seconds[f"{source}_s"] = (times[-1] - times[10]) / steps
+            found[name] = seconds
+    return found
+
+
+def table(found: dict) -> str:
+    """The measurements for people, with their ratios."""
+    base = found.get("RapidOCR")
+    lines = [f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}"]
+    for name, row in found.items():
+        if name == "training":
+            continue
+        cells = [f"{row[key]:.1f} ms" for key in ("single_ms", "cold_ms", "folder_ms")]
+        cells += [f"{row['peak_mb']:.0f} MB", f"{row['model_mb']:.2f} MB"] if "peak_mb" in row else ["", ""]
+        lines.append(f"{name:<12}{cells[0]:>12}{cells[1]:>12}{cells[2]:>12}{cells[3]:>10}{cells[4]:>10}")
+        if base and row is not base:
+            ratios = [f"1/{base[key] / row[key]:.1f}" for key in ("single_ms", "cold_ms", "folder_ms")]
+            lines.append(f"{'  of RapidOCR':<12}{ratios[0]:>11}{ratios[1]:>12}{ratios[2]:>12}")
+    for stage, row in found.get("training", {}).items():
+        share = row["constant_s"] / row["pipeline_s"]
+        lines.append(f"training, {stage}: {row['pipeline_s']:.3f} s a step, {share:.0%} of a constant batch's speed")
+    return "\n".join(lines)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 for wrong input."""
+    from lpr_e2e.prediction import DEFAULT_MODEL, EXPORTED_MODEL
+    from lpr_e2e.prediction_files import find_photographs
+
+    parser = argparse.ArgumentParser(
+        prog="python -m lpr_e2e.benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photographs", metavar="FOLDER")
+    parser.add_argument("--keras", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="the .keras file")
+    parser.add_argument("--exported", type=Path, default=EXPORTED_MODEL, metavar="DIR", help="its exported form")
+    parser.add_argument("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="also measure training on this data")
+    parser.add_argument("--exclude", type=Path, metavar="CSV", help="with --data, as for train.py")
+    parser.add_argument("--single", type=int, default=60, metavar="N", help="photographs read one by one, default 60")
+    parser.add_argument(
+        "--many", type=int, default=2000, metavar="N", help="photographs read as a folder, default 2000"
+    )
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="cold starts, default 3")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements as JSON")
+    options = parser.parse_args(arguments)
+    try:
+        photographs = [Path(path).resolve() for _, path in find_photographs([options.photographs])][: options.single]
+        models = {"Keras": options.keras.resolve(), "ONNX": options.exported.resolve()}
+        models = {name: model for name, model in models.items() if model.exists()}
+        found = {}
+        if options.rapidocr:
+            found["RapidOCR"] = rapidocr(shutil.which(options.rapidocr) or options.rapidocr, photographs, options.runs)
+        found |= reading(models, photographs, options.many, options.runs)
+        if options.data:
+            found["training"] = training(options.data, options.exclude, 40)
+    except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"lpr_e2e.benchmark: {error}", file=sys.stderr)
+        return 2
+    print(table(found))
+    if options.json:
+        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

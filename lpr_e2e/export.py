@@ -1,0 +1,441 @@
+"""Write a trained model in the forms that other runtimes take, and check each against Keras.
+
+    python -m lpr_e2e.export                                      the model that comes with the project
+    python -m lpr_e2e.export runs/NAME/best.keras --output DIR
+    python -m lpr_e2e.export --photographs FOLDER                 also compare the readings of these photographs
+
+Into DIR go
+
+* `find.onnx`, `read.onnx` and `weights.bin`: the two networks for ONNX Runtime, with their common weights once;
+* `plates.tflite`: the same as two signatures, `find` and `read`, for LiteRT;
+* `saved_model/`: everything in one for TensorFlow Serving: bytes of a photograph in, boxes and texts out;
+* `model.json`: characters and sizes, which the first two need.
+
+`predict.py --model DIR` reads with the first form for which a runtime is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import tensorflow as tf
+from keras import ops
+from tqdm import tqdm
+
+from lpr_e2e.boxes import LETTERBOX_GREY, letterbox
+from lpr_e2e.evaluation import read_truth
+from lpr_e2e.exported import (
+    DESCRIPTION,
+    INT8_FILE,
+    ONNX_FILES,
+    TFLITE_FILE,
+    ExportedModel,
+    onnx_networks,
+    tflite_networks,
+)
+from lpr_e2e.looks import TILTS
+from lpr_e2e.model import PlateModel, load
+from lpr_e2e.picture_files import PictureError, read_picture
+from lpr_e2e.prediction import DEFAULT_MODEL, DOUBT, PlateReader
+from lpr_e2e.prediction_files import find_photographs
+from lpr_e2e.reading import BOX_THRESHOLD
+from lpr_e2e.vocabulary import BLANK
+
+ONNX_OPSET = 18
+WEIGHTS_FILE, SAVED_MODEL = "weights.bin", "saved_model"
+# Photographs from which the ranges of the int8 form are measured.
+_CALIBRATING = 64
+# Arrays smaller than this stay in the ONNX files themselves, bytes.
+_SHARED_FROM = 1024
+
+
+class Networks(tf.Module):
+    """The two networks of a model as TensorFlow functions."""
+
+    def __init__(self, model: PlateModel):
+        super().__init__()
+        self.model = model
+        side = model.canvas_size // model.architecture.scene_shrink
+        self.scenes = tf.TensorSpec((None, side, side, 3), tf.float32, name="scenes")
+        self.glimpses = tf.TensorSpec((None, *model.architecture.glimpse_size, 3), tf.float32, name="glimpses")
+        self.find = tf.function(self._find, input_signature=[self.scenes])
+        self.read = tf.function(self._read, input_signature=[self.glimpses])
+        self.kept = [weight.value for weight in model.weights]  # TensorFlow saves the variables that it sees here.
+
+    def _find(self, scenes):
+        return self.model.finder(scenes / 127.5 - 1.0, training=False)
+
+    def _read(self, glimpses):
+        answer = self.model.read(glimpses, training=False)
+        return {"logits": answer["logits"][:, -1], "attention": answer["attention"]}
+
+
+def description(model: PlateModel) -> dict:
+    """What `lpr_e2e.exported.ExportedModel` needs to know besides the networks."""
+    sizes = model.architecture
+    attention = model.reader.output["attention"].shape
+    return {
+        "characters": model.vocabulary.characters,
+        "slots": model.vocabulary.slots,
+        "canvas_size": sizes.canvas_size,
+        "scene_shrink": sizes.scene_shrink,
+        "glimpse_size": list(sizes.glimpse_size),
+        "grid_size": list(attention[-2:]),
+        "plates": sizes.plates,
+        "second_look": sizes.second_look,
+        "reading_scales": list(sizes.reading_scales),
+        "temperature": float(model.temperature),
+    }
+
+
+def write_description(model: PlateModel, folder: Path) -> None:
+    (folder / DESCRIPTION).write_text(json.dumps(description(model), indent=2) + "\n", encoding="utf-8")
+
+
+def write_onnx(model: PlateModel, folder: Path) -> None:
+    """`find.onnx`, `read.onnx`, and `weights.bin` with the weights of both, those that they share once."""
+    import onnx
+    import tf2onnx
+    from onnx import external_data_helper, numpy_helper
+
+    networks = Networks(model)
+    protos = {
+        name: tf2onnx.convert.from_function(getattr(networks, name), [signature], opset=ONNX_OPSET)[0]
+        for name, signature in (("find", networks.scenes), ("read", networks.glimpses))
+    }
+    _share_filters(protos["find"].graph, protos["read"].graph)
+    places: dict[bytes, tuple[int, int]] = {}
+    with open(folder / WEIGHTS_FILE, "wb") as weights:
+        for name, proto in protos.items():
+            for array in proto.graph.initializer:
+                raw = numpy_helper.to_array(array).tobytes()
+                if len(raw) < _SHARED_FROM:
+                    continue
+                if raw not in places:
+                    places[raw] = (weights.tell(), len(raw))
+                    weights.write(raw + bytes(-len(raw) % 64))  # Aligned, so that a runtime can map the file.
+                array.raw_data = raw
+                external_data_helper.set_external_data(array, WEIGHTS_FILE, *places[raw])
+                array.ClearField("raw_data")
+            (folder / ONNX_FILES[name]).write_bytes(proto.SerializeToString())
+    for file in ONNX_FILES.values():
+        onnx.checker.check_model(str(folder / file))
+
+
+def _share_filters(first, second) -> None:
+    """Let a graph take the filters of its convolutions from another graph, in place.
+
+    Both looks use the same convolutions, but the converter has multiplied each look's normalisation into the filters.
+    They still differ by a factor per channel only: the second graph gets the first one's filters and these factors. A
+    runtime multiplies them once, when it loads the file.
+    """
+    from onnx import helper, numpy_helper
+
+    filters = [numpy_helper.to_array(array) for array in first.initializer if len(array.dims) == 4]
+    for array in list(second.initializer):
+        own = numpy_helper.to_array(array)
+        for other in filters if own.ndim == 4 else ():
+            factors = _factors(own, other)
+            if factors is None:
+                continue
+            array.CopyFrom(numpy_helper.from_array(other, f"{array.name}_shared"))
+            factors_name, name = f"{array.name}_factors", array.name.removesuffix("_shared")
+            second.initializer.append(numpy_helper.from_array(factors, factors_name))
+            second.node.insert(0, helper.make_node("Mul", [array.name, factors_name], [name]))
+            break
+
+
+def _factors(own: np.ndarray, other: np.ndarray) -> np.ndarray | None:
+    """Factors `(outputs, 1, 1, 1)` with `own = factors * other`, of filters `(outputs, inputs, h, w)`, if there are."""
+    if own.shape != other.shape:
+        return None
+    axes = (1, 2, 3)
+    size = (other.astype("float64") ** 2).sum(axes, keepdims=True)
+    factors = (own.astype("float64") * other).sum(axes, keepdims=True) / np.maximum(size, 1e-30)
+    alike = np.abs(factors * other - own).max() <= 1e-5 * np.abs(own).max()
+    return factors.astype("float32") if alike else None
+
+
+def write_tflite(model: PlateModel, folder: Path) -> None:
+    """`plates.tflite`: float32 arithmetic, weights stored in 16 bits, because normalisation leaves none to share."""
+    networks = Networks(model)
+    with tempfile.TemporaryDirectory() as temporary:
+        tf.saved_model.save(networks, temporary, signatures={"find": networks.find, "read": networks.read})
+        converter = tf.lite.TFLiteConverter.from_saved_model(temporary, signature_keys=["find", "read"])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+        (folder / TFLITE_FILE).write_bytes(converter.convert())
+
+
+def write_int8(model: PlateModel, folder: Path, canvases: np.ndarray) -> None:
+    """`plates_int8.tflite`: whole numbers of 8 bits inside, as far as LiteRT has them.
+
+    Args:
+        model: the model.
+        folder: where to.
+        canvases: uint8 `(n, side, side, 3)`, photographs from which the ranges of all values are measured.
+    """
+    networks = Networks(model)
+    scenes = np.asarray(ops.average_pool(canvases.astype("float32"), *[model.architecture.scene_shrink] * 2))
+    glimpses = np.concatenate([model.predict_on_batch(canvas[None])["glimpses"][0] for canvas in canvases])
+
+    def examples():
+        for scene in scenes:
+            yield "find", {"scenes": scene[None]}
+        for glimpse in glimpses:
+            yield "read", {"glimpses": glimpse[None]}
+
+    with tempfile.TemporaryDirectory() as temporary:
+        tf.saved_model.save(networks, temporary, signatures={"find": networks.find, "read": networks.read})
+        converter = tf.lite.TFLiteConverter.from_saved_model(temporary, signature_keys=["find", "read"])
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = examples
+        (folder / INT8_FILE).write_bytes(converter.convert())
+
+
+class Serving(tf.Module):
+    """A model with its preprocessing as one TensorFlow function of the bytes of photographs."""
+
+    def __init__(self, model: PlateModel):
+        super().__init__()
+        self.model = model
+        self.kept = [weight.value for weight in model.weights]
+        self.names = tf.constant(["", *model.vocabulary.characters])
+
+    @tf.function(input_signature=[tf.TensorSpec((None,), tf.string, name="photographs")])
+    def serve(self, photographs):
+        """Read photographs.
+
+        Args:
+            photographs: string `(n,)`: the bytes of JPEG, PNG, GIF or BMP files, upright: EXIF is not looked at.
+
+        Returns:
+            for the K most certain plates of each photograph: `boxes_px` float `(n, K, 4)` yxyx, `box_confidence`
+            `(n, K)` (below 0.3 there is no plate), `texts` string `(n, K)`, `confidence` `(n, K)` of the weakest
+            character, and `characters` `(n, K, slots, classes)`: their probabilities.
+        """
+        plates, slots = self.model.architecture.plates, self.model.vocabulary.slots
+        shapes = {
+            "boxes_px": tf.TensorSpec((plates, 4), tf.float32),
+            "box_confidence": tf.TensorSpec((plates,), tf.float32),
+            "texts": tf.TensorSpec((plates,), tf.string),
+            "confidence": tf.TensorSpec((plates,), tf.float32),
+            "characters": tf.TensorSpec((plates, slots, self.model.vocabulary.classes), tf.float32),
+        }
+        return tf.map_fn(self._read_photograph, photographs, fn_output_signature=shapes)
+
+    def _read_photograph(self, encoded):
+        photograph = tf.io.decode_image(encoded, channels=3, expand_animations=False)
+        photograph.set_shape((None, None, 3))
+        canvas, scale, offset = self._letterbox(photograph)
+        outputs = {name: values[0] for name, values in self.model(canvas[None], training=False).items()}
+        characters = tf.map_fn(
+            lambda plate: self._look_around_in_doubt(canvas, *plate),
+            (outputs["boxes_rel"], outputs["box_confidence"], outputs["characters"]),
+            fn_output_signature=tf.TensorSpec(outputs["characters"].shape[1:], tf.float32),
+        )
+        certainty, within = self._certainty(characters)
+        letters = tf.where(within, tf.gather(self.names, tf.argmax(characters, axis=-1)), "")
+        boxes_px = (outputs["boxes_rel"] * float(self.model.canvas_size) - tf.tile(offset, [2])) / scale
+        height_width = tf.cast(tf.shape(photograph)[:2], tf.float32)
+        return {
+            "boxes_px": tf.clip_by_value(boxes_px, 0.0, tf.tile(height_width, [2])),
+            "box_confidence": outputs["box_confidence"],
+            "texts": tf.strings.reduce_join(letters, axis=-1),
+            "confidence": certainty,
+            "characters": characters,
+        }
+
+    def _letterbox(self, photograph):
+        """See `lpr_e2e.boxes.Letterbox`: the canvas, its scale, and the offset `(y, x)` in it."""
+        size = self.model.canvas_size
+        sides = tf.cast(tf.shape(photograph)[:2], tf.float32)
+        scale = size / tf.reduce_max(sides)
+        inner = tf.maximum(1, tf.cast(tf.round(sides * scale), tf.int32))
+        resized = tf.cond(
+            scale < 1,
+            lambda: tf.image.resize(photograph, inner, method="area"),
+            lambda: tf.image.resize(photograph, inner, method="bilinear"),
+        )
+        offset = (size - sides * scale) / 2
+        start = tf.minimum(tf.cast(tf.round(offset), tf.int32), size - inner)
+        around = tf.stack([start, size - inner - start], axis=1)
+        canvas = tf.pad(tf.round(resized), tf.pad(around, [[0, 1], [0, 0]]), constant_values=float(LETTERBOX_GREY))
+        canvas.set_shape((size, size, 3))
+        return canvas, scale, offset
+
+    def _certainty(self, characters):
+        """Of `(..., slots, classes)`: the weakest character's probability, 0 without any, and which slots are text."""
+        within = tf.math.cumprod(tf.cast(tf.argmax(characters, axis=-1) != BLANK, tf.int32), axis=-1) > 0
+        # The first slot after the text counts too: it says that the text ends there.
+        counted = tf.concat([tf.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
+        weakest = tf.reduce_min(tf.where(counted, tf.reduce_max(characters, axis=-1), 1.0), axis=-1)
+        return tf.where(within[..., 0], weakest, 0.0), within
+
+    def _look_around_in_doubt(self, canvas, box_rel, box_confidence, characters):
+        """See `lpr_e2e.prediction.PlateReader`: a doubtful reading, or that from the most certain side."""
+        certainty, _ = self._certainty(characters)
+
+        def look_around():
+            turns, tilts = (side.ravel() for side in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
+            turns, tilts = tf.constant(turns, tf.int32), tf.constant(tilts, tf.float32)
+            boxes = tf.tile(box_rel[None], [turns.shape[0], 1])
+            glimpses = self.model.cut(canvas[None], boxes, turns, tilts=tilts)
+            answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
+            best = tf.argmax(self._certainty(answers)[0])
+            side = tf.gather(turns, best)[None], tf.gather(tilts, best)[None]
+            again = self.model.read_plates(canvas[None], box_rel[None], *side)["characters"][0]
+            return tf.where(self._certainty(again)[0] > certainty, again, characters)
+
+        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < DOUBT)
+        return tf.cond(doubtful, look_around, lambda: characters)
+
+
+def write_saved_model(model: PlateModel, folder: Path) -> None:
+    """`saved_model/`: bytes of photographs in, see `Serving.serve`; its one signature is `serving_default`."""
+    serving = Serving(model)
+    tf.saved_model.save(serving, folder / SAVED_MODEL, signatures={"serving_default": serving.serve})
+
+
+class ServedReader:
+    """Reads photograph files with a `saved_model/`, for comparison with `PlateReader`."""
+
+    def __init__(self, folder: Path):
+        self.loaded = tf.saved_model.load(folder)
+        self.serve = self.loaded.signatures["serving_default"]
+
+    def read(self, path: Path) -> tuple[str, float]:
+        """Text and confidence of the most certain plate; an empty text if there is none."""
+        answer = {name: values[0].numpy() for name, values in self.serve(tf.constant([path.read_bytes()])).items()}
+        certainty = np.where(answer["box_confidence"] >= BOX_THRESHOLD, answer["box_confidence"], 0)
+        best = int(np.argmax(certainty * answer["confidence"]))
+        if not certainty[best]:
+            return "", 0.0
+        return answer["texts"][best].decode(), float(answer["confidence"][best])
+
+
+def compare(
+    model: PlateModel, folder: Path, photographs: Sequence[Path], truths: Mapping[str, str]
+) -> list[dict[str, object]]:
+    """Read photographs with every form and with Keras.
+
+    Args:
+        model: the model that was exported.
+        folder: its exported forms.
+        photographs: the files.
+        truths: known texts by file name; may be empty.
+
+    Returns:
+        one row per form: `form`, `bytes`, `same_texts` and `largest_difference` of the confidence (both against Keras,
+        of the readings that Keras is certain of), `right` (of the known texts; None without).
+    """
+    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    threads = os.cpu_count() or 1
+
+    def best(reader):
+        def read(path):
+            reading = reader.read(path)[0]
+            return reading.text, reading.confidence
+
+        return read
+
+    forms: dict[str, tuple[list[str], Callable]] = {"Keras": ([], best(PlateReader(model)))}
+    if (folder / ONNX_FILES["find"]).exists():
+        networks = onnx_networks(folder, threads)
+        forms["ONNX"] = ([*ONNX_FILES.values(), WEIGHTS_FILE], best(PlateReader(ExportedModel(facts, *networks))))
+    for form, file in (("TFLite", TFLITE_FILE), ("TFLite int8", INT8_FILE)):
+        if (folder / file).exists():
+            networks = tflite_networks(folder, threads, file)
+            forms[form] = ([file], best(PlateReader(ExportedModel(facts, *networks))))
+    if (folder / SAVED_MODEL).exists():
+        files = [str(path.relative_to(folder)) for path in (folder / SAVED_MODEL).rglob("*") if path.is_file()]
+        forms["SavedModel"] = (files, ServedReader(folder / SAVED_MODEL).read)
+    rows, expected = [], []
+    for form, (files, read) in forms.items():
+        found = [read(path) for path in tqdm(photographs, desc=form, leave=False, disable=None)]
+        expected = expected or found
+        certain = [(one, other) for one, other in zip(expected, found, strict=True) if one[1] >= DOUBT]
+        known = [(path, text) for path, (text, _) in zip(photographs, found, strict=True) if path.name in truths]
+        rows.append(
+            {
+                "form": form,
+                "bytes": sum((folder / file).stat().st_size for file in files) or None,
+                "same_texts": sum(one[0] == other[0] for one, other in zip(expected, found, strict=True)),
+                "photographs": len(photographs),
+                "largest_difference": max((abs(one[1] - other[1]) for one, other in certain), default=0.0),
+                "right": sum(text == truths[path.name] for path, text in known) / len(known) if known else None,
+            }
+        )
+    return rows
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, or 2 for wrong input."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lpr_e2e.export", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one in saved_models")
+    parser.add_argument("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
+    parser.add_argument(
+        "--photographs", metavar="FOLDER", help="also write an int8 form, measured on these, and compare readings"
+    )
+    parser.add_argument("--truth", type=Path, metavar="CSV", help="known texts of some of them, img_id,text")
+    options = parser.parse_args(arguments)
+    try:
+        if options.truth and not options.photographs:
+            raise ValueError("--truth needs --photographs")
+        photographs = [Path(path) for _, path in find_photographs([options.photographs])] if options.photographs else []
+        truths = {one.img_id: one.text for one in read_truth(options.truth) if one.text} if options.truth else {}
+        model = load(options.model)
+        folder = options.output or Path("exports") / options.model.stem
+        folder.mkdir(parents=True, exist_ok=True)
+        export(model, folder, photographs)
+        # Files without a known text are of no use beside some with one.
+        rows = compare(model, folder, [one for one in photographs if not truths or one.name in truths], truths)
+    except (ValueError, OSError, ImportError) as error:
+        print(f"lpr_e2e.export: {error}", file=sys.stderr)
+        return 2
+    print(table(rows, folder))
+    return 0
+
+
+def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = ()) -> None:
+    """Write all forms into a folder; the int8 one only if there are photographs to measure ranges on."""
+    write_description(model, folder)
+    write_onnx(model, folder)
+    write_tflite(model, folder)
+    write_saved_model(model, folder)
+    canvases = []
+    for path in photographs[:: max(1, len(photographs) // _CALIBRATING)][:_CALIBRATING]:
+        try:
+            canvases.append(letterbox(read_picture(path), model.canvas_size)[0])
+        except PictureError as error:
+            print(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
+    if canvases:
+        write_int8(model, folder, np.stack(canvases))
+
+
+def table(rows: Sequence[Mapping], folder: Path) -> str:
+    """The rows of `compare` for people."""
+    lines = [f"{'form':<14}{'MB':>8}{'texts as Keras':>18}{'confidence':>14}{'right':>10}"]
+    for row in rows:
+        size = f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else ""
+        same = f"{row['same_texts']} of {row['photographs']}"
+        right = "" if row["right"] is None else f"{row['right']:.1%}"
+        lines.append(f"{row['form']:<14}{size:>8}{same:>18}{row['largest_difference']:>14.4f}{right:>10}")
+    lines.append("confidence: largest difference from Keras, where Keras is certain")
+    lines.append(f"written to {folder}")
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

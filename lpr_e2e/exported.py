@@ -1,0 +1,287 @@
+"""The exported model: two small networks, run by ONNX Runtime or LiteRT, and what lies between them in numpy.
+
+The first network finds plates in a scene, the second reads a glimpse. Cutting windows, choosing plates and looking
+again happen here, for those plates only that need it; so TensorFlow is not imported, and a photograph without a plate
+costs less than half as much. The answers are those of `lpr_e2e.model.PlateModel` up to rounding.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from lpr_e2e.boxes import intersection_over_union
+from lpr_e2e.looks import (
+    LEAST_CONFIDENCE,
+    SAME_PLATE_IOU,
+    SUPPRESSION_IOU,
+    TILTS,
+    VOTE_IOU,
+    window_margin,
+)
+from lpr_e2e.vocabulary import Vocabulary
+
+DESCRIPTION = "model.json"
+ONNX_FILES = {"find": "find.onnx", "read": "read.onnx"}
+TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
+
+Network = Callable[[np.ndarray], dict[str, np.ndarray]]
+
+
+class ExportedModel:
+    """Gives what `lpr_e2e.model.PlateModel` gives, with the same methods for prediction.
+
+    Args:
+        description: what `lpr_e2e.export` wrote to `model.json`.
+        find: the first network: scenes float32 `(batch, side, side, 3)`, 0..255, to `objectness` logits
+            `(batch, cells)`, `cell_boxes` `(batch, cells, 4)` and `cell_turns` logits `(batch, cells, 4)`.
+        read: the second: glimpses float32 `(batch, height, width, 3)`, 0..255, to `logits` `(batch, slots, classes)`
+            and `attention` `(batch, slots, rows, columns)`.
+    """
+
+    def __init__(self, description: dict, find: Network, read: Network):
+        self.vocabulary = Vocabulary(description["characters"], description["slots"])
+        self.canvas_size = description["canvas_size"]
+        self.scene_size = description["canvas_size"] // description["scene_shrink"]
+        self.glimpse_size = tuple(description["glimpse_size"])
+        self.grid_size = tuple(description["grid_size"])
+        self.plates = description["plates"]
+        self.second_look = description["second_look"]
+        self.reading_scales = description["reading_scales"]
+        self.temperature = description["temperature"]
+        self._find, self._read = find, read
+
+    def predict_on_batch(self, canvases: np.ndarray) -> dict[str, np.ndarray]:
+        """Find and read the plates of canvases, uint8 `(batch, canvas_size, canvas_size, 3)`.
+
+        Returns:
+            as `PlateModel`; of candidates with a confidence below `LEAST_CONFIDENCE` only the box is filled in.
+        """
+        side, count = self.scene_size, len(canvases)
+        scenes = np.stack([cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA) for canvas in canvases])
+        found = self._find(scenes.astype("float32"))
+        first = [best_plates({name: one[index] for name, one in found.items()}, self.plates) for index in range(count)]
+        outputs = {name: np.stack([one[name] for one in first]) for name in first[0]}
+        places = [tuple(place) for place in np.argwhere(outputs["box_confidence"] >= LEAST_CONFIDENCE)]
+        if self.second_look and places:
+            self._look_again(canvases, outputs, places)
+        answers = self._read_plates(
+            [
+                (canvases[place[0]], outputs["boxes_rel"][place], outputs["turns"][place].argmax(), None)
+                for place in places
+            ]
+        )
+        for name, shape in self._answer_shapes().items():
+            outputs[name] = np.zeros((count, self.plates, *shape), "float32")
+            for place, answer in zip(places, answers, strict=True):
+                outputs[name][place] = answer[name]
+        return outputs
+
+    def look_around(self, canvas: np.ndarray, box_rel: np.ndarray) -> dict[str, np.ndarray]:
+        """Read one plate anew from all sides, see `PlateModel.look_around`."""
+        sides = [(turns, tilt) for turns in range(4) for tilt in TILTS]
+        size, margin = self.glimpse_size, window_margin(1.0)
+        glimpses = np.stack([cut_window(canvas, box_rel, turns, size, margin, 2, tilt) for turns, tilt in sides])
+        decoded = [self.vocabulary.decode(one) for one in _softmax(self._read(glimpses)["logits"])]
+        best = int(np.argmax([certainties.min() if text else 0.0 for text, certainties in decoded]))
+        return self._read_plates([(canvas, box_rel, *sides[best])])[0]
+
+    def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
+        """The second look at these plates, into the outputs, in place; see `PlateModel.look_again`."""
+        firsts = np.stack([outputs["boxes_rel"][place] for place in places])
+        sides = self.second_look * (firsts[:, 2:] - firsts[:, :2]).max(-1, keepdims=True)
+        corners = (firsts[:, :2] + firsts[:, 2:] - sides) / 2
+        windows = np.concatenate([corners, corners + sides], axis=1)
+        size = (self.scene_size, self.scene_size)
+        scenes = [
+            cut_window(canvases[image], window, 0, size, (0.0, 0.0), 1)
+            for (image, _), window in zip(places, windows, strict=True)
+        ]
+        found = self._find(np.stack(scenes))
+        for index, place in enumerate(places):
+            again = best_plates({name: one[index] for name, one in found.items()}, 1)
+            box_rel = again["boxes_rel"][0] * sides[index] + np.tile(corners[index], 2)
+            if intersection_over_union(box_rel, firsts[index]) > SAME_PLATE_IOU:
+                outputs["boxes_rel"][place] = box_rel
+                outputs["turns"][place] = again["turns"][0]
+                outputs["box_confidence"][place] = (outputs["box_confidence"][place] + again["box_confidence"][0]) / 2
+
+    def _read_plates(self, plates: list[tuple]) -> list[dict[str, np.ndarray]]:
+        """`characters`, `attention` and `glimpses` of plates given as canvas, box, turns and tilt."""
+        if not plates:
+            return []
+        glimpses = [
+            cut_window(canvas, box_rel, turns, self.glimpse_size, window_margin(scale), 2, tilt)
+            for canvas, box_rel, turns, tilt in plates
+            for scale in self.reading_scales
+        ]
+        answer = self._read(np.stack(glimpses))
+        scales = len(self.reading_scales)
+        logs = np.log(np.maximum(_softmax(answer["logits"]), 1e-30))
+        agreed = logs.reshape(len(plates), scales, *logs.shape[1:]).mean(1)
+        return [
+            {
+                "characters": characters,
+                "attention": answer["attention"][scales * index],
+                "glimpses": glimpses[scales * index],
+            }
+            for index, characters in enumerate(_softmax(agreed / self.temperature))
+        ]
+
+    def _answer_shapes(self) -> dict[str, tuple[int, ...]]:
+        slots, classes = self.vocabulary.slots, self.vocabulary.classes
+        return {
+            "characters": (slots, classes),
+            "attention": (slots, *self.grid_size),
+            "glimpses": (*self.glimpse_size, 3),
+        }
+
+
+def best_plates(found: dict[str, np.ndarray], plates: int) -> dict[str, np.ndarray]:
+    """The most certain plates of one photograph, see `lpr_e2e.box_head.best_plates`, which does the same."""
+    confidence = np.exp(-np.logaddexp(0, -found["objectness"]))
+    turns, boxes = _softmax(found["cell_turns"]), found["cell_boxes"]
+    left, chosen = confidence.copy(), []
+    for _ in range(plates):
+        best = int(left.argmax())
+        overlap = intersection_over_union(boxes, boxes[best])
+        votes = left * (overlap > VOTE_IOU)
+        votes[best] += 1e-6
+        votes = votes / votes.sum()
+        chosen.append((votes @ boxes, left[best], votes @ turns))
+        left = left * (overlap <= SUPPRESSION_IOU)
+        left[best] = 0.0
+    boxes_rel, box_confidence, turns = (np.array(parts, "float32") for parts in zip(*chosen, strict=True))
+    return {"boxes_rel": boxes_rel, "box_confidence": box_confidence, "turns": turns}
+
+
+def cut_window(
+    canvas: np.ndarray,
+    box_rel: np.ndarray,
+    turns: int,
+    size: tuple[int, int],
+    margin: tuple[float, float],
+    samples: int,
+    tilt: float | None = None,
+) -> np.ndarray:
+    """One upright window, see `lpr_e2e.glimpse.cut_glimpses`, which does the same, differentiably.
+
+    Args:
+        canvas: uint8 `(side, side, 3)`.
+        box_rel: `(4,)` yxyx, 0..1 of the canvas.
+        turns, margin, samples, tilt: as there.
+        size: height and width of the window, pixels.
+
+    Returns:
+        float32 `(height, width, 3)`, 0..255.
+    """
+    height, width = size
+    cosine, sine = round(np.cos(turns * np.pi / 2)), round(np.sin(turns * np.pi / 2))
+    sides = box_rel[2:] - box_rel[:2]
+    high, wide = (sides[1], sides[0]) if turns % 2 else (sides[0], sides[1])
+    if tilt is not None:
+        high, wide = _tilted_sides(high, wide, abs(tilt))
+    tilt = tilt or 0.0
+    # From the window's pixel (column, row) to the plate's frame, to the tilted, to the lying one, to canvas pixels.
+    rows, columns = height * samples, width * samples
+    across, down = wide * (1 + 2 * margin[1]) / columns, high * (1 + 2 * margin[0]) / rows
+    to_plate = np.array(
+        [[across, 0, across * (0.5 - columns / 2)], [0, down, down * (0.5 - rows / 2)], [0, 0, 1]], "float64"
+    )
+    tilted = np.array([[np.cos(tilt), -np.sin(tilt)], [np.sin(tilt), np.cos(tilt)]])
+    lying = np.array([[cosine, -sine], [sine, cosine]])
+    matrix = len(canvas) * (lying @ tilted @ to_plate[:2])
+    centre = (box_rel[:2] + box_rel[2:])[::-1] / 2
+    matrix[:, 2] += len(canvas) * centre - 0.5
+    window = cv2.warpAffine(
+        canvas, matrix, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
+    )
+    window = window.astype("float32")
+    return window.reshape(height, samples, width, samples, 3).mean((1, 3)) if samples > 1 else window
+
+
+def _tilted_sides(high: float, wide: float, tilt: float) -> tuple[float, float]:
+    """See `lpr_e2e.glimpse._tilted_sides`."""
+    sine, cosine, both = np.sin(tilt), np.cos(tilt), np.cos(2 * tilt)
+    plate_wide = max((wide * cosine - high * sine) / both, wide / 2)
+    return max((high * cosine - wide * sine) / both, plate_wide / 6, high / 4), plate_wide
+
+
+def _softmax(logits: np.ndarray) -> np.ndarray:
+    odds = np.exp(logits - logits.max(-1, keepdims=True))
+    return odds / odds.sum(-1, keepdims=True)
+
+
+def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
+    """Load what `python -m lpr_e2e.export` wrote, with the fastest of its forms for which a runtime is installed.
+
+    Args:
+        folder: the folder.
+        threads: of the runtime; all cores if None.
+
+    Raises:
+        FileNotFoundError: the folder holds no exported model.
+        ValueError: a file of it is damaged.
+        ImportError: no runtime is installed that can run it.
+    """
+    folder = Path(folder)
+    try:
+        description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise FileNotFoundError(
+            f"{folder}: no exported model (there is no {DESCRIPTION}); write one with `python -m lpr_e2e.export`"
+        ) from None
+    threads = threads or os.cpu_count() or 1
+    missing = []
+    for exists, runtime, networks in (
+        ((folder / ONNX_FILES["find"]).exists(), "onnxruntime", onnx_networks),
+        ((folder / TFLITE_FILE).exists(), "ai-edge-litert", tflite_networks),
+    ):
+        if exists:
+            try:
+                return ExportedModel(description, *networks(folder, threads))
+            except ImportError:
+                missing.append(runtime)
+    raise ImportError(f"{folder}: needs one of {', '.join(missing) or 'onnxruntime, ai-edge-litert'}; pip install it")
+
+
+def onnx_networks(folder: Path, threads: int) -> tuple[Network, Network]:
+    """Both networks in ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+
+    def network(file: str) -> Network:
+        try:
+            session = onnxruntime.InferenceSession(folder / file, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # The runtime's own kinds.
+            raise ValueError(f"{folder / file}: no ONNX model written by lpr_e2e.export: {error}") from error
+        names = [output.name for output in session.get_outputs()]
+        given = session.get_inputs()[0].name
+        return lambda batch: dict(zip(names, session.run(names, {given: batch}), strict=True))
+
+    return network(ONNX_FILES["find"]), network(ONNX_FILES["read"])
+
+
+def tflite_networks(folder: Path, threads: int, file: str = TFLITE_FILE) -> tuple[Network, Network]:
+    """Both networks in LiteRT; `file` is `TFLITE_FILE` or `INT8_FILE`."""
+    from ai_edge_litert.interpreter import Interpreter
+
+    try:
+        interpreter = Interpreter(str(folder / file), num_threads=threads)
+    except ValueError as error:
+        raise ValueError(f"{folder / file}: no TFLite model written by lpr_e2e.export: {error}") from error
+
+    def network(signature: str) -> Network:
+        runner = interpreter.get_signature_runner(signature)
+        (given,) = runner.get_input_details()
+        return lambda batch: runner(**{given: batch})
+
+    return network("find"), network("read")
