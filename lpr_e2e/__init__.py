@@ -5,12 +5,13 @@ Read the modules in this order:
 * boxes and texts: `boxes`, `vocabulary`;
 * data: `tables`, `picture_files`, `prints`, `matching`, `holdout`, `dataset`;
 * drawn data: `glyphs`, `plate_surface`, `plates`, `backdrop`, `cars`, `scenes`;
-* model: `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
-* training: `settings`, `augmentation`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`, `tensorboard`,
-  `supervision`, `training`;
+* model: `looks`, `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
+* training: `settings`, `augmentation`, `own_labels`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`,
+  `plots`, `tensorboard`, `supervision`, `training`;
 * prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`,
   `report`, `submission`;
-* measurements: `check`, `slices`, `robustness`, `ablation`.
+* other forms of the model: `exported`, `export`;
+* measurements: `check`, `slices`, `robustness`, `benchmark`, `ablation`.
 
 To read plates, `from lpr_e2e import PlateReader`.
 """
