@@ -1,0 +1,53 @@
+"""The benchmark: ratios are the right way round, and what cannot be measured is said in one line."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+from PIL import Image
+
+from lpr_e2e import benchmark
+
+
+@pytest.fixture
+def photographs(tmp_path):
+    folder = tmp_path / "photographs"
+    folder.mkdir()
+    for number in range(3):
+        Image.new("RGB", (40, 30)).save(folder / f"{number}.png")
+    return sorted(folder.iterdir())
+
+
+def test_a_peer_is_measured_in_its_own_interpreter(photographs, tmp_path, monkeypatch):
+    (tmp_path / "rapidocr.py").write_text(
+        "import time\n"
+        "class RapidOCR:\n"
+        "    txts = ()\n"
+        "    def __init__(self, params=None): pass\n"
+        "    def __call__(self, path): time.sleep(0.02); return self\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    found = benchmark.rapidocr(sys.executable, photographs, 1)
+    assert found["single_ms"] >= 20 and found["folder_ms"] >= 20
+    assert found["cold_ms"] > found["single_ms"]
+
+
+def test_ratios_say_how_much_faster_than_the_peer():
+    peer = {"single_ms": 300.0, "cold_ms": 3000.0, "folder_ms": 300.0}
+    ours = {"single_ms": 20.0, "cold_ms": 1000.0, "folder_ms": 10.0, "peak_mb": 500.0, "model_mb": 6.7}
+    steps = {"joint": {"pipeline_s": 1.0, "constant_s": 0.75}}
+    lines = benchmark.table({"RapidOCR": peer, "ONNX": ours, "training": steps}).splitlines()
+    assert [cell for cell in lines[3].split() if "/" in cell] == ["1/15.0", "1/3.0", "1/30.0"]
+    assert "75% of a constant batch" in lines[4]
+
+
+def test_copies_fill_a_folder_up(photographs):
+    assert benchmark.cycled(photographs, 7) == [*photographs, *photographs, photographs[0]]
+
+
+def test_a_failing_process_is_named(tmp_path, photographs, capsys):
+    with pytest.raises(RuntimeError, match="no such thing"):
+        benchmark.python(sys.executable, "raise ValueError('no such thing')")
+    assert benchmark.main([str(photographs[0].parent), "--rapidocr", str(tmp_path / "nowhere")]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
