@@ -55,8 +55,11 @@ LEVERS = (
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),
     Lever("averaging", "averaged weights", ("averaging=0",)),
+    Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
+    Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
     Lever("second-look", "the second look", ("architecture.second_look=0",), trained=False),
     Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), trained=False),
+    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), trained=False),
 )
 # The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
 FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"))

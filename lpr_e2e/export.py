@@ -45,7 +45,7 @@ from lpr_e2e.exported import (
 from lpr_e2e.looks import TILTS
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.prediction import DEFAULT_MODEL, DOUBT, PlateReader
+from lpr_e2e.prediction import DEFAULT_MODEL, PlateReader
 from lpr_e2e.prediction_files import find_photographs
 from lpr_e2e.reading import BOX_THRESHOLD
 from lpr_e2e.vocabulary import BLANK
@@ -94,6 +94,7 @@ def description(model: PlateModel) -> dict:
         "second_look": sizes.second_look,
         "reading_scales": list(sizes.reading_scales),
         "temperature": float(model.temperature),
+        "doubt": sizes.doubt,
     }
 
 
@@ -296,7 +297,7 @@ class Serving(tf.Module):
             again = self.model.read_plates(canvas[None], box_rel[None], *side)["characters"][0]
             return tf.where(self._certainty(again)[0] > certainty, again, characters)
 
-        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < DOUBT)
+        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < self.model.doubt)
         return tf.cond(doubtful, look_around, lambda: characters)
 
 
@@ -363,7 +364,7 @@ def compare(
     for form, (files, read) in forms.items():
         found = [read(path) for path in tqdm(photographs, desc=form, leave=False, disable=None)]
         expected = expected or found
-        certain = [(one, other) for one, other in zip(expected, found, strict=True) if one[1] >= DOUBT]
+        certain = [(one, other) for one, other in zip(expected, found, strict=True) if one[1] >= model.doubt]
         known = [(path, text) for path, (text, _) in zip(photographs, found, strict=True) if path.name in truths]
         rows.append(
             {

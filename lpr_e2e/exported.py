@@ -54,6 +54,7 @@ class ExportedModel:
         self.second_look = description["second_look"]
         self.reading_scales = description["reading_scales"]
         self.temperature = description["temperature"]
+        self.doubt = description["doubt"]
         self._find, self._read = find, read
 
     def predict_on_batch(self, canvases: np.ndarray) -> dict[str, np.ndarray]:

@@ -33,6 +33,7 @@ class Architecture:
             plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
         reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
             widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
+        doubt: plates read with less certainty are read again from all sides, see `PlateModel.look_around`; 0: none.
     """
 
     canvas_size: int = 960
@@ -46,6 +47,7 @@ class Architecture:
     plates: int = 3
     second_look: float = 3.5
     reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
+    doubt: float = 0.8
 
     def __post_init__(self):
         if self.canvas_size % (32 * self.scene_shrink):
@@ -88,7 +90,7 @@ class PlateModel(keras.Model):
             architecture = Architecture.from_config(architecture)
         self.architecture = architecture
         self.vocabulary = Vocabulary(characters, slots)
-        self.canvas_size = architecture.canvas_size
+        self.canvas_size, self.doubt = architecture.canvas_size, architecture.doubt
         backbone = Backbone(architecture.widths, architecture.depths)
         self.finder = self._build_finder(backbone)
         self.reader = self._build_reader(backbone)

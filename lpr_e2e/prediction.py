@@ -28,16 +28,14 @@ EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a JPEG takes less time than reading its plates: two threads keep ahead of the model.
 DECODING_THREADS = 2
 BATCH_SIZE = 8
-# A plate read with less certainty is read anew from all sides: about one in ten.
-DOUBT = 0.8
 
 
 class PlateReader:
     """Reads the plates of photographs with a trained model.
 
     Args:
-        model: a model of `lpr_e2e.model`: attributes `vocabulary` and `canvas_size`, methods `predict_on_batch` and
-            `look_around`.
+        model: a model of `lpr_e2e.model`: attributes `vocabulary`, `canvas_size` and `doubt`, methods
+            `predict_on_batch` and `look_around`.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.format_rule`.
 
@@ -154,7 +152,7 @@ class PlateReader:
         outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
         for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
             certainty = self._certainty(outputs["characters"][image, plate])
-            if certainty >= DOUBT:
+            if certainty >= self.model.doubt:
                 continue
             answer = self.model.look_around(canvases[image], outputs["boxes_rel"][image, plate])
             if self._certainty(answer["characters"]) > certainty:

@@ -27,6 +27,7 @@ class MagentaModel:
     canvas_size = 320
     vocabulary = Vocabulary("0123456789NT", 8)
     certainty = 0.9
+    doubt = 0.8
 
     def __init__(self):
         self.batches = []
