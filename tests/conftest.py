@@ -34,6 +34,7 @@ def tiny_settings() -> Settings:
         architecture=architecture,
         recognition=Stage(steps=6, plates=8, photographs=0, learning_rate=2e-3, warm_up=2),
         joint=Stage(steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
+        mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5),
         epoch_steps=2,
         picture_epochs=2,
     )
