@@ -50,6 +50,7 @@ from lpr_e2e.prediction_files import find_photographs
 from lpr_e2e.reading import BOX_THRESHOLD
 from lpr_e2e.vocabulary import BLANK
 
+FORMS = ("onnx", "tflite", "int8", "saved_model")
 ONNX_OPSET = 18
 WEIGHTS_FILE, SAVED_MODEL = "weights.bin", "saved_model"
 # Photographs from which the ranges of the int8 form are measured.
@@ -389,6 +390,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--photographs", metavar="FOLDER", help="also write an int8 form, measured on these, and compare readings"
     )
+    parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="default: all of them")
     parser.add_argument("--truth", type=Path, metavar="CSV", help="known texts of some of them, img_id,text")
     options = parser.parse_args(arguments)
     try:
@@ -399,7 +401,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load(options.model)
         folder = options.output or Path("exports") / options.model.stem
         folder.mkdir(parents=True, exist_ok=True)
-        export(model, folder, photographs)
+        export(model, folder, photographs, options.forms)
         # Files without a known text are of no use beside some with one.
         rows = compare(model, folder, [one for one in photographs if not truths or one.name in truths], truths)
     except (ValueError, OSError, ImportError) as error:
@@ -409,12 +411,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = ()) -> None:
-    """Write all forms into a folder; the int8 one only if there are photographs to measure ranges on."""
+def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = (), forms: Sequence[str] = FORMS) -> None:
+    """Write some of `FORMS` into a folder; the int8 one only if there are photographs to measure ranges on."""
     write_description(model, folder)
-    write_onnx(model, folder)
-    write_tflite(model, folder)
-    write_saved_model(model, folder)
+    for form, write in (("onnx", write_onnx), ("tflite", write_tflite), ("saved_model", write_saved_model)):
+        if form in forms:
+            write(model, folder)
+    if "int8" not in forms:
+        return
     canvases = []
     for path in photographs[:: max(1, len(photographs) // _CALIBRATING)][:_CALIBRATING]:
         try:
