@@ -49,15 +49,20 @@ def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
     return run
 
 
+@pytest.fixture(scope="module", autouse=True)
+def everything_is_a_plate():
+    """Six steps teach nobody what a plate is; what looks most like one counts as one."""
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        monkeypatch.setattr("lpr_e2e.reading.BOX_THRESHOLD", 0.0)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finished(tiny_data, tiny_settings, tmp_path_factory):
     """A run that was never interrupted, its figures and what it said."""
     run = start(tmp_path_factory.mktemp("runs") / "straight", tiny_data, tiny_settings)
     said: list[str] = []
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        # Six steps teach nobody what a plate is; what looks most like one shall be shown anyway.
-        monkeypatch.setattr("lpr_e2e.reading.BOX_THRESHOLD", 0.0)
-        figures = Training(tiny_settings, load_dataset(tiny_data), run, say=said.append).run()
+    figures = Training(tiny_settings, load_dataset(tiny_data), run, say=said.append).run()
     return run, figures, said
 
 
