@@ -203,7 +203,7 @@ PRESETS = {
             head_width=64,
             plates=2,
         ),
-        recognition=Stage(steps=1050, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         # Drawn photographs stand upright, and most drawn plates are clean.
         mixture=Mixture(turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0),
