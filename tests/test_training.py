@@ -26,18 +26,19 @@ from lpr_e2e.training import Training, take_weights, training_vocabulary
 KILLED = """
 import os, signal, sys
 from pathlib import Path
+from lpr_e2e.batches import BatchMaker
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.run_folder import RunFolder
 from lpr_e2e.training import Training
 folder, stage, deadly = RunFolder(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 config = folder.config()
 training = Training(config["settings"], load_dataset(config["data"]), folder)
-make = getattr(training.maker, stage)
-def make_or_die(step, *arguments):
+make = getattr(BatchMaker, stage)
+def make_or_die(self, step, *arguments):
     if step == deadly:
         os.kill(os.getpid(), signal.SIGKILL)
-    return make(step, *arguments)
-setattr(training.maker, stage, make_or_die)
+    return make(self, step, *arguments)
+setattr(BatchMaker, stage, make_or_die)
 training.run()
 """
 
