@@ -20,7 +20,8 @@ def test_every_lever_changes_the_training(lever):
 
 def test_effort_scales_whole_epochs():
     quarter = scaled(STANDARD, 0.25)
-    assert quarter.recognition.steps == STANDARD.recognition.steps // 4
+    assert quarter.joint.steps == STANDARD.joint.steps // 4
+    assert quarter.recognition.steps % STANDARD.epoch_steps == 0
     assert scaled(STANDARD, 1e-6).joint.steps == STANDARD.epoch_steps
 
 
