@@ -182,8 +182,9 @@ class TestExport:
         answer = json.loads(done.stdout.splitlines()[-1])
         for photograph, texts, boxes_px in zip(photographs, answer["texts"], answer["boxes_px"], strict=True):
             reading = PlateReader(model).read(photograph)[0]
-            assert reading.text in texts
-            np.testing.assert_allclose(boxes_px[texts.index(reading.text)], reading.box_px, atol=1.5)
+            # Both plates of a photograph may be read alike.
+            boxes = [box for text, box in zip(texts, boxes_px, strict=True) if text == reading.text]
+            assert min(np.abs(np.array(box) - reading.box_px).max() for box in boxes) < 1.5
 
     def test_a_folder_without_a_model_is_named(self, tmp_path, capsys):
         with pytest.raises(FileNotFoundError, match="model.json"):
