@@ -88,8 +88,8 @@ class ExportedModel:
         sides = [(turns, tilt) for turns in range(4) for tilt in TILTS]
         size, margin = self.glimpse_size, window_margin(1.0)
         glimpses = np.stack([cut_window(canvas, box_rel, turns, size, margin, 2, tilt) for turns, tilt in sides])
-        decoded = [self.vocabulary.decode(one) for one in _softmax(self._read(glimpses)["logits"])]
-        best = int(np.argmax([certainties.min() if text else 0.0 for text, certainties in decoded]))
+        answers = _softmax(self._read(glimpses)["logits"])
+        best = int(np.argmax([self.vocabulary.certainty(characters) for characters in answers]))
         return self._read_plates([(canvas, box_rel, *sides[best])])[0]
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:

@@ -231,8 +231,7 @@ class PlateModel(keras.Model):
         turns, tilts = turns.astype("int32"), tilts.astype("float32")
         glimpses = self.cut(canvas, ops.tile(box, (len(turns), 1)), turns, tilts=tilts)
         answers = ops.convert_to_numpy(ops.softmax(self.read(glimpses)["logits"][:, -1], axis=-1))
-        decoded = [self.vocabulary.decode(characters) for characters in answers]
-        best = int(np.argmax([certainties.min() if text else 0.0 for text, certainties in decoded]))
+        best = int(np.argmax([self.vocabulary.certainty(characters) for characters in answers]))
         answer = self.read_plates(canvas, box, turns[best : best + 1], tilts[best : best + 1])
         return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
 

@@ -151,18 +151,14 @@ class PlateReader:
         """The model's outputs; where it reads with doubt, those of a look from all sides if that is more certain."""
         outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
         for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
-            certainty = self._certainty(outputs["characters"][image, plate])
+            certainty = self.vocabulary.certainty(outputs["characters"][image, plate])
             if certainty >= self.model.doubt:
                 continue
             answer = self.model.look_around(canvases[image], outputs["boxes_rel"][image, plate])
-            if self._certainty(answer["characters"]) > certainty:
+            if self.vocabulary.certainty(answer["characters"]) > certainty:
                 for name, values in answer.items():
                     outputs[name][image, plate] = values
         return outputs
-
-    def _certainty(self, characters: np.ndarray) -> float:
-        text, certainties = self.vocabulary.decode(characters)
-        return float(certainties.min()) if text else 0.0
 
     def _read_batch(self, batch, least: int):
         """Readings of `(img_id, result of _decode)` pairs, in order; the model gets at least this many canvases."""

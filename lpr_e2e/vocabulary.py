@@ -68,3 +68,12 @@ class Vocabulary:
         length = int(ends[0]) if len(ends) else len(best)
         text = "".join(self.characters[index - 1] for index in best[:length])
         return text, np.asarray(probabilities).max(-1)[: length + 1]
+
+    def certainty(self, probabilities: np.ndarray) -> float:
+        """The probability of the weakest character of the likeliest text, its end included; 0 if there is no text.
+
+        Args:
+            probabilities: as in `decode`.
+        """
+        text, certainties = self.decode(probabilities)
+        return float(certainties.min()) if text else 0.0
