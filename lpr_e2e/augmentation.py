@@ -12,12 +12,18 @@ import cv2
 import numpy as np
 
 from lpr_e2e.boxes import LETTERBOX_GREY, turn_box
-from lpr_e2e.looks import MARGIN, window_margin
+from lpr_e2e.looks import MARGIN, MOST_TILT, window_margin
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
 # A box this much longer than high is filled by its plate, which therefore lies straight in it.
 _STRAIGHT_ASPECT = 3.4
+
+
+def lies_straight(box_px) -> bool:
+    """Whether the plate in a box `(4,)` yxyx fills it, so that its edges are the box's."""
+    sides = abs(box_px[2] - box_px[0]), abs(box_px[3] - box_px[1])
+    return max(sides) > _STRAIGHT_ASPECT * min(sides)
 
 
 def rectangle_corners(box_px) -> np.ndarray:
@@ -208,7 +214,9 @@ def rearranged(
     return changed, "".join(characters)
 
 
-def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.ndarray, rng) -> np.ndarray:
+def paste_plate(
+    photograph, box_px, turns: int, plate: np.ndarray, outline: np.ndarray, rng
+) -> tuple[np.ndarray, float]:
     """The photograph with another plate over its own, spanning exactly the same box, in its light.
 
     Args:
@@ -220,7 +228,7 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
         rng: source of randomness.
 
     Returns:
-        uint8 `(h, w, 3)`, a copy.
+        uint8 `(h, w, 3)`, a copy; by how much the upright plate is turned clockwise, radians.
     """
     ymin, xmin, ymax, xmax = (int(round(float(value))) for value in box_px)
     ymin, xmin = max(ymin, 0), max(xmin, 0)
@@ -251,7 +259,7 @@ def paste_plate(photograph, box_px, turns: int, plate: np.ndarray, outline: np.n
     mixed = change_sharpness(mixed, rng, strength=0.6)
     changed = photograph.copy()
     changed[ymin:ymax, xmin:xmax] = np.rot90(mixed, -turns)
-    return changed
+    return changed, float(np.arctan2(right - left, width))
 
 
 def photograph_on_canvas(
@@ -264,7 +272,7 @@ def photograph_on_canvas(
     turned: float = 0.2,
     tilted: float = 0.3,
     close: float = 0.3,
-    close_side: float = 3.5,
+    close_side: float = 2.7,
 ):
     """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
@@ -282,7 +290,7 @@ def photograph_on_canvas(
 
     Returns:
         canvas uint8 `(size, size, 3)`; the box `(4,)` float32 rel yxyx; the counter-clockwise quarter turns made;
-        whether the whole plate is visible.
+        radians by which the plate is turned clockwise besides; whether the whole plate is visible.
     """
     height, width = photograph.shape[:2]
     ymin, xmin, ymax, xmax = (float(value) for value in box_px)
@@ -308,13 +316,14 @@ def photograph_on_canvas(
         reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
         centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
         centre = np.clip(centre, plate - reach, plate + reach)
-    straight = max(xmax - xmin, ymax - ymin) > _STRAIGHT_ASPECT * min(xmax - xmin, ymax - ymin)
-    tilt = straight and rng.random() < tilted
-    angle = np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -0.6, 0.6)
+    tilt = lies_straight(box_px) and rng.random() < tilted
+    angle = float(np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -MOST_TILT, MOST_TILT))
     cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
     matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
     if tilt and rng.random() < 0.5:  # As if seen from one side: uprights stay upright.
         matrix[:, 1] = 0.0, fit * scale
+        if ymax - ymin > xmax - xmin:  # So does a plate that lies on its side.
+            angle = 0.0
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
     shrink = fit * scale < 0.7
     if shrink:
@@ -330,4 +339,4 @@ def photograph_on_canvas(
     canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
     for _ in range(quarters):  # One counter-clockwise quarter of the square canvas: y' = 1 - x, x' = y.
         box = np.array([1 - box[3], box[0], 1 - box[1], box[2]], "float32")
-    return np.ascontiguousarray(np.rot90(canvas, quarters)), box, quarters, visible
+    return np.ascontiguousarray(np.rot90(canvas, quarters)), box, quarters, angle, visible

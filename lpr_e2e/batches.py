@@ -18,6 +18,7 @@ import tensorflow as tf
 from lpr_e2e.augmentation import (
     SMALLEST_PASTED,
     glimpse_of_plate,
+    lies_straight,
     paste_plate,
     photograph_on_canvas,
     rearranged,
@@ -26,6 +27,7 @@ from lpr_e2e.augmentation import (
 )
 from lpr_e2e.boxes import letterbox, turn_box
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
+from lpr_e2e.looks import MOST_TILT
 from lpr_e2e.model import Architecture
 from lpr_e2e.own_labels import OwnLabels
 from lpr_e2e.plates import PlatePainter
@@ -36,6 +38,8 @@ from lpr_e2e.vocabulary import Vocabulary
 RECOGNITION, JOINT = 1, 2
 # Decoded pictures kept in memory; what does not fit is decoded again each time.
 _CACHE_BYTES = 4 << 30
+# Standard deviation of the error of tilts that are not the predicted ones, radians.
+_TILT_ERROR = 0.05
 
 
 class PictureCache:
@@ -191,11 +195,12 @@ class BatchMaker:
         ymin, xmin, ymax, xmax = photograph.box_px
         large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
         source = "box only" if text is None or turns is None else "box and text"
+        tilt = 0.0 if lies_straight(photograph.box_px) else self.own.tilts.get(photograph.img_id)
         if not hide and turns is not None and large_enough and rng.random() < share:
             plate, outline, text = self._new_plate(rng)
             source = "another plate pasted"
-            picture = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
-        canvas, box, quarters, visible = photograph_on_canvas(
+            picture, tilt = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
+        canvas, box, quarters, angle, visible = photograph_on_canvas(
             picture,
             photograph.box_px,
             size,
@@ -210,6 +215,8 @@ class BatchMaker:
         sides = np.tile(box[2:] - box[:2], 2)
         self._count(f"photograph: {source if visible else 'no plate to see'}")
         readable = visible and text is not None and turns is not None
+        tilt_known = visible and tilt is not None
+        tilt = float(np.clip((tilt or 0.0) + angle, -MOST_TILT, MOST_TILT)) if tilt_known else 0.0
         return {
             "canvases": canvas,
             "boxes_rel": box,
@@ -217,9 +224,12 @@ class BatchMaker:
             "plate_visible": np.float32(visible),
             "turns": np.int32(((turns or 0) - quarters) % 4),
             "turns_known": np.float32(visible and turns is not None),
+            "tilts": np.float32(tilt),
+            "tilts_known": np.float32(tilt_known),
             "classes": self.vocabulary.encode(text) if readable else self.vocabulary.encode(""),
             "text_known": np.float32(readable),
             "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
+            "jittered_tilts": np.float32(tilt + tilt_known * rng.normal(0, _TILT_ERROR)),
             "use_predicted": np.float32(rng.random() < predicted_share),
         }
 
@@ -235,8 +245,9 @@ class BatchMaker:
         Returns:
             `glimpses`, `glimpse_classes` as in `plates`, and for each photograph: `canvases` uint8
             `(batch, size, size, 3)`; `boxes_rel` and `jittered_boxes_rel` float32 `(batch, 4)` rel yxyx; `turns`
-            int32; `classes` int32 `(batch, slots)`; and the masks, float32 of 0 or 1: `box_known` (the objectness is
-            known everywhere), `plate_visible` (there is a box), `turns_known`, `text_known`, `use_predicted`.
+            int32; `tilts` and `jittered_tilts` float32, radians; `classes` int32 `(batch, slots)`; and the masks,
+            float32 of 0 or 1: `box_known` (the objectness is known everywhere), `plate_visible` (there is a box),
+            `turns_known`, `tilts_known`, `text_known`, `use_predicted`.
         """
         rng = np.random.default_rng([self.seed, JOINT, step])
         samples = []
@@ -320,13 +331,16 @@ def plain_joint_batches(
                     "plate_visible": np.float32(1),
                     "turns": np.int32(photograph.turns or 0),
                     "turns_known": np.float32(photograph.turns is not None),
+                    "tilts": np.float32(0),
+                    "tilts_known": np.float32(lies_straight(photograph.box_px)),
                     "classes": vocabulary.encode(photograph.text if readable else ""),
                     "text_known": np.float32(readable),
                     "jittered_boxes_rel": box,
+                    "jittered_tilts": np.float32(0),
                     "use_predicted": np.float32(1),
                 }
             )
-        masks = ("box_known", "plate_visible", "turns_known", "text_known")
+        masks = ("box_known", "plate_visible", "turns_known", "tilts_known", "text_known")
         samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         none = plain_glimpses([], [], vocabulary, architecture)

@@ -1,7 +1,8 @@
 """The box-regression head: a dense, anchor-free detector of plates on the stride-8 map of the scene.
 
 After FCOS (Tian et al. 2019): every cell says whether it lies in the middle of a plate, and how far away the plate's
-four edges are. It also says which way up the plate is, because photographs lie on their side.
+four edges are. It also says which way up the plate is, because photographs lie on their side, and how much it is
+tilted, because the box of a tilted plate is far larger than the plate.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import numpy as np
 from keras import layers, ops
 
 from lpr_e2e.backbone import convolution_block
-from lpr_e2e.looks import SUPPRESSION_IOU, VOTE_IOU
+from lpr_e2e.looks import MOST_TILT, SUPPRESSION_IOU, VOTE_IOU
 
 # Share of cells that are positive at the start, for the bias of the objectness (Lin et al. 2017, focal loss).
 _PRIOR = 0.01
@@ -30,7 +31,8 @@ def box_head(maps: list, channels: int) -> dict:
 
     Returns:
         A dict of Keras tensors over the `n x n` cells of the finest map: `objectness` logits `(batch, n * n)`,
-        `cell_boxes` rel yxyx `(batch, n * n, 4)`, `cell_turns` logits `(batch, n * n, 4)`.
+        `cell_boxes` rel yxyx `(batch, n * n, 4)`, `cell_turns` logits `(batch, n * n, 4)`, `cell_tilts` `(batch,
+        n * n)`, radians: by how much the plate, put upright by these turns, is turned clockwise.
     """
     fused = None
     for level, x in reversed(list(enumerate(maps))):
@@ -41,14 +43,15 @@ def box_head(maps: list, channels: int) -> dict:
 
     bias = keras.initializers.Constant(-math.log((1 - _PRIOR) / _PRIOR))
     objectness = layers.Conv2D(1, 1, bias_initializer=bias, name="find_objectness")(fused)
-    distances = layers.Conv2D(4, 3, padding="same", name="find_distances")(
-        convolution_block(fused, "find_regress", channels)
-    )
+    shape = convolution_block(fused, "find_regress", channels)
+    distances = layers.Conv2D(4, 3, padding="same", name="find_distances")(shape)
+    tilts = layers.Conv2D(1, 3, padding="same", activation="tanh", name="find_tilts")(shape)
     turns = layers.Conv2D(4, 1, name="find_turns")(fused)
     return {
         "objectness": layers.Reshape((cells,), name="objectness")(objectness),
         "cell_boxes": CellBoxes(name="cell_boxes")(layers.Reshape((cells, 4))(distances)),
         "cell_turns": layers.Reshape((cells, 4), name="cell_turns")(turns),
+        "cell_tilts": layers.Rescaling(MOST_TILT, name="cell_tilts")(layers.Reshape((cells,))(tilts)),
     }
 
 
@@ -93,11 +96,12 @@ def best_plates(found: dict, plates: int) -> dict:
 
     Returns:
         `boxes_rel` `(batch, K, 4)` yxyx, `box_confidence` `(batch, K)` in 0..1, `turns` probabilities
-        `(batch, K, 4)`; the most certain first.
+        `(batch, K, 4)`, `tilts` `(batch, K)` radians; the most certain first.
     """
     confidence = ops.sigmoid(found["objectness"])
     turns = ops.softmax(found["cell_turns"], axis=-1)
     boxes = found["cell_boxes"]
+    voted = ops.concatenate([boxes, turns, found["cell_tilts"][..., None]], axis=-1)
     left, chosen = confidence, []
     for _ in range(plates):
         best = ops.one_hot(ops.argmax(left, axis=-1), left.shape[-1], dtype=boxes.dtype)
@@ -105,7 +109,12 @@ def best_plates(found: dict, plates: int) -> dict:
         overlap = ops.stop_gradient(pairwise_iou(boxes, box))
         votes = ops.stop_gradient(left) * ops.cast(overlap > VOTE_IOU, boxes.dtype) + 1e-6 * best
         votes = (votes / ops.sum(votes, axis=-1, keepdims=True))[..., None]
-        chosen.append((ops.sum(votes * boxes, axis=1), ops.max(left, axis=-1), ops.sum(votes * turns, axis=1)))
+        chosen.append((ops.sum(votes * voted, axis=1), ops.max(left, axis=-1)))
         left = left * ops.cast(overlap <= SUPPRESSION_IOU, left.dtype) * (1.0 - best)
-    boxes_rel, box_confidence, turns = (ops.stack(parts, axis=1) for parts in zip(*chosen, strict=True))
-    return {"boxes_rel": boxes_rel, "box_confidence": box_confidence, "turns": turns}
+    voted, box_confidence = (ops.stack(parts, axis=1) for parts in zip(*chosen, strict=True))
+    return {
+        "boxes_rel": voted[..., :4],
+        "box_confidence": box_confidence,
+        "turns": voted[..., 4:8],
+        "tilts": voted[..., 8],
+    }

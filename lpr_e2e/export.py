@@ -96,6 +96,7 @@ def description(model: PlateModel) -> dict:
         "reading_scales": list(sizes.reading_scales),
         "temperature": float(model.temperature),
         "doubt": sizes.doubt,
+        "rectify": sizes.rectify,
     }
 
 
@@ -242,7 +243,7 @@ class Serving(tf.Module):
         outputs = {name: values[0] for name, values in self.model(canvas[None], training=False).items()}
         characters = tf.map_fn(
             lambda plate: self._look_around_in_doubt(canvas, *plate),
-            (outputs["boxes_rel"], outputs["box_confidence"], outputs["characters"]),
+            (outputs["boxes_rel"], outputs["turns"], outputs["box_confidence"], outputs["characters"]),
             fn_output_signature=tf.TensorSpec(outputs["characters"].shape[1:], tf.float32),
         )
         certainty, within = self._certainty(characters)
@@ -283,18 +284,18 @@ class Serving(tf.Module):
         weakest = tf.reduce_min(tf.where(counted, tf.reduce_max(characters, axis=-1), 1.0), axis=-1)
         return tf.where(within[..., 0], weakest, 0.0), within
 
-    def _look_around_in_doubt(self, canvas, box_rel, box_confidence, characters):
+    def _look_around_in_doubt(self, canvas, box_rel, turns, box_confidence, characters):
         """See `lpr_e2e.prediction.PlateReader`: a doubtful reading, or that from the most certain side."""
         certainty, _ = self._certainty(characters)
 
         def look_around():
-            turns, tilts = (side.ravel() for side in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
-            turns, tilts = tf.constant(turns, tf.int32), tf.constant(tilts, tf.float32)
-            boxes = tf.tile(box_rel[None], [turns.shape[0], 1])
-            glimpses = self.model.cut(canvas[None], boxes, turns, tilts=tilts)
+            sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
+            sides, tilts = tf.constant(sides, tf.int32), tf.constant(tilts, tf.float32)
+            boxes = tf.tile(box_rel[None], [sides.shape[0], 1])
+            glimpses = self.model.cut(canvas[None], boxes, sides, tilts=tilts)
             answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
-            best = tf.argmax(self._certainty(answers)[0])
-            side = tf.gather(turns, best)[None], tf.gather(tilts, best)[None]
+            best = tf.argmax(self._certainty(answers)[0] * tf.sqrt(tf.gather(turns, sides)))
+            side = tf.gather(sides, best)[None], tf.gather(tilts, best)[None]
             again = self.model.read_plates(canvas[None], box_rel[None], *side)["characters"][0]
             return tf.where(self._certainty(again)[0] > certainty, again, characters)
 

@@ -20,6 +20,7 @@ from lpr_e2e.looks import (
     LEAST_CONFIDENCE,
     SAME_PLATE_IOU,
     SUPPRESSION_IOU,
+    TILT_SLACK,
     TILTS,
     VOTE_IOU,
     window_margin,
@@ -39,7 +40,8 @@ class ExportedModel:
     Args:
         description: what `lpr_e2e.export` wrote to `model.json`.
         find: the first network: scenes float32 `(batch, side, side, 3)`, 0..255, to `objectness` logits
-            `(batch, cells)`, `cell_boxes` `(batch, cells, 4)` and `cell_turns` logits `(batch, cells, 4)`.
+            `(batch, cells)`, `cell_boxes` `(batch, cells, 4)`, `cell_turns` logits `(batch, cells, 4)` and `cell_tilts`
+            `(batch, cells)`.
         read: the second: glimpses float32 `(batch, height, width, 3)`, 0..255, to `logits` `(batch, slots, classes)`
             and `attention` `(batch, slots, rows, columns)`.
     """
@@ -55,6 +57,7 @@ class ExportedModel:
         self.reading_scales = description["reading_scales"]
         self.temperature = description["temperature"]
         self.doubt = description["doubt"]
+        self.rectify = description["rectify"]
         self._find, self._read = find, read
 
     def predict_on_batch(self, canvases: np.ndarray) -> dict[str, np.ndarray]:
@@ -73,7 +76,12 @@ class ExportedModel:
             self._look_again(canvases, outputs, places)
         answers = self._read_plates(
             [
-                (canvases[place[0]], outputs["boxes_rel"][place], outputs["turns"][place].argmax(), None)
+                (
+                    canvases[place[0]],
+                    outputs["boxes_rel"][place],
+                    outputs["turns"][place].argmax(),
+                    self.rectify * outputs["tilts"][place],
+                )
                 for place in places
             ]
         )
@@ -83,13 +91,14 @@ class ExportedModel:
                 outputs[name][place] = answer[name]
         return outputs
 
-    def look_around(self, canvas: np.ndarray, box_rel: np.ndarray) -> dict[str, np.ndarray]:
+    def look_around(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
         """Read one plate anew from all sides, see `PlateModel.look_around`."""
-        sides = [(turns, tilt) for turns in range(4) for tilt in TILTS]
+        sides = [(side, tilt) for side in range(4) for tilt in TILTS]
         size, margin = self.glimpse_size, window_margin(1.0)
-        glimpses = np.stack([cut_window(canvas, box_rel, turns, size, margin, 2, tilt) for turns, tilt in sides])
+        glimpses = np.stack([cut_window(canvas, box_rel, side, size, margin, 2, tilt) for side, tilt in sides])
         answers = _softmax(self._read(glimpses)["logits"])
-        best = int(np.argmax([self.vocabulary.certainty(characters) for characters in answers]))
+        certainties = np.array([self.vocabulary.certainty(characters) for characters in answers])
+        best = int(np.argmax(certainties * np.sqrt([turns[side] for side, _ in sides])))
         return self._read_plates([(canvas, box_rel, *sides[best])])[0]
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
@@ -110,6 +119,7 @@ class ExportedModel:
             if intersection_over_union(box_rel, firsts[index]) > SAME_PLATE_IOU:
                 outputs["boxes_rel"][place] = box_rel
                 outputs["turns"][place] = again["turns"][0]
+                outputs["tilts"][place] = again["tilts"][0]
                 outputs["box_confidence"][place] = (outputs["box_confidence"][place] + again["box_confidence"][0]) / 2
 
     def _read_plates(self, plates: list[tuple]) -> list[dict[str, np.ndarray]]:
@@ -154,11 +164,11 @@ def best_plates(found: dict[str, np.ndarray], plates: int) -> dict[str, np.ndarr
         votes = left * (overlap > VOTE_IOU)
         votes[best] += 1e-6
         votes = votes / votes.sum()
-        chosen.append((votes @ boxes, left[best], votes @ turns))
+        chosen.append((votes @ boxes, left[best], votes @ turns, votes @ found["cell_tilts"]))
         left = left * (overlap <= SUPPRESSION_IOU)
         left[best] = 0.0
-    boxes_rel, box_confidence, turns = (np.array(parts, "float32") for parts in zip(*chosen, strict=True))
-    return {"boxes_rel": boxes_rel, "box_confidence": box_confidence, "turns": turns}
+    names = ("boxes_rel", "box_confidence", "turns", "tilts")
+    return {name: np.array(parts, "float32") for name, parts in zip(names, zip(*chosen, strict=True), strict=True)}
 
 
 def cut_window(
@@ -168,7 +178,7 @@ def cut_window(
     size: tuple[int, int],
     margin: tuple[float, float],
     samples: int,
-    tilt: float | None = None,
+    tilt: float = 0.0,
 ) -> np.ndarray:
     """One upright window, see `lpr_e2e.glimpse.cut_glimpses`, which does the same, differentiably.
 
@@ -185,9 +195,7 @@ def cut_window(
     cosine, sine = round(np.cos(turns * np.pi / 2)), round(np.sin(turns * np.pi / 2))
     sides = box_rel[2:] - box_rel[:2]
     high, wide = (sides[1], sides[0]) if turns % 2 else (sides[0], sides[1])
-    if tilt is not None:
-        high, wide = _tilted_sides(high, wide, abs(tilt))
-    tilt = tilt or 0.0
+    high, wide = _tilted_sides(high, wide, max(abs(tilt) - TILT_SLACK, 0.0))
     # From the window's pixel (column, row) to the plate's frame, to the tilted, to the lying one, to canvas pixels.
     rows, columns = height * samples, width * samples
     across, down = wide * (1 + 2 * margin[1]) / columns, high * (1 + 2 * margin[0]) / rows
@@ -210,7 +218,8 @@ def _tilted_sides(high: float, wide: float, tilt: float) -> tuple[float, float]:
     """See `lpr_e2e.glimpse._tilted_sides`."""
     sine, cosine, both = np.sin(tilt), np.cos(tilt), np.cos(2 * tilt)
     plate_wide = max((wide * cosine - high * sine) / both, wide / 2)
-    return max((high * cosine - wide * sine) / both, plate_wide / 6, high / 4), plate_wide
+    least = min(high, max(plate_wide / 6, high / 4))
+    return max((high * cosine - wide * sine) / both, least), plate_wide
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:

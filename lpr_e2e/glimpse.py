@@ -1,7 +1,7 @@
 """The glimpse: a differentiable, upright window cut from the full-resolution canvas around a box.
 
-A spatial transformer (Jaderberg et al. 2015) reduced to what plates need: a box, a margin and a quarter turn.
-Pixels are gathered and blended bilinearly, so the gradient reaches the box through the blending weights, on every
+A spatial transformer (Jaderberg et al. 2015) reduced to what plates need: a box, a margin, a quarter turn and a tilt.
+Pixels are gathered and blended bilinearly, so the gradient reaches box and tilt through the blending weights, on every
 Keras backend and in every exporter.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from lpr_e2e.looks import MARGIN
+from lpr_e2e.looks import MARGIN, TILT_SLACK
 
 
 def _grid(height: int, width: int, margin: tuple[float, float], samples: int) -> np.ndarray:
@@ -23,14 +23,15 @@ def _grid(height: int, width: int, margin: tuple[float, float], samples: int) ->
 def _tilted_sides(high, wide, tilt):
     """Height and width of the rectangle tilted by `tilt` >= 0 radians whose upright box is `high` by `wide`.
 
-    The box is never exact, and near 45 degrees it says little about the rectangle: a plate is at least a sixth of its
-    width and a quarter of its box high.
+    The box is never exact, and near 45 degrees it says little about the rectangle: a tilted plate is at least a sixth
+    of its width and a quarter of its box high.
     """
     sine, cosine = ops.sin(tilt), ops.cos(tilt)
     both = ops.cos(2 * tilt)
     plate_wide = ops.maximum((wide * cosine - high * sine) / both, wide / 2)
     plate_high = (high * cosine - wide * sine) / both
-    return ops.maximum(plate_high, ops.maximum(plate_wide / 6, high / 4)), plate_wide
+    least = ops.minimum(high, ops.maximum(plate_wide / 6, high / 4))
+    return ops.maximum(plate_high, least), plate_wide
 
 
 def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MARGIN, samples: int = 2, tilts=None):
@@ -43,11 +44,11 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MAR
         height, width: size of the window in pixels.
         margin: share of the upright (height, width) of the box that is added on each side.
         samples: samples per window pixel and axis: with two, large plates are averaged and not skipped through.
-        tilts: float `(batch,)` or None: the plate rises clockwise by this angle, radians within +-0.6, in the upright
-            window; the window is then the tilted rectangle that the box encloses.
+        tilts: float `(batch,)` or None: the plate, put upright by its turns, is turned clockwise by this angle, radians
+            within +-`lpr_e2e.looks.MOST_TILT`; the window is then the tilted rectangle that the box encloses.
 
     Returns:
-        float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel`.
+        float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel` and `tilts`.
     """
     size = canvases.shape[1]
     grid = ops.convert_to_tensor(_grid(height, width, margin, samples))
@@ -64,7 +65,7 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MAR
         v, u = v * high, u * wide
     else:
         tilts = ops.cast(tilts, "float32")[:, None]
-        high, wide = _tilted_sides(high, wide, ops.abs(tilts))
+        high, wide = _tilted_sides(high, wide, ops.maximum(ops.abs(tilts) - TILT_SLACK, 0.0))
         v, u = v * high, u * wide
         v, u = u * ops.sin(tilts) + v * ops.cos(tilts), u * ops.cos(tilts) - v * ops.sin(tilts)
     # Undo numpy.rot90: where on the lying plate is that?

@@ -14,6 +14,11 @@ SUPPRESSION_IOU = 0.3
 SAME_PLATE_IOU = 0.3
 # What the first look believes in less than this is not looked at again.
 LEAST_CONFIDENCE = 0.1
+# The most that a plate is taken to rise or fall along its width, radians.
+MOST_TILT = 0.6
+# A window is cut as if the plate were tilted by this much less, radians: a box off by a little, or a tilt that is not
+# there, then costs no character.
+TILT_SLACK = 0.04
 # Tilts at which a doubtful plate is read again, in radians, each at every quarter turn.
 TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
 

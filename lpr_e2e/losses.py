@@ -9,7 +9,15 @@ from lpr_e2e.box_head import cell_centres
 from lpr_e2e.vocabulary import BLANK
 
 # Weights of the terms in the joint loss.
-WEIGHTS = {"objectness": 1.0, "box_overlap": 2.0, "box_distance": 5.0, "turns": 0.2, "reading": 1.0, "plates": 1.0}
+WEIGHTS = {
+    "objectness": 1.0,
+    "box_overlap": 2.0,
+    "box_distance": 5.0,
+    "turns": 0.2,
+    "tilt": 3.0,
+    "reading": 1.0,
+    "plates": 1.0,
+}
 LABEL_SMOOTHING = 0.02
 
 
@@ -94,11 +102,11 @@ def box_losses(found: dict, targets: dict) -> dict:
 
     Args:
         found: the outputs of `lpr_e2e.box_head.box_head`.
-        targets: `boxes_rel`, `turns` and the masks, as in `lpr_e2e.batches.BatchMaker.joint_batch`.
+        targets: `boxes_rel`, `turns`, `tilts` and the masks, as in `lpr_e2e.batches.BatchMaker.joint_batch`.
 
     Returns:
-        `objectness`, `box_overlap` (1 - CIoU), `box_distance` (L1 of the edges relative to the plate's sides) and
-        `turns` (cross-entropy): scalars.
+        `objectness`, `box_overlap` (1 - CIoU), `box_distance` (L1 of the edges relative to the plate's sides),
+        `turns` (cross-entropy) and `tilt` (L1, radians): scalars.
     """
     boxes_rel = targets["boxes_rel"]
     positive = positive_cells(boxes_rel, found["objectness"].shape[-1]) * targets["plate_visible"][:, None]
@@ -107,11 +115,13 @@ def box_losses(found: dict, targets: dict) -> dict:
     distance = ops.mean(ops.abs(found["cell_boxes"] - truth) / ops.maximum(sides, 1e-3), axis=-1)
     turns = ops.one_hot(targets["turns"], 4)[:, None]
     turn_entropy = -ops.sum(turns * ops.log_softmax(found["cell_turns"], axis=-1), axis=-1)
+    tilt_error = ops.abs(found["cell_tilts"] - targets["tilts"][:, None])
     return {
         "objectness": objectness_loss(positive, found["objectness"], targets["box_known"]),
         "box_overlap": masked_mean(overlap_loss(found["cell_boxes"], truth), positive),
         "box_distance": masked_mean(distance, positive),
         "turns": masked_mean(turn_entropy, positive * targets["turns_known"][:, None]),
+        "tilt": masked_mean(tilt_error, positive * targets["tilts_known"][:, None]),
     }
 
 

@@ -33,6 +33,7 @@ class Architecture:
             plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
         reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
             widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
+        rectify: whether a plate is read along its tilt, as the box head sees it, or always in an upright window.
         doubt: plates read with less certainty are read again from all sides, see `PlateModel.look_around`; 0: none.
     """
 
@@ -45,9 +46,10 @@ class Architecture:
     heads: int = 4
     decoder_depth: int = 2
     plates: int = 3
-    second_look: float = 3.5
+    second_look: float = 2.7
     reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
-    doubt: float = 0.8
+    rectify: bool = True
+    doubt: float = 0.9
 
     def __post_init__(self):
         if self.canvas_size % (32 * self.scene_shrink):
@@ -73,7 +75,8 @@ class PlateModel(keras.Model):
     most certain plates of each photograph, in the order of the first look:
 
     * `boxes_rel` `(batch, K, 4)` yxyx, 0..1 of the canvas; `box_confidence` `(batch, K)` in 0..1;
-    * `turns` `(batch, K, 4)`: probabilities that `numpy.rot90(photograph, k)` puts the plate upright;
+    * `turns` `(batch, K, 4)`: probabilities that `numpy.rot90(photograph, k)` puts the plate upright; `tilts`
+      `(batch, K)`: radians that it is then still turned clockwise;
     * `characters` `(batch, K, slots, classes)`: calibrated probabilities;
     * `attention` `(batch, K, slots, rows, columns)`: where each slot looked in its glimpse, sums to 1;
     * `glimpses` `(batch, K, height, width, 3)` float32, 0..255: the first of the `reading_scales`.
@@ -143,10 +146,11 @@ class PlateModel(keras.Model):
 
         Args:
             canvases: `(batch, size, size, 3)`, 0..255.
-            plate: `boxes_rel` `(batch, 4)`, `box_confidence` `(batch,)` and `turns` `(batch, 4)` of the first look.
+            plate: `boxes_rel` `(batch, 4)`, `box_confidence` `(batch,)`, `turns` `(batch, 4)` and `tilts` `(batch,)` of
+                the first look.
 
         Returns:
-            the same, of the second look where it sees the same plate: the box and the turns are its own, the
+            the same, of the second look where it sees the same plate: box, turns and tilt are its own, the
             confidence is the mean of both. Elsewhere the first look stands.
         """
         first = plate["boxes_rel"]
@@ -167,6 +171,7 @@ class PlateModel(keras.Model):
             "boxes_rel": same * boxes_rel + (1 - same) * first,
             "box_confidence": same[:, 0] * confidence + (1 - same[:, 0]) * plate["box_confidence"],
             "turns": same * again["turns"] + (1 - same) * plate["turns"],
+            "tilts": same[:, 0] * again["tilts"] + (1 - same[:, 0]) * plate["tilts"],
         }
 
     def cut(self, canvases, boxes_rel, turns, scale: float = 1.0, tilts=None):
@@ -215,24 +220,27 @@ class PlateModel(keras.Model):
             "glimpses": glimpses[0],
         }
 
-    def look_around(self, canvas, box_rel) -> dict:
+    def look_around(self, canvas, box_rel, turns) -> dict:
         """Read one plate anew, at every quarter turn and at several tilts, for when `call` reads it with doubt.
 
         Args:
             canvas: `(size, size, 3)`, 0..255.
             box_rel: `(4,)` yxyx, 0..1 of the canvas.
+            turns: `(4,)`: how likely each quarter turn is. A plate of 0, 1, 6, 8 and 9 also reads well upside down, so
+                the certainties are multiplied by the square root of this.
 
         Returns:
             numpy arrays `characters` `(slots, classes)`, `attention` `(slots, rows, columns)` and `glimpses`
             `(height, width, 3)`, as `call` gives them, at the turn and tilt whose reading is the most certain.
         """
         canvas, box = ops.convert_to_tensor(canvas)[None], ops.convert_to_tensor(box_rel, "float32")[None]
-        turns, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
-        turns, tilts = turns.astype("int32"), tilts.astype("float32")
-        glimpses = self.cut(canvas, ops.tile(box, (len(turns), 1)), turns, tilts=tilts)
+        sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
+        sides, tilts = sides.astype("int32"), tilts.astype("float32")
+        glimpses = self.cut(canvas, ops.tile(box, (len(sides), 1)), sides, tilts=tilts)
         answers = ops.convert_to_numpy(ops.softmax(self.read(glimpses)["logits"][:, -1], axis=-1))
-        best = int(np.argmax([self.vocabulary.certainty(characters) for characters in answers]))
-        answer = self.read_plates(canvas, box, turns[best : best + 1], tilts[best : best + 1])
+        certainties = np.array([self.vocabulary.certainty(characters) for characters in answers])
+        best = int(np.argmax(certainties * np.sqrt(np.asarray(turns)[sides])))
+        answer = self.read_plates(canvas, box, sides[best : best + 1], tilts[best : best + 1])
         return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
 
     def call(self, canvases, training=None) -> dict:
@@ -244,7 +252,8 @@ class PlateModel(keras.Model):
             if self.architecture.second_look:
                 plate = self.look_again(canvases, first_look, training=training)
             turns = ops.argmax(plate["turns"], axis=-1)
-            seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, training=training)})
+            tilts = plate["tilts"] if self.architecture.rectify else None
+            seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, tilts, training=training)})
         return {name: ops.stack([plate[name] for plate in seen], axis=1) for name in seen[0]}
 
     def get_config(self):

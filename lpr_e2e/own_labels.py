@@ -1,9 +1,10 @@
 """Labels that the model adds itself after stage one, from what it can read by then.
 
-Two things are missing in the data: the texts of the photographs from which no crop was cut, and where on a plate each
-character stands. The reader of stage one knows most of both. Its certain readings of true boxes become texts of
-stage two (self-training, after Lee 2013 "Pseudo-Label"), and the places it looked at let real plates be cut between
-their characters and put together anew: a real surface with a number that no plate of the data has.
+Three things are missing in the data: the texts of the photographs from which no crop was cut, where on a plate each
+character stands, and by how much a plate is tilted in its box. The reader of stage one knows most of them. Its certain
+readings of true boxes become texts of stage two (self-training, after Lee 2013 "Pseudo-Label"). The places it looked
+at let real plates be cut between their characters and put together anew: a real surface with a number that no plate of
+the data has. The tilt at which it reads a plate best is what the box head learns.
 
 Readings that say a number which is held out or excluded, or nearly so, are not used.
 """
@@ -20,11 +21,11 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lpr_e2e.augmentation import rearranged, upright_glimpse
-from lpr_e2e.boxes import turn_box
+from lpr_e2e.augmentation import lies_straight, rearranged, upright_glimpse
+from lpr_e2e.boxes import letterbox, turn_box
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.holdout import same_plate_key
-from lpr_e2e.looks import MARGIN
+from lpr_e2e.looks import MARGIN, MOST_TILT
 from lpr_e2e.model import PlateModel
 
 # A reading is used as a label if its weakest character is as certain as this in the mean of all scales.
@@ -37,7 +38,9 @@ _CLOSEST, _UNEVEN, _LEVEL = 0.03, 1.7, 0.15
 _BATCH = 64
 # Rearrangements that the model must read rightly before a plate's cuts are used.
 _TRIALS = 2
-_COLUMNS = ("set", "img_id", "text", "turns", "cuts")
+# Tilts that are tried, radians.
+_TILTS = np.linspace(-MOST_TILT, MOST_TILT, 19)
+_COLUMNS = ("set", "img_id", "text", "turns", "cuts", "tilt")
 
 
 @dataclass(frozen=True)
@@ -49,17 +52,20 @@ class OwnLabels:
         cuts: by set (`photograph`, `crop`) and img_id, where to cut a plate between characters that can change places:
             for each number, or word of letters, the index of its first character in the text, and `(n + 1,)` cuts
             around its n characters, in widths of the upright plate's box from its left edge, rising.
+        tilts: by the img_id of a photograph, radians by which the upright plate is turned clockwise.
     """
 
     readings: dict[str, tuple[str, int]] = field(default_factory=dict)
     cuts: dict[tuple[str, str], list[tuple[int, np.ndarray]]] = field(default_factory=dict)
+    tilts: dict[str, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write them as a CSV file, at once or not at all."""
-        rows = [("photograph", img_id, text, turns, "") for img_id, (text, turns) in self.readings.items()]
+        rows = [("photograph", img_id, text, turns, "", "") for img_id, (text, turns) in self.readings.items()]
+        rows += [("photograph", img_id, "", "", "", f"{tilt:.4f}") for img_id, tilt in self.tilts.items()]
         for (kind, img_id), groups in self.cuts.items():
             cuts = "; ".join(" ".join([str(start), *(f"{cut:.4f}" for cut in cuts)]) for start, cuts in groups)
-            rows.append((kind, img_id, "", "", cuts))
+            rows.append((kind, img_id, "", "", cuts, ""))
         temporary = path.with_suffix(".part.csv")
         with open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([_COLUMNS, *rows])
@@ -73,6 +79,8 @@ class OwnLabels:
             for row in csv.DictReader(file):
                 if row["text"]:
                     own.readings[row["img_id"]] = (row["text"], int(row["turns"]))
+                elif row["tilt"]:
+                    own.tilts[row["img_id"]] = float(row["tilt"])
                 else:
                     groups = [group.split() for group in row["cuts"].split(";")]
                     own.cuts[row["set"], row["img_id"]] = [
@@ -105,6 +113,11 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> OwnLabels:
             own.readings[photograph.img_id] = reading
     known: Iterable[Photograph | Crop] = [*own.applied(dataset.photographs), *dataset.crops]
     known = [one for one in known if one.text and one.turns is not None and model.vocabulary.spells(one.text)]
+    for one in known:
+        if isinstance(one, Photograph) and not lies_straight(one.box_px):
+            tilt = _tilt_of_best_reading(model, one)
+            if tilt is not None:
+                own.tilts[one.img_id] = tilt
     for start in range(0, len(known), _BATCH):
         batch = known[start : start + _BATCH]
         pictures = [_upright(one, one.turns) for one in batch]
@@ -175,6 +188,21 @@ def _certain_readings(
     for photograph in photographs:
         if len(certain[photograph.img_id]) == 1:
             yield photograph, certain[photograph.img_id][0]
+
+
+def _tilt_of_best_reading(model: PlateModel, photograph: Photograph) -> float | None:
+    """The tilt at which the photograph's text is the likeliest, radians; None if it is not read there."""
+    canvas, frame = letterbox(read_picture(photograph.path), model.canvas_size)
+    boxes_rel = np.tile(frame.to_rel(photograph.box_px), (len(_TILTS), 1)).astype("float32")
+    turns = np.full(len(_TILTS), photograph.turns, "int32")
+    glimpses = model.cut(canvas[None], boxes_rel, turns, tilts=_TILTS.astype("float32"))
+    logits = np.asarray(model.read(glimpses)["logits"])[:, -1]
+    classes = model.vocabulary.encode(photograph.text)
+    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    likelihoods = np.take_along_axis(logs, np.tile(classes, (len(logs), 1))[..., None], axis=-1).sum((1, 2))
+    # Neighbouring tilts are read almost as well: their mean is steadier than the best alone.
+    best = int(np.argmax(np.convolve(likelihoods, np.ones(3) / 3, mode="same")[1:-1])) + 1
+    return float(_TILTS[best]) if np.array_equal(logits[best].argmax(-1), classes) else None
 
 
 def _nearly_equal(text: str, other: str) -> bool:

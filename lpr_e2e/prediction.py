@@ -154,7 +154,8 @@ class PlateReader:
             certainty = self.vocabulary.certainty(outputs["characters"][image, plate])
             if certainty >= self.model.doubt:
                 continue
-            answer = self.model.look_around(canvases[image], outputs["boxes_rel"][image, plate])
+            place = image, plate
+            answer = self.model.look_around(canvases[image], outputs["boxes_rel"][place], outputs["turns"][place])
             if self.vocabulary.certainty(answer["characters"]) > certainty:
                 for name, values in answer.items():
                     outputs[name][image, plate] = values

@@ -187,8 +187,8 @@ PRESETS = {
     # Real photographs: about 90 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
-        recognition=Stage(steps=2500, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=4000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
+        joint=Stage(steps=4000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),

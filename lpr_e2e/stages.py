@@ -60,8 +60,8 @@ class JointStage(_Stage):
     """
 
     def __init__(self, model: PlateModel, crop_gradient: float, reading_weight: float = 1.0):
-        names = ["objectness", "box_overlap", "box_distance", "turns", "reading", "plates", "mean_iou", "turns_right"]
-        super().__init__([*names, "plates_right", "characters_right"], name="joint")
+        names = ["objectness", "box_overlap", "box_distance", "turns", "tilt", "reading", "plates"]
+        super().__init__([*names, "mean_iou", "turns_right", "plates_right", "characters_right"], name="joint")
         self.model = model
         self.crop_gradient, self.reading_weight = crop_gradient, reading_weight
 
@@ -69,17 +69,23 @@ class JointStage(_Stage):
         """The dense outputs of the box head, `predicted_boxes` `(batch, 4)` and their `iou` `(batch,)`, and `logits`
         `(batch + plates, depth, slots, classes)` of the photographs' plates, then of the separate glimpses."""
         found = self.model.find(batch["canvases"], training=training)
-        predicted = best_plates(found, 1)["boxes_rel"][:, 0]
+        best = {name: values[:, 0] for name, values in best_plates(found, 1).items()}
+        predicted = best["boxes_rel"]
         iou = ops.stop_gradient(pairwise_iou(predicted[:, None], batch["boxes_rel"])[:, 0])
         # Reading in a box that cuts characters off would teach nonsense.
         trusted = (batch["use_predicted"] * ops.cast(iou > 0.7, "float32"))[:, None]
-        fixed = ops.stop_gradient(predicted)
-        through = fixed + self.crop_gradient * (predicted - fixed)
-        boxes_rel = trusted * through + (1 - trusted) * batch["jittered_boxes_rel"]
-        glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"])
+        boxes_rel = trusted * self._through(predicted) + (1 - trusted) * batch["jittered_boxes_rel"]
+        tilts = trusted[:, 0] * self._through(best["tilts"]) + (1 - trusted[:, 0]) * batch["jittered_tilts"]
+        tilts = tilts if self.model.architecture.rectify else None
+        glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"], tilts=tilts)
         glimpses = ops.concatenate([glimpses, ops.cast(batch["glimpses"], "float32")])
         logits = self.model.read(glimpses, training=training)["logits"]
         return {**found, "predicted_boxes": predicted, "iou": iou, "logits": logits}
+
+    def _through(self, values):
+        """The same values, with a part of the gradient."""
+        fixed = ops.stop_gradient(values)
+        return fixed + self.crop_gradient * (values - fixed)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         count = ops.shape(x["canvases"])[0]

@@ -129,8 +129,8 @@ class Training:
             label(self.model, self.dataset, mixture.self_labelled).save(path)
         own = OwnLabels.load(path)
         self.say(
-            f"labelled by the model itself: the texts of {len(own.readings)} photographs, the characters' places on "
-            f"{len(own.cuts)} plates"
+            f"labelled by the model itself: the texts of {len(own.readings)} photographs, the tilts of "
+            f"{len(own.tilts)}, the characters' places on {len(own.cuts)} plates"
         )
         self.maker = self._batch_maker(own)
 

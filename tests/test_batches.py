@@ -18,8 +18,9 @@ from lpr_e2e.augmentation import (
     smear,
 )
 from lpr_e2e.batches import BatchMaker, PictureCache, batches, plain_glimpses, plain_joint_batches
-from lpr_e2e.boxes import intersection_over_union
+from lpr_e2e.boxes import intersection_over_union, turn_box
 from lpr_e2e.dataset import load_dataset
+from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.settings import Mixture
 from lpr_e2e.training import training_vocabulary
@@ -152,7 +153,8 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
-            canvas, box_rel, quarters, visible = photograph_on_canvas(photograph, box, 256, np.random.default_rng(seed))
+            rng = np.random.default_rng(seed)
+            canvas, box_rel, quarters, _, visible = photograph_on_canvas(photograph, box, 256, rng)
             turned.add(quarters)
             if not visible:
                 continue
@@ -163,11 +165,63 @@ class TestAugmentation:
             assert (sides[0] > sides[1]) == bool(quarters % 2)
         assert turned == {0, 1, 2, 3}
 
+    @pytest.mark.parametrize("turns", [0, 1, 2, 3])
+    def test_along_its_tilt_a_plate_is_level(self, monkeypatch, turns):
+        """A plate with a white upper and a black lower half, however tilted: the border is level in its glimpse."""
+        for name in ("change_light", "change_sharpness"):
+            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+        upright = np.full((400, 400, 3), 120, "uint8")
+        upright[180:200, 110:290], upright[200:220, 110:290] = 255, 0
+        photograph = np.ascontiguousarray(np.rot90(upright, -turns))
+        box = turn_box(np.array([180.0, 110.0, 220.0, 290.0]), 400, 400, -turns % 4)
+        angles = []
+        for seed in range(30):
+            rng = np.random.default_rng(seed)
+            canvas, box_rel, quarters, angle, visible = photograph_on_canvas(photograph, box, 384, rng, tilted=1.0)
+            if visible:
+                self.assert_level(canvas, box_rel, (turns - quarters) % 4, angle)
+                angles.append(angle)
+        assert min(angles) < -0.2 and max(angles) > 0.2
+
+    def assert_level(self, canvas, box_rel, turns, angle):
+        glimpse = np.asarray(
+            cut_glimpses(
+                canvas[None],
+                box_rel[None].astype("float32"),
+                np.array([turns]),
+                64,
+                192,
+                tilts=np.array([angle], "float32"),
+            )
+        )[0, ..., 0]
+        # Between the brightest and the darkest row of each column lies the border.
+        columns = glimpse[8:-8, 40:-40]
+        border = (columns.argmax(0) + columns.argmin(0)) / 2
+        assert (columns.argmin(0) > columns.argmax(0)).all(), "upside down"
+        slope = np.polyfit(np.arange(len(border)), border, 1)[0]
+        assert abs(slope) < 0.06
+
+    @pytest.mark.parametrize("turns", [0, 1])
+    def test_a_plate_pasted_into_a_high_box_has_a_known_tilt(self, turns):
+        upright = np.full((400, 400, 3), 120, "uint8")
+        upright[150:240, 100:130], upright[150:240, 270:300] = 0, 255  # The old plate's light is taken over.
+        photograph = np.ascontiguousarray(np.rot90(upright, -turns))
+        plate = np.full((80, 360, 3), 255, "uint8")
+        plate[40:] = 0
+        box = turn_box(np.array([150.0, 100.0, 240.0, 300.0]), 400, 400, -turns % 4)
+        tilts = []
+        for seed in range(6):
+            outline = np.full((80, 360), 255, "uint8")
+            pasted, tilt = paste_plate(photograph, box, turns, plate, outline, np.random.default_rng(seed))
+            self.assert_level(pasted, np.asarray(box) / 400, turns, tilt)
+            tilts.append(tilt)
+        assert min(tilts) < -0.15 and max(tilts) > 0.15
+
     def test_a_hidden_plate_is_not_on_the_canvas(self):
         photograph, box = self.marked_photograph()
         for seed in range(10):
             rng = np.random.default_rng(seed)
-            canvas, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
+            canvas, _, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
             assert not visible
             spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
@@ -177,7 +231,8 @@ class TestAugmentation:
         plate = np.zeros((80, 320, 3), "uint8")
         cv2.putText(plate, "12345", (20, 60), cv2.FONT_HERSHEY_SIMPLEX, 2, (255, 255, 255), 5)
         outline = np.full((80, 320), 255, "uint8")
-        pasted = paste_plate(photograph, box, 0, plate, outline, np.random.default_rng(0))
+        pasted, tilt = paste_plate(photograph, box, 0, plate, outline, np.random.default_rng(0))
+        assert tilt == pytest.approx(0, abs=0.02)
         changed = (pasted != photograph).any(-1)
         assert changed[150:180, 100:220].mean() > 0.7
         changed[150:180, 100:220] = False

@@ -49,6 +49,9 @@ def joint_batch(model, canvases, text_known=1.0, use_predicted=1.0):
         "plate_visible": ones,
         "turns": np.zeros(count, "int32"),
         "turns_known": ones,
+        "tilts": np.full(count, 0.2, "float32"),
+        "jittered_tilts": np.full(count, 0.2, "float32"),
+        "tilts_known": ones,
         "classes": np.tile(model.vocabulary.encode("12T34"), (count, 1)),
         "text_known": ones * text_known,
         "use_predicted": ones * use_predicted,
@@ -83,7 +86,8 @@ class TestGlimpse:
 
     @pytest.mark.parametrize("degrees", [-20.0, 12.0])
     @pytest.mark.parametrize("turns", [0, 1])
-    def test_a_tilted_plate_comes_out_upright(self, degrees, turns):
+    def test_a_tilted_plate_comes_out_upright(self, degrees, turns, monkeypatch):
+        monkeypatch.setattr("lpr_e2e.glimpse.TILT_SLACK", 0.0)
         straight = tf.image.resize(np.random.default_rng(1).integers(0, 256, (8, 8, 3)), (96, 96)).numpy()
         box = np.array([40, 20, 56, 76], "float32")
         # OpenCV turns counter-clockwise, tilts are clockwise.
@@ -136,6 +140,7 @@ class TestBestPlates:
             "objectness": tf.constant([logits], "float32"),
             "cell_boxes": tf.constant([boxes], "float32"),
             "cell_turns": tf.zeros((1, cells, 4)),
+            "cell_tilts": tf.constant([np.arange(cells) / 10], "float32"),
         }
 
     def test_two_plates_are_found_once_each(self):
@@ -149,8 +154,9 @@ class TestBestPlates:
 
     def test_overlapping_cells_vote(self):
         one, other = [0.1, 0.1, 0.2, 0.4], [0.1, 0.14, 0.2, 0.44]
-        box = np.asarray(best_plates(self.found([one, other], [2.0, 2.0]), 1)["boxes_rel"])[0, 0]
-        np.testing.assert_allclose(box, [0.1, 0.12, 0.2, 0.42], atol=1e-5)
+        best = best_plates(self.found([one, other], [2.0, 2.0]), 1)
+        np.testing.assert_allclose(best["boxes_rel"][0, 0], [0.1, 0.12, 0.2, 0.42], atol=1e-5)
+        assert float(best["tilts"][0, 0]) == pytest.approx(0.05, abs=1e-5)
 
     def test_iou_of_a_box_with_itself_and_with_a_distant_one(self):
         boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.6, 0.6, 0.9, 0.9], [0.0, 0.0, 0.5, 0.25]]])
@@ -169,6 +175,7 @@ class TestSecondLook:
             "boxes_rel": tf.constant([box]),
             "box_confidence": tf.constant([0.6]),
             "turns": tf.constant([[0.7, 0.1, 0.1, 0.1]]),
+            "tilts": tf.constant([0.1]),
         }
 
     def look(self, model, monkeypatch, seen, first=(0.45, 0.4, 0.55, 0.6)):
@@ -180,29 +187,36 @@ class TestSecondLook:
                 "objectness": tf.constant([[4.0, -9.0]]),
                 "cell_boxes": tf.constant([[seen, seen]]),
                 "cell_turns": tf.constant([[[0.0, 9.0, 0.0, 0.0]] * 2]),
+                "cell_tilts": tf.constant([[-0.3, -0.3]]),
             }
 
         monkeypatch.setattr(model, "finder", finder)
         again = model.look_again(np.zeros((1, model.canvas_size, model.canvas_size, 3), "uint8"), self.plate(first))
         return {name: np.asarray(values)[0] for name, values in again.items()}
 
+    def side(self, model):
+        """Of the window around the first box, whose longer side is 0.2."""
+        return model.architecture.second_look * 0.2
+
     def test_a_box_seen_where_it_was_stays(self, model, monkeypatch):
-        # The window's side is 3.5 x 0.2; the first box, seen in it:
-        half_height, half_width = 0.05 / 0.7, 0.1 / 0.7
+        side = self.side(model)
+        half_height, half_width = 0.05 / side, 0.1 / side  # The first box, seen in the window.
         seen = [0.5 - half_height, 0.5 - half_width, 0.5 + half_height, 0.5 + half_width]
         again = self.look(model, monkeypatch, seen)
         np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-5)
         assert again["box_confidence"] == pytest.approx((0.6 + 1 / (1 + np.exp(-4))) / 2)
-        assert again["turns"].argmax() == 1
+        assert again["turns"].argmax() == 1 and again["tilts"] == pytest.approx(-0.3)
 
     def test_a_better_box_is_taken_over(self, model, monkeypatch):
         again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65])
-        np.testing.assert_allclose(again["boxes_rel"], [0.465, 0.43, 0.535, 0.605], atol=1e-5)
+        expected = 0.5 + self.side(model) * np.array([-0.05, -0.1, 0.05, 0.15])
+        np.testing.assert_allclose(again["boxes_rel"], expected, atol=1e-5)
 
     def test_something_else_in_the_window_changes_nothing(self, model, monkeypatch):
         again = self.look(model, monkeypatch, [0.0, 0.0, 0.1, 0.2])
         np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-6)
         assert again["box_confidence"] == pytest.approx(0.6) and again["turns"].argmax() == 0
+        assert again["tilts"] == pytest.approx(0.1)
 
 
 class TestPlateModel:
@@ -267,12 +281,30 @@ class TestPlateModel:
             return {"logits": answers, "attention": np.full((len(glimpses), model.vocabulary.slots, 2, 2), 0.25)}
 
         monkeypatch.setattr(model, "read", read)
-        answer = model.look_around(canvases[0], np.array([0.4, 0.3, 0.55, 0.7], "float32"))
+        box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
+        answer = model.look_around(canvases[0], box, np.full(4, 0.25))
         tried, final = seen
         assert len(tried) == 28 and len(final) == len(model.architecture.reading_scales)
         np.testing.assert_allclose(final[0], tried[9], atol=1e-2)
         np.testing.assert_allclose(answer["glimpses"], tried[9], atol=1e-2)
         assert answer["characters"][0].argmax() == 5
+
+    def test_a_look_around_doubts_a_plate_upside_down(self, model, canvases, monkeypatch):
+        """Slightly more certain the wrong way up than upright: upright it is, if the box head says so clearly."""
+        box, chosen = np.array([0.4, 0.3, 0.55, 0.7], "float32"), []
+
+        def read(glimpses, training=None):
+            answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
+            answers[..., 0] = 20.0
+            answers[:, :, 0, 0] = 0.0
+            answers[3, :, 0, 5], answers[17, :, 0, 7] = 5.0, 6.0  # Both straight: upright, and after half a turn.
+            return {"logits": answers, "attention": np.zeros((len(glimpses), model.vocabulary.slots, 2, 2))}
+
+        monkeypatch.setattr(model, "read", read)
+        monkeypatch.setattr(model, "read_plates", lambda canvas, box, turns, tilts: chosen.append(turns[0]) or {})
+        model.look_around(canvases[0], box, np.array([0.97, 0.01, 0.01, 0.01]))
+        model.look_around(canvases[0], box, np.array([0.4, 0.1, 0.4, 0.1]))
+        assert chosen == [0, 2]
 
     def test_without_a_second_look_the_first_box_stands(self, model, canvases):
         first = PlateModel(replace(model.architecture, second_look=0.0), "0123456789T", 8)
@@ -342,8 +374,8 @@ class TestGradients:
                 "reading": reading_loss(batch["classes"], out["logits"][:count], batch["text_known"]),
             }
             loss = sum(losses[term] for term in terms)
-        box_head = [weight for weight in model.trainable_weights if "find_distances" in weight.path]
-        assert box_head
+        box_head = [one for one in model.trainable_weights if "find_distances" in one.path or "find_tilts" in one.path]
+        assert len(box_head) == 4
         gradients = tape.gradient(loss, box_head)
         return loss, sum(0.0 if one is None else float(tf.reduce_sum(tf.abs(one))) for one in gradients)
 
@@ -367,11 +399,32 @@ class TestGradients:
 
     def test_masked_box_gives_none(self, model, canvases):
         batch = joint_batch(model, canvases)
-        terms = ["box_overlap", "box_distance", "objectness", "turns"]
+        terms = ["box_overlap", "box_distance", "objectness", "turns", "tilt"]
         assert self.gradients(model, batch, terms)[1] > 0
         hidden = {**batch, "plate_visible": np.zeros(3, "float32"), "box_known": np.zeros(3, "float32")}
         loss, size = self.gradients(model, hidden, terms)
         assert float(loss) == 0 and size == 0
+
+    def test_an_unknown_tilt_gives_none(self, model, canvases):
+        batch = joint_batch(model, canvases)
+        assert self.gradients(model, batch, ["tilt"])[1] > 0
+        loss, size = self.gradients(model, {**batch, "tilts_known": np.zeros(3, "float32")}, ["tilt"])
+        assert float(loss) == 0 and size == 0
+
+    def test_the_tilt_learns_from_the_reading(self, model, canvases):
+        """Only where the plate is cut along the predicted tilt; its own weights show it."""
+        model_upright = PlateModel(replace(model.architecture, rectify=False), "0123456789T", 8)
+        model_upright.set_weights(model.get_weights())
+        sizes = {}
+        for one in (model, model_upright):
+            task = JointStage(one, crop_gradient=1.0)
+            batch = self.trusted_batch(one, canvases)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.square(task(batch, training=True)["logits"][:3]))
+            kernel = one.finder.get_layer("find_tilts").kernel.value
+            gradient = tape.gradient(loss, kernel)
+            sizes[one.architecture.rectify] = 0.0 if gradient is None else float(tf.norm(gradient))
+        assert sizes[True] > 0 and sizes[False] == 0
 
 
 def test_vocabulary_is_stored_with_the_model(model):

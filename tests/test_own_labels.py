@@ -113,10 +113,10 @@ def dataset(tiny_data):
 
 def test_own_labels_survive_the_file(tmp_path):
     groups = [(0, np.array([-0.02, 0.5, 1.01])), (3, np.array([0.7, 0.8, 0.9]))]
-    own = OwnLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups})
+    own = OwnLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups}, {"é.jpg": -0.25})
     own.save(tmp_path / "own.csv")
     again = OwnLabels.load(tmp_path / "own.csv")
-    assert again.readings == own.readings and list(again.cuts) == list(own.cuts)
+    assert again.readings == own.readings and again.tilts == own.tilts and list(again.cuts) == list(own.cuts)
     for (start, cuts), (start_again, cuts_again) in zip(groups, again.cuts["crop", "é.jpg"], strict=True):
         assert start == start_again
         np.testing.assert_allclose(cuts_again, cuts, atol=1e-4)
@@ -135,10 +135,15 @@ class Oracle:
     def __init__(self, text: str, certainty: float, size: tuple[int, int]):
         self.vocabulary = Vocabulary("0123456789NT", 8)
         self.architecture = SimpleNamespace(glimpse_size=size, reading_scales=(1.0, 1.15))
+        self.canvas_size = 96
         classes = self.vocabulary.encode(text)
         rest = (1 - certainty) / (self.vocabulary.classes - 1)
         odds = np.where(np.eye(self.vocabulary.classes)[classes] > 0, certainty, rest)
         self.logits = np.log(odds)[None]
+
+    def cut(self, canvases, boxes_rel, turns, tilts):
+        """Glimpses that show nothing but their tilt."""
+        return np.ones((1, *self.architecture.glimpse_size, 3)) * tilts[:, None, None, None]
 
     def read(self, glimpses):
         maps = np.zeros((len(glimpses), self.vocabulary.slots, 4, 16))
@@ -170,6 +175,22 @@ class TestLabel:
     def test_known_texts_stay(self, dataset, tiny_settings):
         own = label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), dataset)
         assert not set(own.readings) & {one.img_id for one in dataset.photographs if one.text is not None}
+
+    @pytest.mark.parametrize("tilt", [-0.3, 0.0, 0.2])
+    def test_tilts_are_those_at_which_the_known_text_reads_best(self, dataset, tiny_settings, tilt):
+        class Tilted(Oracle):
+            def read(self, glimpses):
+                answer = super().read(glimpses)
+                off = np.abs(glimpses[:, 0, 0, 0] - tilt)[:, None, None, None]
+                return {**answer, "logits": answer["logits"] * np.maximum(0.05, 1 - 3 * off)}
+
+        high = [replace(one, text="12T345", turns=0, box_px=(10, 10, 60, 90)) for one in dataset.photographs]
+        flat = [replace(one, img_id=f"flat {one.img_id}", box_px=(10, 10, 30, 90)) for one in high]
+        unread = [replace(one, img_id=f"other {one.img_id}", text="12T999") for one in high]
+        oracle = Tilted("12T345", 0.97, tiny_settings.architecture.glimpse_size)
+        tilts = label(oracle, replace(dataset, photographs=[*high, *flat, *unread], crops=[])).tilts
+        assert set(tilts) == {one.img_id for one in high}
+        assert np.abs(np.array(list(tilts.values())) - tilt).max() < 0.05
 
 
 def test_batches_use_them(dataset, tiny_settings):

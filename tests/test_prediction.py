@@ -47,10 +47,11 @@ class MagentaModel:
         return {
             "boxes_rel": boxes,
             "box_confidence": confidences,
+            "turns": np.full((count, 2, 4), 0.25, "float32"),
             "characters": np.broadcast_to(characters, (count, 2, slots, classes)),
         }
 
-    def look_around(self, canvas, box_rel):
+    def look_around(self, canvas, box_rel, turns):
         """From all sides it looks as it did before."""
         outputs = self.predict_on_batch(canvas[None])
         return {"characters": outputs["characters"][0, 0]}
@@ -77,7 +78,7 @@ class TestDoubt:
         model = MagentaModel()
         model.certainty, asked = certainty, []
 
-        def look_around(canvas, box_rel):
+        def look_around(canvas, box_rel, turns):
             asked.append(box_rel)
             classes = model.vocabulary.encode("9N")
             rest = (1 - from_all_sides) / (model.vocabulary.classes - 1)
@@ -435,7 +436,13 @@ def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsew
             doubtful = 0.4 * certain + 0.6 / certain.shape[-1]
             characters = np.concatenate([doubtful, certain, certain, doubtful], axis=1)
             confidence = np.array([[0.8, 0.7, 0.6, 0.5]])
-            return {"boxes_rel": np.array([boxes]), "box_confidence": confidence, "characters": characters}
+            turns = np.full((1, 4, 4), 0.25)
+            return {
+                "boxes_rel": np.array([boxes]),
+                "box_confidence": confidence,
+                "turns": turns,
+                "characters": characters,
+            }
 
     readings = PlateReader(Candidates()).read(car())
     assert [(reading.box_confidence, reading.status) for reading in readings] == [(0.7, "ok")]
