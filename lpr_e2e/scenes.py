@@ -1,7 +1,7 @@
 """Drawn photographs of cars with plates, and the demonstration data set made of them.
 
     python -m lpr_e2e.scenes FOLDER [--photographs 400] [--crops 500] [--test 40] [--validation 60] [--seed 0]
-    python -m lpr_e2e.scenes FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB
+    python -m lpr_e2e.scenes FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB --cars 2 --two-lines 0.2
 
 writes a data set in the challenge's layout, so that everything can be tried without real data, with plates of the
 challenge's country or like the texts given. It takes about half a minute. What it shows is far simpler than real
@@ -29,6 +29,7 @@ DEMO_WORN, DEMO_TWO_LINES = 0.3, 0.01
 EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + ("87T654",) * 30 + ("150T12", "123456N")
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
 TALL_PLATE_PER_CAR = 0.17  # width of a plate of two lines
+MOST_CARS = 3  # on one photograph; more would leave their plates too small to read
 SUBMISSION_ROWS = 7  # the challenge asks for seven digits per photograph
 
 
@@ -75,6 +76,8 @@ def write_demo(
     validation: int = 60,
     seed: int = 0,
     like: Sequence[str] = EXAMPLE_TEXTS,
+    cars: int = 1,
+    two_lines: float = DEMO_TWO_LINES,
 ) -> None:
     """Write a drawn data set in the challenge's layout; the same arguments write the same files.
 
@@ -87,14 +90,21 @@ def write_demo(
         seed: of everything random.
         like: texts whose patterns and characters the plates have, see `lpr_e2e.plates.PlatePainter`. `SampleSubmission`
             is only for the challenge's patterns.
+        cars: the most cars on a test photograph; on the others there is one, because training is told of one.
+        two_lines: share of the plates with two lines, of those whose text has groups to part.
 
     Raises:
-        ValueError: `validation` exceeds `photographs`, or a character of `like` cannot be drawn.
+        ValueError: `validation` exceeds `photographs`, `cars` or `two_lines` is out of range, or a character of `like`
+            cannot be drawn.
     """
+    if not 1 <= cars <= MOST_CARS:
+        raise ValueError(f"cars: {cars}; expected 1 to {MOST_CARS}")
+    if not 0 <= two_lines <= 1:
+        raise ValueError(f"two lines: {two_lines}; expected a share from 0 to 1")
     if validation > photographs:
         raise ValueError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
     folder, rng = Path(folder), np.random.default_rng(seed)
-    painter = PlatePainter(like, DEMO_WORN, DEMO_TWO_LINES)
+    painter = PlatePainter(like, DEMO_WORN, two_lines)
     boxes, texts, cut = [], [], []
     for number in range(1, photographs + 1):
         scene = draw_scene(painter, rng)
@@ -115,7 +125,8 @@ def write_demo(
         _write_jpeg(folder / "license_plates_recognition_train" / f"{number}.jpg", crop, rng)
         numbers.append([f"{number}.jpg", text])
     for number in range(photographs + 1, photographs + test + 1):
-        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng).photograph, rng)
+        shown = int(rng.integers(1, cars + 1)) if cars > 1 else 1
+        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, shown).photograph, rng)
     box_columns = ["img_id", "ymin", "xmin", "ymax", "xmax"]
     held_out = sorted(rng.permutation(photographs)[:validation])
     _write_table(folder / "license_plates_detection_train.csv", box_columns, boxes)
@@ -248,6 +259,8 @@ def main() -> None:
     for name, count in (("photographs", 400), ("crops", 500), ("test", 40), ("validation", 60), ("seed", 0)):
         parser.add_argument(f"--{name}", type=int, default=count)
     parser.add_argument("--like", nargs="+", metavar="TEXT", default=EXAMPLE_TEXTS, help="what the plates are to say")
+    parser.add_argument("--cars", type=int, default=1, help="the most cars on a test photograph, 1 to 3")
+    parser.add_argument("--two-lines", type=float, default=DEMO_TWO_LINES, metavar="SHARE", help="plates of two lines")
     options = parser.parse_args()
     try:
         write_demo(**vars(options))
