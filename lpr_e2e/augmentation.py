@@ -11,25 +11,11 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpr_e2e.boxes import LETTERBOX_GREY, turn_box
-from lpr_e2e.looks import MARGIN, MOST_TILT, window_margin
+from lpr_e2e.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners
+from lpr_e2e.looks import MARGIN, MOST_TILT
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
-# A box this much longer than high is filled by its plate, which therefore lies straight in it.
-_STRAIGHT_ASPECT = 3.4
-
-
-def lies_straight(box_px) -> bool:
-    """Whether the plate in a box `(4,)` yxyx fills it, so that its edges are the box's."""
-    sides = abs(box_px[2] - box_px[0]), abs(box_px[3] - box_px[1])
-    return max(sides) > _STRAIGHT_ASPECT * min(sides)
-
-
-def rectangle_corners(box_px) -> np.ndarray:
-    """Corners `(4, 2)` xy, float32, clockwise from the top left, of a box `(4,)` yxyx."""
-    ymin, xmin, ymax, xmax = box_px
-    return np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], "float32")
 
 
 def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None):
@@ -91,28 +77,6 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     glimpse = change_light(glimpse, rng, hardness)
     glimpse = change_sharpness(glimpse, rng, hardness)
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
-
-
-def upright_glimpse(picture: np.ndarray, box_px, turns: int, size: tuple[int, int], scale: float = 1.0) -> np.ndarray:
-    """A plate as the model sees it, without augmentation.
-
-    Args:
-        picture: uint8 `(h, w, 3)`.
-        box_px: yxyx of the plate in it.
-        turns: `numpy.rot90(picture, turns)` puts the plate upright.
-        size: `(height, width)` of the glimpse, pixels.
-        scale: as in `lpr_e2e.model.PlateModel.cut`.
-
-    Returns:
-        uint8 `(height, width, 3)`.
-    """
-    ymin, xmin, ymax, xmax = turn_box(box_px, *picture.shape[:2], turns)
-    picture = np.ascontiguousarray(np.rot90(picture, turns))
-    margin_y, margin_x = window_margin(scale)
-    pad_y, pad_x = margin_y * (ymax - ymin), margin_x * (xmax - xmin)
-    corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
-    warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, *size)))
-    return cv2.warpPerspective(picture, warp, size[::-1], borderMode=cv2.BORDER_REPLICATE)
 
 
 def _shrunk(picture: np.ndarray, factor: float) -> np.ndarray:

@@ -18,14 +18,11 @@ import tensorflow as tf
 from lpr_e2e.augmentation import (
     SMALLEST_PASTED,
     glimpse_of_plate,
-    lies_straight,
     paste_plate,
     photograph_on_canvas,
     rearranged,
-    rectangle_corners,
-    upright_glimpse,
 )
-from lpr_e2e.boxes import letterbox, turn_box
+from lpr_e2e.boxes import letterbox, lies_straight, rectangle_corners, turn_box, upright_glimpse
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.looks import MOST_TILT
 from lpr_e2e.model import Architecture

@@ -13,8 +13,12 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lpr_e2e.looks import window_margin
+
 # The grey of the canvas outside the photograph: neither a black car nor a white wall.
 LETTERBOX_GREY = 114
+# A box this much longer than high is filled by its plate, which therefore lies straight in it.
+_STRAIGHT_ASPECT = 3.4
 
 
 @dataclass(frozen=True)
@@ -85,3 +89,37 @@ def turn_box(box_px: np.ndarray, height: int, width: int, turns: int) -> np.ndar
         box = np.array([width - box[3], box[0], width - box[1], box[2]], "float32")
         height, width = width, height
     return box
+
+
+def rectangle_corners(box_px) -> np.ndarray:
+    """Corners `(4, 2)` xy, float32, clockwise from the top left, of a box `(4,)` yxyx."""
+    ymin, xmin, ymax, xmax = box_px
+    return np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], "float32")
+
+
+def lies_straight(box_px) -> bool:
+    """Whether the plate in a box `(4,)` yxyx fills it, so that its edges are the box's."""
+    sides = abs(box_px[2] - box_px[0]), abs(box_px[3] - box_px[1])
+    return max(sides) > _STRAIGHT_ASPECT * min(sides)
+
+
+def upright_glimpse(picture: np.ndarray, box_px, turns: int, size: tuple[int, int], scale: float = 1.0) -> np.ndarray:
+    """A plate as the model sees it, without augmentation.
+
+    Args:
+        picture: uint8 `(h, w, 3)`.
+        box_px: yxyx of the plate in it.
+        turns: `numpy.rot90(picture, turns)` puts the plate upright.
+        size: `(height, width)` of the glimpse, pixels.
+        scale: as in `lpr_e2e.model.PlateModel.cut`.
+
+    Returns:
+        uint8 `(height, width, 3)`.
+    """
+    ymin, xmin, ymax, xmax = turn_box(box_px, *picture.shape[:2], turns)
+    picture = np.ascontiguousarray(np.rot90(picture, turns))
+    margin_y, margin_x = window_margin(scale)
+    pad_y, pad_x = margin_y * (ymax - ymin), margin_x * (xmax - xmin)
+    corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
+    warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, *size)))
+    return cv2.warpPerspective(picture, warp, size[::-1], borderMode=cv2.BORDER_REPLICATE)

@@ -91,6 +91,10 @@ class ExportedModel:
                 outputs[name][place] = answer[name]
         return outputs
 
+    def read_glimpses(self, glimpses: np.ndarray) -> np.ndarray:
+        """See `PlateModel.read_glimpses`."""
+        return _softmax(self._read(glimpses.astype("float32"))["logits"] / self.temperature)
+
     def look_around(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
         """Read one plate anew from all sides, see `PlateModel.look_around`."""
         sides = [(side, tilt) for side in range(4) for tilt in TILTS]

@@ -93,7 +93,8 @@ class PlateModel(keras.Model):
             architecture = Architecture.from_config(architecture)
         self.architecture = architecture
         self.vocabulary = Vocabulary(characters, slots)
-        self.canvas_size, self.doubt = architecture.canvas_size, architecture.doubt
+        self.canvas_size, self.glimpse_size = architecture.canvas_size, architecture.glimpse_size
+        self.doubt = architecture.doubt
         backbone = Backbone(architecture.widths, architecture.depths)
         self.finder = self._build_finder(backbone)
         self.reader = self._build_reader(backbone)
@@ -197,6 +198,10 @@ class PlateModel(keras.Model):
         mean = ops.mean(glimpses, axis=(1, 2, 3), keepdims=True)
         deviation = ops.sqrt(ops.mean(ops.square(glimpses - mean), axis=(1, 2, 3), keepdims=True) + 16.0)
         return self.reader((glimpses - mean) / deviation, training=training)
+
+    def read_glimpses(self, glimpses) -> np.ndarray:
+        """Calibrated probabilities of the characters, `(batch, slots, classes)`, of glimpses as `read` takes them."""
+        return ops.convert_to_numpy(ops.softmax(self.read(glimpses)["logits"][:, -1] / self.temperature, axis=-1))
 
     def read_plates(self, canvases, boxes_rel, turns, tilts=None, training=None) -> dict:
         """Read one plate per canvas in all `reading_scales`.

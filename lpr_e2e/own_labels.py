@@ -21,8 +21,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lpr_e2e.augmentation import lies_straight, rearranged, upright_glimpse
-from lpr_e2e.boxes import letterbox, turn_box
+from lpr_e2e.augmentation import rearranged
+from lpr_e2e.boxes import letterbox, lies_straight, turn_box, upright_glimpse
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.holdout import same_plate_key
 from lpr_e2e.looks import MARGIN, MOST_TILT

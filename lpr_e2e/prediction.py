@@ -11,31 +11,32 @@ from __future__ import annotations
 
 import importlib.util
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
 import numpy as np
 
-from lpr_e2e.boxes import letterbox
+from lpr_e2e.boxes import letterbox, upright_glimpse
 from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import BOX_THRESHOLD, Reading, to_readings
+from lpr_e2e.reading import BOX_THRESHOLD, Reading, to_reading, to_readings
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a JPEG takes less time than reading its plates: two threads keep ahead of the model.
 DECODING_THREADS = 2
 BATCH_SIZE = 8
+CROPS_AT_ONCE = 64
 
 
 class PlateReader:
     """Reads the plates of photographs with a trained model.
 
     Args:
-        model: a model of `lpr_e2e.model`: attributes `vocabulary`, `canvas_size` and `doubt`, methods
-            `predict_on_batch` and `look_around`.
+        model: a model of `lpr_e2e.model` or `lpr_e2e.exported`: attributes `vocabulary`, `canvas_size`, `glimpse_size`
+            and `doubt`, methods `predict_on_batch`, `look_around` and `read_glimpses`.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.format_rule`.
 
@@ -96,6 +97,29 @@ class PlateReader:
         results = [readings for _, _, readings in self.read_files(named)]
         return results if several else results[0]
 
+    def read_crops(self, crops: Sequence[np.ndarray]) -> list[Reading]:
+        """Read pictures that show one upright plate each and hardly anything else, without looking for it.
+
+        Args:
+            crops: uint8 RGB arrays `(h, w, 3)`.
+
+        Returns:
+            one reading per crop, whose box is the whole picture.
+
+        Raises:
+            ValueError: an array is no uint8 RGB picture.
+        """
+        readings = []
+        for start in range(0, len(crops), CROPS_AT_ONCE):
+            batch = crops[start : start + CROPS_AT_ONCE]
+            boxes = [(0.0, 0.0, *map(float, _checked(crop).shape[:2])) for crop in batch]
+            glimpses = [
+                upright_glimpse(crop, box, 0, self.model.glimpse_size) for crop, box in zip(batch, boxes, strict=True)
+            ]
+            for box, characters in zip(boxes, self.model.read_glimpses(np.stack(glimpses)), strict=True):
+                readings.append(to_reading("", characters, box, 1.0, self.vocabulary, self.rule))
+        return readings
+
     def read_files(
         self,
         photographs: Iterable[tuple[str, Path | str | np.ndarray]],
@@ -135,9 +159,7 @@ class PlateReader:
     def _decode(self, source):
         """`(photograph, canvas, frame)`, or the reason why there is none, as a string."""
         if isinstance(source, np.ndarray):
-            if source.dtype != np.uint8 or source.ndim != 3 or source.shape[2] != 3 or not source.size:
-                raise ValueError(f"array {source.shape} {source.dtype}: expected a uint8 RGB picture (h, w, 3)")
-            photograph = source
+            photograph = _checked(source)
         else:
             if os.path.exists(source) and not os.path.isfile(source):  # Opening a pipe would wait for ever.
                 return "no regular file, or a folder that cannot be listed"
@@ -174,3 +196,9 @@ class PlateReader:
             photograph, _, frame = decoded
             yield img_id, photograph, to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
             index += 1
+
+
+def _checked(picture: np.ndarray) -> np.ndarray:
+    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
+        raise ValueError(f"array {picture.shape} {picture.dtype}: expected a uint8 RGB picture (h, w, 3)")
+    return picture

@@ -59,6 +59,28 @@ class Reading:
         return [self.img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 
+def to_reading(
+    img_id: str,
+    characters: np.ndarray,
+    box_px: tuple[float, float, float, float],
+    box_confidence: float,
+    vocabulary: Vocabulary,
+    rule: FormatRule | None = None,
+    **details: np.ndarray,
+) -> Reading:
+    """The reading of one plate from its probabilities `(slots, classes)`; `details` are `glimpse` and `attention`."""
+    text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
+    confidence = float(certainties.min()) if text else 0.0
+    if not text:
+        status = "unreadable: a plate without legible characters"
+    else:
+        status = "ok" if confidence >= CERTAINTY_THRESHOLD else "uncertain"
+    probabilities = tuple(float(value) for value in certainties)
+    return Reading(
+        img_id, text, confidence, box_px, box_confidence, status, characters, certainties=probabilities, **details
+    )
+
+
 def to_readings(
     outputs: dict, index: int, img_id: str, frame: Letterbox, vocabulary: Vocabulary, rule: FormatRule | None = None
 ) -> list[Reading]:
@@ -79,18 +101,12 @@ def to_readings(
     readings = []
     for plate in np.flatnonzero(confidences >= BOX_THRESHOLD):
         characters = np.asarray(outputs["characters"][index][plate])
-        text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
-        confidence = float(certainties.min()) if text else 0.0
-        if not text:
-            status = "unreadable: a plate without legible characters"
-        else:
-            status = "ok" if confidence >= CERTAINTY_THRESHOLD else "uncertain"
         box_px = tuple(frame.to_px(outputs["boxes_rel"][index][plate]).tolist())
-        details: dict = {"characters": characters, "certainties": tuple(float(value) for value in certainties)}
+        details = {}
         if "glimpses" in outputs:
             details["glimpse"] = np.clip(outputs["glimpses"][index][plate], 0, 255).astype("uint8")
             details["attention"] = np.asarray(outputs["attention"][index][plate])
-        readings.append(Reading(img_id, text, confidence, box_px, float(confidences[plate]), status, **details))
+        readings.append(to_reading(img_id, characters, box_px, float(confidences[plate]), vocabulary, rule, **details))
     if not readings:  # The confidence of the best candidate says by how much the threshold was missed.
         return [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
     readings.sort(key=lambda reading: reading.certainty, reverse=True)

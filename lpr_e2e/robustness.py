@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from lpr_e2e.batches import plain_glimpses
 from lpr_e2e.boxes import turn_box
 from lpr_e2e.dataset import Crop, DatasetError, Photograph, load_dataset, read_picture
 from lpr_e2e.evaluation import Figures, Truth, best_reading, score
@@ -27,6 +28,8 @@ from lpr_e2e.reading import Reading
 SMALLEST_WINDOW = 96
 # Share of the photographs on which the reader must not err: its most certain ones.
 CERTAIN_SHARE = 0.9
+# Crops less than this many times as wide as high hold two lines, or a tilted plate.
+HIGH_ASPECT = 2.2
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Robustness:
         certain_errors: wrong readings among them.
         windows: number of windows without a plate.
         false_readings: windows in which a text was read with the status `ok`.
-        crops: number of held-out crops, read in their own frame.
-        crops_right: share of them read without an error.
+        crops: number of held-out crops and share of them read without an error, in their own frame: of all, and of
+            kinds of them.
     """
 
     turned: dict[int, tuple[float, float]]
@@ -49,8 +52,7 @@ class Robustness:
     certain_errors: int
     windows: int
     false_readings: int
-    crops: int
-    crops_right: float | None
+    crops: dict[str, tuple[int, float]]
 
     def table(self) -> str:
         """The figures as lines of text for people."""
@@ -60,14 +62,15 @@ class Robustness:
         most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
         rows.append((most, str(self.certain_errors), f"of {self.certain}"))
         rows.append(("readings where there is no plate", str(self.false_readings), f"of {self.windows}"))
-        if self.crops_right is not None:
-            rows.append(("held-out crops", f"{self.crops_right:.1%}", f"of {self.crops}"))
+        for kind, (count, right) in self.crops.items():
+            rows.append((f"held-out crops: {kind}", f"{right:.1%}", f"of {count}"))
         return "\n".join(f"{name:<38}{first:>8}{second:>12}" for name, first, second in rows)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return {
-            **{name: value for name, value in vars(self).items() if name != "turned"},
+            **{name: value for name, value in vars(self).items() if name not in ("turned", "crops")},
+            "crops": {kind: {"crops": count, "plates_right": right} for kind, (count, right) in self.crops.items()},
             "turned": {
                 str(degrees): {"plates_right": plates, "mean_iou": iou}
                 for degrees, (plates, iou) in self.turned.items()
@@ -102,16 +105,8 @@ def measure(
     certain, errors = certain_errors(held_out, upright)
     named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
     statuses = [best_reading(readings).status for _, _, readings in reader.read_files(named)]
-    right = _crops_right(reader, crops) if crops else []
-    return Robustness(
-        turned,
-        certain,
-        errors,
-        len(statuses),
-        statuses.count("ok"),
-        len(right),
-        float(np.mean(right)) if right else None,
-    )
+    kinds = _crops_right(reader, crops)
+    return Robustness(turned, certain, errors, len(statuses), statuses.count("ok"), kinds)
 
 
 def certain_errors(
@@ -172,15 +167,24 @@ def _read_turned(
     return score(truths, readings, reader.vocabulary), readings
 
 
-def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> list[bool]:
-    """Whether each crop is read without an error, cut along its own frame instead of a box that was found."""
-    glimpses = plain_glimpses([], list(crops), reader.vocabulary, reader.model.architecture)
-    right: list[bool] = []
-    for start in range(0, len(glimpses["glimpses"]), 64):
-        part = slice(start, start + 64)
-        answers = np.asarray(reader.model.read(glimpses["glimpses"][part])["logits"])[:, -1].argmax(-1)
-        right += (answers == glimpses["glimpse_classes"][part]).all(-1).tolist()
-    return right
+def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[int, float]]:
+    """Number and share read without an error of upright crops, by kind; kinds without a crop are left out."""
+    crops = [crop for crop in crops if crop.turns is not None]
+    pictures = [np.ascontiguousarray(np.rot90(read_picture(crop.path), crop.turns)) for crop in crops]
+    readings = reader.read_crops(pictures)
+    patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
+    usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
+    kinds: dict[str, list[bool]] = {}
+    for crop, picture, pattern, reading in zip(crops, pictures, patterns, readings, strict=True):
+        high = picture.shape[1] < HIGH_ASPECT * picture.shape[0]
+        for kind, holds in (
+            ("all", True),
+            (f"high, such as two lines (below {HIGH_ASPECT}:1)", high),
+            (f"series {pattern.replace('0', '#')}", pattern != usual),
+        ):
+            if holds:
+                kinds.setdefault(kind, []).append(reading.text == crop.text)
+    return {kind: (len(right), float(np.mean(right))) for kind, right in kinds.items()}
 
 
 def main(arguments: list[str] | None = None) -> None:

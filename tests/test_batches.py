@@ -14,11 +14,10 @@ from lpr_e2e.augmentation import (
     glimpse_of_plate,
     paste_plate,
     photograph_on_canvas,
-    rectangle_corners,
     smear,
 )
 from lpr_e2e.batches import BatchMaker, PictureCache, batches, plain_glimpses, plain_joint_batches
-from lpr_e2e.boxes import intersection_over_union, turn_box
+from lpr_e2e.boxes import intersection_over_union, rectangle_corners, turn_box
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.plates import PlatePainter

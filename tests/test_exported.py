@@ -82,6 +82,10 @@ class TestExportedModel:
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
+    def test_crops_are_read_alike(self, model, mirrored):
+        glimpses = np.random.default_rng(0).integers(0, 256, (3, *model.glimpse_size, 3), dtype="uint8")
+        np.testing.assert_allclose(mirrored.read_glimpses(glimpses), model.read_glimpses(glimpses), atol=1e-3)
+
     def test_what_is_no_candidate_costs_nothing(self, mirrored, canvases, monkeypatch):
         read = []
         monkeypatch.setattr(mirrored, "_read", lambda batch: read.append(batch))

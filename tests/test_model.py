@@ -15,9 +15,8 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from lpr_e2e.augmentation import rectangle_corners
 from lpr_e2e.box_head import best_plates, cell_centres, pairwise_iou
-from lpr_e2e.boxes import turn_box
+from lpr_e2e.boxes import rectangle_corners, turn_box
 from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.looks import MARGIN
 from lpr_e2e.model import Architecture, PlateModel, load

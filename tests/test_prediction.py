@@ -28,9 +28,15 @@ class MagentaModel:
     vocabulary = Vocabulary("0123456789NT", 8)
     certainty = 0.9
     doubt = 0.8
+    glimpse_size = (32, 64)
 
     def __init__(self):
         self.batches = []
+
+    def read_glimpses(self, glimpses):
+        """Bright glimpses say 9N, others nothing."""
+        texts = ["9N" if glimpse.mean() > 127 else "" for glimpse in glimpses]
+        return np.eye(self.vocabulary.classes)[[self.vocabulary.encode(text) for text in texts]]
 
     def predict_on_batch(self, canvases):
         assert canvases.dtype == np.uint8 and canvases.shape[1:] == (self.canvas_size, self.canvas_size, 3)
@@ -101,6 +107,17 @@ class TestDoubt:
         reader, asked = self.reader(0.6, 0.99)
         reader.read(np.full((100, 100, 3), 120, "uint8"))
         assert not asked
+
+
+def test_crops_are_read_without_looking_for_a_plate(monkeypatch):
+    monkeypatch.setattr("lpr_e2e.prediction.CROPS_AT_ONCE", 2)
+    crops = [np.full((20 + index, 90, 3), 40 * index, "uint8") for index in range(6)]
+    readings = PlateReader(MagentaModel()).read_crops(crops)
+    assert [reading.text for reading in readings] == ["", "", "", "", "9N", "9N"]
+    assert [reading.status.split(":")[0] for reading in readings] == ["unreadable"] * 4 + ["ok"] * 2
+    assert readings[5].box_px == (0, 0, 25, 90) and readings[5].confidence == 1
+    with pytest.raises(ValueError, match="uint8 RGB"):
+        PlateReader(MagentaModel()).read_crops([np.zeros((20, 90))])
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from lpr_e2e.dataset import Photograph
+from lpr_e2e.dataset import Crop, Photograph
 from lpr_e2e.reading import Reading
 from lpr_e2e.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
 from lpr_e2e.vocabulary import Vocabulary
@@ -49,12 +49,40 @@ class RedReader:
             text = img_id.split(".")[0] if upright else "0"
             yield img_id, picture, [Reading(img_id, text, 0.9, box, 0.9, "ok")]
 
+    def read_crops(self, crops):
+        """Upright crops say how wide they are."""
+        return [Reading("", str(crop.shape[1])) for crop in crops]
+
 
 def test_turned_photographs_and_their_boxes(photographs):
     found = measure(RedReader(), photographs, windows=0)
     assert found.turned == {0: (1.0, 1.0), 90: (0.0, 1.0), 180: (1.0, 1.0), 270: (0.0, 1.0)}
-    assert (found.certain, found.certain_errors, found.crops_right) == (7, 0, None)
+    assert (found.certain, found.certain_errors, found.crops) == (7, 0, {})
     assert "turned by 180 degrees" in found.table() and "100.0%" in found.table()
+
+
+def test_crops_by_kind(tmp_path):
+    crops = []
+    for number, (height, width, turns, text) in enumerate(
+        [
+            (20, 100, 0, "100"),
+            (20, 90, 0, "91"),
+            (120, 30, 1, "120"),
+            (50, 80, 0, "80"),
+            (20, 70, 0, "7N"),
+            (9, 9, None, "9"),
+        ]
+    ):
+        path = tmp_path / f"{number}.png"
+        cv2.imwrite(str(path), np.zeros((height, width, 3), "uint8"))
+        crops.append(Crop(path.name, path, text, turns))
+    found = measure(RedReader(), [], crops=crops, windows=0)
+    assert found.crops == {
+        "all": (5, pytest.approx(3 / 5)),
+        "high, such as two lines (below 2.2:1)": (1, 1.0),
+        "series #N": (1, 0.0),
+    }
+    assert "held-out crops: series #N" in found.table()
 
 
 @pytest.mark.parametrize("invents", [False, True])
