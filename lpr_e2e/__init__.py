@@ -10,7 +10,7 @@ Read the modules in this order:
   `plots`, `tensorboard`, `supervision`, `training`;
 * prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`,
   `report`, `submission`;
-* other forms of the model: `exported`, `export`;
+* other forms of the model: `exported`, `export`; any number of photographs: `batch`;
 * measurements: `check`, `slices`, `robustness`, `benchmark`, `ablation`.
 
 To read plates, `from lpr_e2e import PlateReader`.

@@ -240,7 +240,7 @@ def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
 
     Raises:
         FileNotFoundError: the folder holds no exported model.
-        ValueError: a file of it is damaged.
+        ValueError: a file of it is damaged, or was written by another version.
         ImportError: no runtime is installed that can run it.
     """
     folder = Path(folder)
@@ -261,6 +261,10 @@ def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
                 return ExportedModel(description, *networks(folder, threads))
             except ImportError:
                 missing.append(runtime)
+            except KeyError as error:
+                raise ValueError(
+                    f"{folder / DESCRIPTION}: no {error}; export the model anew with `python -m lpr_e2e.export`"
+                ) from None
     raise ImportError(f"{folder}: needs one of {', '.join(missing) or 'onnxruntime, ai-edge-litert'}; pip install it")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from os import PathLike
 from pathlib import Path
 
@@ -16,21 +18,26 @@ class PictureError(ValueError):
     """A file that is not a usable picture; the message is the reason, without the file's name."""
 
 
-def read_picture(path: str | PathLike) -> np.ndarray:
+def read_picture(source: str | PathLike | bytes) -> np.ndarray:
     """The picture as it is meant to be seen: uint8 RGB `(height, width, 3)`, EXIF orientation applied.
 
     Grey, palette, 16-bit, CMYK and transparent pictures are converted; transparent parts become white.
     Decoded with Pillow, which is as fast as OpenCV but reports a truncated file instead of filling it up with grey.
 
+    Args:
+        source: path of the file, or what it holds.
+
     Raises:
         PictureError: the file is missing, unreadable, empty, not a picture, damaged or truncated, or holds more
             than 100 megapixels.
     """
-    path = Path(path)
     try:
-        if path.stat().st_size == 0:
+        if not isinstance(source, bytes) and os.path.exists(source) and not os.path.isfile(source):
+            # Opening a pipe would wait for ever.
+            raise PictureError("no regular file, or a folder that cannot be listed")
+        if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(path) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{image.width} x {image.height} pixels"))
             image.load()

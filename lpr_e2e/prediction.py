@@ -10,7 +10,6 @@ Example:
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -122,7 +121,7 @@ class PlateReader:
 
     def read_files(
         self,
-        photographs: Iterable[tuple[str, Path | str | np.ndarray]],
+        photographs: Iterable[tuple[str, Path | str | bytes | np.ndarray | PictureError]],
         batch_size: int = BATCH_SIZE,
         fill: bool = False,
     ) -> Iterator[tuple[str, np.ndarray | None, list[Reading]]]:
@@ -131,7 +130,8 @@ class PlateReader:
         The next batch is decoded by threads while the model reads this one.
 
         Args:
-            photographs: pairs of img_id and file (or uint8 RGB array).
+            photographs: pairs of img_id and file (or what the file holds, a uint8 RGB array, or the reason why there is
+                neither).
             batch_size: photographs per call of the model.
             fill: fill a short batch up with empty canvases, as it is always done after a full one: the model is
                 compiled anew for every new size, which takes longer than to read a full batch.
@@ -158,15 +158,15 @@ class PlateReader:
 
     def _decode(self, source):
         """`(photograph, canvas, frame)`, or the reason why there is none, as a string."""
-        if isinstance(source, np.ndarray):
-            photograph = _checked(source)
-        else:
-            if os.path.exists(source) and not os.path.isfile(source):  # Opening a pipe would wait for ever.
-                return "no regular file, or a folder that cannot be listed"
-            try:
+        try:
+            if isinstance(source, PictureError):
+                raise source
+            if isinstance(source, np.ndarray):
+                photograph = _checked(source)
+            else:
                 photograph = read_picture(source)
-            except PictureError as error:
-                return str(error)
+        except PictureError as error:
+            return str(error)
         return photograph, *letterbox(photograph, self.model.canvas_size)
 
     def _outputs(self, canvases: np.ndarray) -> dict:

@@ -144,11 +144,19 @@ class PredictionsWriter:
             write_jpeg(self.pictures / name, annotate(photograph, readings))
 
 
-class JsonLines:
-    """Writes one JSON object per plate and line as the readings come; to be used in a `with` statement.
+def as_json(img_id: str, reading: Reading) -> str:
+    """One plate as a JSON object.
 
     Its keys are the columns of `predictions.csv`, with null for what is not known, and `certainties`: the probability
     of each character of the text and of its end.
+    """
+    box = reading.box_px or (None,) * 4
+    values = (img_id, reading.text, reading.confidence, *box, reading.box_confidence, reading.status)
+    return json.dumps({**dict(zip(COLUMNS, values, strict=True)), "certainties": list(reading.certainties)})
+
+
+class JsonLines:
+    """Writes one JSON object per plate and line, see `as_json`, as the readings come; to be used in a `with` statement.
 
     Args:
         path: the file; an earlier one is replaced.
@@ -169,8 +177,5 @@ class JsonLines:
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Write one photograph's plates, at least one line."""
         for reading in readings:
-            box = reading.box_px or (None,) * 4
-            values = (img_id, reading.text, reading.confidence, *box, reading.box_confidence, reading.status)
-            line = {**dict(zip(COLUMNS, values, strict=True)), "certainties": list(reading.certainties)}
-            self._file.write(json.dumps(line) + "\n")
+            self._file.write(as_json(img_id, reading) + "\n")
         self._file.flush()
