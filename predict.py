@@ -22,6 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow 
 from tqdm import tqdm  # noqa: E402
 
 from lpr_e2e import evaluation, prediction, prediction_files, report, submission  # noqa: E402
+from lpr_e2e.terminal import say  # noqa: E402
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -72,7 +73,7 @@ def main(arguments: list[str] | None = None) -> int:
         if not options.no_report:
             pages = report.ReportWriter(output / "report.html", title(options.photographs), scoring.truths)
     except (ValueError, OSError) as error:
-        print(f"predict.py: {error}", file=sys.stderr)
+        say(f"predict.py: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
@@ -91,23 +92,23 @@ def main(arguments: list[str] | None = None) -> int:
     if stopped is not None:
         reason = "interrupted" if isinstance(stopped, KeyboardInterrupt) else f"stopped, {stopped}"
         done = f"{writer.count} of {len(photographs)} photographs are in {writer.csv_path}"
-        print(f"predict.py: {reason}: {done}", file=sys.stderr)
+        say(f"predict.py: {reason}: {done}", file=sys.stderr)
         return 130 if isinstance(stopped, KeyboardInterrupt) else 1
     counts = ", ".join(f"{count} {status}" for status, count in writer.statuses.most_common())
     place = page.path if page else writer.csv_path
-    print(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {place}")
+    say(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {place}")
     if options.truth:
         from lpr_e2e import slices  # Needs pandas, whose import nobody else should wait for.
 
         figures = scoring.figures(reader.vocabulary)
         table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)
         print_figures(figures)
-        print(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
+        say(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
         if options.figures:
             try:
                 slices.write(table, figures.as_dict(), options.figures)
             except OSError as error:
-                print(f"predict.py: {error}", file=sys.stderr)
+                say(f"predict.py: {error}", file=sys.stderr)
                 return 1
     return 0
 
@@ -131,13 +132,13 @@ def read(reader, photographs, batch_size: int, receivers: list) -> KeyboardInter
 
 
 def print_figures(figures: evaluation.Figures) -> None:
-    print(f"\n{figures.table()}")
+    say(f"\n{figures.table()}")
     if figures.mistakes:
-        print(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
+        say(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
     for mistake in figures.mistakes:
-        print(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
+        say(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
     if figures.missing:
-        print(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")
+        say(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")
 
 
 if __name__ == "__main__":

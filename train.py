@@ -21,6 +21,8 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+from lpr_e2e.terminal import say  # noqa: E402
+
 DEMO_DATA = Path("demo_data")
 
 
@@ -61,7 +63,7 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         return train(options)
     except (DatasetError, RunError, TrainingError, OSError) as error:
-        print(f"train.py: {error}", file=sys.stderr)
+        say(f"train.py: {error}", file=sys.stderr)
         return 2
 
 
@@ -85,31 +87,31 @@ def train(options: argparse.Namespace) -> int:
         try:
             settings = PRESETS[preset].changed(options.set or [])
         except ValueError as error:
-            print(f"train.py: --set: {error}", file=sys.stderr)
+            say(f"train.py: --set: {error}", file=sys.stderr)
             return 2
         data, exclude = options.data, options.exclude
         if options.seed is not None:
             settings = replace(settings, seed=options.seed)
         if data is None:
             data = draw_demo()
-    print(f"data: {data}")
+    say(f"data: {data}")
     dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
-    print(dataset.summary())
-    if options.resume:
-        folder.check_split(dataset)
-    else:
-        folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
-    print(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
-
-    try:
-        figures = Training(settings, dataset, folder, weights=options.weights).run()
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; go on with: python train.py --resume {folder.path}", file=sys.stderr)
-        return 130
-    print(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
+    say(dataset.summary())
+    with folder.locked():
+        if options.resume:
+            folder.check_split(dataset)
+        else:
+            folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
+        say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
+        try:
+            figures = Training(settings, dataset, folder, weights=options.weights).run()
+        except KeyboardInterrupt:
+            say(f"\ninterrupted; go on with: python train.py --resume {folder.path}", file=sys.stderr)
+            return 130
+    say(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
     test = data / "test"
     example = test if test.is_dir() else "FOLDER"
-    print(f"\nread photographs with it: python predict.py {example} --model {folder.path / 'best.keras'}")
+    say(f"\nread photographs with it: python predict.py {example} --model {folder.path / 'best.keras'}")
     return 0
 
 
@@ -118,7 +120,7 @@ def draw_demo() -> Path:
     from lpr_e2e.scenes import write_demo
 
     if not (DEMO_DATA / "SampleSubmission.csv").exists():
-        print(f"no --data given: drawing a demo set into {DEMO_DATA}")
+        say(f"no --data given: drawing a demo set into {DEMO_DATA}")
         write_demo(DEMO_DATA)
     return DEMO_DATA
 

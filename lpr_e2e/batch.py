@@ -43,6 +43,7 @@ from lpr_e2e.picture_files import PictureError
 from lpr_e2e.prediction import EXPORTED_MODEL, PlateReader
 from lpr_e2e.prediction_files import PICTURE_SUFFIXES, as_json
 from lpr_e2e.reading import COLUMNS, Reading
+from lpr_e2e.terminal import say
 
 SHARD = 500
 PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
@@ -243,7 +244,7 @@ def _run(batch: Batch, shards: Sequence[int], read_shard: ReadShard, beam_option
             _ = tasks | "spread" >> beam.Reshuffle() | "read" >> beam.ParDo(read_shard)
     except Exception as error:  # Runners raise many kinds.
         reason = (str(error).splitlines() or [""])[0]
-        print(f"lpr_e2e.batch: {type(error).__name__}: {reason[:300]}", file=sys.stderr)
+        say(f"lpr_e2e.batch: {type(error).__name__}: {reason[:300]}", file=sys.stderr)
 
 
 def _run_processes(shards: Sequence[int], count: int, arguments: list[str]) -> None:
@@ -291,14 +292,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         read_shard.load()
         batch = Batch(options.output, {"pattern": options.photographs, **settings})
     except (ValueError, OSError, ImportError) as error:
-        print(f"lpr_e2e.batch: {error}", file=sys.stderr)
+        say(f"lpr_e2e.batch: {error}", file=sys.stderr)
         return 2
     if options.shards:
         _run(batch, json.loads(options.shards), read_shard, rest)
         return 0
     missing = batch.missing()
     done = batch.shards - len(missing)
-    print(
+    say(
         f"{len(batch.photographs)} photographs in {batch.shards} shards"
         + (f", {done} of them read before" if done else "")
     )
@@ -315,10 +316,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     left = len(batch.missing())
     if left:
-        print(f"lpr_e2e.batch: {left} of {batch.shards} shards are not read; the same command goes on", file=sys.stderr)
+        say(f"lpr_e2e.batch: {left} of {batch.shards} shards are not read; the same command goes on", file=sys.stderr)
         return 1
     counts = ", ".join(f"{count} {status}" for status, count in batch.statuses().most_common())
-    print(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
+    say(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
     return 0
 
 

@@ -27,6 +27,7 @@ from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.looks import MOST_TILT
 from lpr_e2e.model import Architecture
 from lpr_e2e.own_labels import OwnLabels
+from lpr_e2e.picture_files import PictureError
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.settings import Mixture
 from lpr_e2e.vocabulary import Vocabulary
@@ -50,7 +51,10 @@ class PictureCache:
         """The picture of a file, uint8 `(h, w, 3)`; shared: do not write into it."""
         picture = self._pictures.get(path)
         if picture is None:
-            picture = read_picture(path)
+            try:
+                picture = read_picture(path)
+            except PictureError as error:
+                raise PictureError(f"{path}: {error}") from error
             if picture.nbytes <= self._room:
                 self._room -= picture.nbytes
                 self._pictures[path] = picture
@@ -257,8 +261,13 @@ class BatchMaker:
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
 
 
-def batches(make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_step: int) -> tf.data.Dataset:
-    """Batches `make(step)` for `first_step <= step < last_step`, in order, made ahead in parallel threads."""
+def batches(
+    make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_step: int, failures: list[Exception]
+) -> tf.data.Dataset:
+    """Batches `make(step)` for `first_step <= step < last_step`, in order, made ahead in parallel threads.
+
+    What goes wrong in a thread is added to `failures`.
+    """
     # Many small pictures in parallel threads: OpenCV's own threads would only get in the way.
     cv2.setNumThreads(1)
     example = make(first_step)
@@ -266,7 +275,11 @@ def batches(make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_
     types = [example[name].dtype for name in names]
 
     def make_arrays(step):
-        batch = make(int(step))
+        try:
+            batch = make(int(step))
+        except Exception as error:
+            failures.append(error)  # TensorFlow passes on no more than its text.
+            raise
         return [batch[name] for name in names]
 
     def load(step):

@@ -191,7 +191,7 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
             seconds = {}
             for source, stream in (
                 ("constant", itertools.repeat({key: tf.constant(value) for key, value in constant.items()})),
-                ("pipeline", iter(batches(make, 0, steps + 10))),
+                ("pipeline", iter(batches(make, 0, steps + 10, []))),
             ):
                 times = []
                 for batch in itertools.islice(stream, steps + 10):

@@ -32,6 +32,7 @@ from lpr_e2e.pictures import page_jpeg, thumbnail
 from lpr_e2e.prediction_files import find_photographs
 from lpr_e2e.prints import CropPrint, PhotographPrint, Pictures, print_crops, print_photographs
 from lpr_e2e.tables import BOX_COLUMNS, Problem, Row, Table, find_picture_folders, find_tables, usable_rows
+from lpr_e2e.terminal import say
 
 DEFAULT_PAGE = Path("check.html")
 # Of each kind: rows on the terminal, rows on the page, groups of pictures on the page.
@@ -602,14 +603,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if not options.output.parent.is_dir():
             raise FileNotFoundError(f"{options.output}: there is no folder {options.output.parent}")
         check = check_data(options.data, options.exclude, options.test)
-        print(check.summary())
-        print()
+        say(check.summary())
+        say("")
         if options.fix is not None:
-            print(write_fixed(check, options.fix))
+            say(write_fixed(check, options.fix))
         write_page(check, options.output)
-        print(f"page: {options.output}")
+        say(f"page: {options.output}")
     except (ValueError, OSError) as error:
-        print(f"{parser.prog}: {error}", file=sys.stderr)
+        say(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
     return 1 if check.problems else 0
 

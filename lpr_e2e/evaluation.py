@@ -5,7 +5,6 @@ Training scores its held-out photographs and crops with it, `predict.py --truth`
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -17,9 +16,9 @@ import numpy as np
 from lpr_e2e.boxes import intersection_over_union
 from lpr_e2e.reading import Reading
 from lpr_e2e.submission import digit_distributions, digits_asked
+from lpr_e2e.tables import BOX_COLUMNS, EXTRA, numbers, read_table
 from lpr_e2e.vocabulary import Vocabulary
 
-BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 CALIBRATION_BINS = 10
 
 
@@ -364,14 +363,12 @@ def read_texts(path: Path | str) -> set[str]:
     """The texts in the column `text` of a CSV.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: it has no such column.
+        ValueError: the file cannot be read, or has no such column.
     """
-    with Path(path).open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        if "text" not in (rows.fieldnames or []):
-            raise ValueError(f"{path}: expected a column text, found {','.join(rows.fieldnames or []) or 'none'}")
-        return {text for row in rows if (text := (row["text"] or "").strip())}
+    table = read_table(Path(path))
+    if "text" not in table.columns:
+        raise ValueError(f"{path}: expected a column text, found {','.join(table.columns) or 'none'}")
+    return {values["text"] for _, values in table.records if values["text"]}
 
 
 def read_truth(path: Path | str) -> list[Truth]:
@@ -380,26 +377,24 @@ def read_truth(path: Path | str) -> list[Truth]:
     An empty `text` or box means unknown.
 
     Raises:
-        OSError: the file cannot be read.
-        ValueError: a column is missing, a value is no number, or a photograph is named twice; says where.
+        ValueError: the file cannot be read, a column is missing, a value is no number, or a photograph is named twice;
+            says where.
     """
-    path = Path(path)
+    table = read_table(Path(path))
+    columns = table.columns
+    if "img_id" not in columns or not ("text" in columns or set(BOX_COLUMNS) <= set(columns)):
+        expected = f"img_id,text and optionally {','.join(BOX_COLUMNS)}"
+        raise ValueError(f"{path}: expected the columns {expected}, found {','.join(columns) or 'none'}")
     truths: dict[str, Truth] = {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        rows = csv.DictReader(file)
-        columns = rows.fieldnames or []
-        if "img_id" not in columns or not ("text" in columns or set(BOX_COLUMNS) <= set(columns)):
-            expected = f"img_id,text and optionally {','.join(BOX_COLUMNS)}"
-            raise ValueError(f"{path}: expected the columns {expected}, found {','.join(columns) or 'none'}")
-        for row in rows:
-            where = f"{path}, line {rows.line_num}"
-            img_id = (row["img_id"] or "").strip()
-            if not img_id or img_id in truths:
-                raise ValueError(f"{where}: img_id {img_id!r}: expected a photograph's name, each only once")
-            values = [(row.get(column) or "").strip() for column in BOX_COLUMNS]
-            try:
-                box_px = tuple(map(float, values)) if any(values) else None
-            except ValueError:
-                raise ValueError(f"{where}: box {values}: expected four numbers {','.join(BOX_COLUMNS)}") from None
-            truths[img_id] = Truth(img_id, (row.get("text") or "").strip() or None, box_px)
+    for number, values in table.records:
+        where, img_id = f"{path}, line {number}", values["img_id"]
+        if not img_id or img_id in truths:
+            raise ValueError(f"{where}: img_id {img_id!r}: expected a photograph's name, each only once")
+        if values[EXTRA]:
+            raise ValueError(f"{where}: {values[EXTRA]!r} is too much: expected {','.join(columns)}")
+        written = [values.get(column, "") for column in BOX_COLUMNS]
+        box_px = numbers(written) if any(written) else None
+        if any(written) and box_px is None:
+            raise ValueError(f"{where}: box {written}: expected four numbers {','.join(BOX_COLUMNS)}")
+        truths[img_id] = Truth(img_id, values.get("text") or None, box_px)
     return list(truths.values())

@@ -48,6 +48,7 @@ from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.prediction import DEFAULT_MODEL, PlateReader
 from lpr_e2e.prediction_files import find_photographs
 from lpr_e2e.reading import BOX_THRESHOLD
+from lpr_e2e.terminal import say
 from lpr_e2e.vocabulary import BLANK
 
 FORMS = ("onnx", "tflite", "int8", "saved_model")
@@ -406,9 +407,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Files without a known text are of no use beside some with one.
         rows = compare(model, folder, [one for one in photographs if not truths or one.name in truths], truths)
     except (ValueError, OSError, ImportError) as error:
-        print(f"lpr_e2e.export: {error}", file=sys.stderr)
+        say(f"lpr_e2e.export: {error}", file=sys.stderr)
         return 2
-    print(table(rows, folder))
+    say(table(rows, folder))
     return 0
 
 
@@ -425,7 +426,7 @@ def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = (), fo
         try:
             canvases.append(letterbox(read_picture(path), model.canvas_size)[0])
         except PictureError as error:
-            print(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
+            say(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
     if canvases:
         write_int8(model, folder, np.stack(canvases))
 

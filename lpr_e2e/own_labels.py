@@ -73,19 +73,25 @@ class OwnLabels:
 
     @classmethod
     def load(cls, path: Path) -> OwnLabels:
-        """The labels that `save` wrote."""
+        """The labels that `save` wrote.
+
+        Raises:
+            ValueError: the file is damaged.
+        """
         own = cls()
-        with open(path, newline="", encoding="utf-8") as file:
-            for row in csv.DictReader(file):
+        try:
+            for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True):
                 if row["text"]:
                     own.readings[row["img_id"]] = (row["text"], int(row["turns"]))
                 elif row["tilt"]:
-                    own.tilts[row["img_id"]] = float(row["tilt"])
+                    own.tilts[row["img_id"]] = float(np.clip(float(row["tilt"]), -MOST_TILT, MOST_TILT))
                 else:
                     groups = [group.split() for group in row["cuts"].split(";")]
                     own.cuts[row["set"], row["img_id"]] = [
                         (int(start), np.array(cuts, "float64")) for start, *cuts in groups
                     ]
+        except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
+            raise ValueError(f"{path}: damaged ({error}); remove it, it is made again") from error
         return own
 
     def applied(self, photographs: Sequence[Photograph]) -> list[Photograph]:

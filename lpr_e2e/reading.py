@@ -16,6 +16,7 @@ BOX_THRESHOLD = 0.3
 SAME_PLATE_IOU = 0.3
 # A reading whose weakest character is less certain than this is more likely wrong than right.
 CERTAINTY_THRESHOLD = 0.5
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("img_id", "text", "confidence", "ymin", "xmin", "ymax", "xmax", "box_confidence", "status")
 
 
@@ -56,7 +57,9 @@ class Reading:
     def row(self) -> list[str]:
         """The values of `COLUMNS`, as they are written to `predictions.csv`."""
         box = ["" for _ in range(4)] if self.box_px is None else [f"{value:.1f}" for value in self.box_px]
-        return [self.img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
+        # A spreadsheet would take some names for formulas. The same file has a name that none does.
+        img_id = f"./{self.img_id}" if self.img_id.startswith(_FORMULAS) else self.img_id
+        return [img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 
 def to_reading(

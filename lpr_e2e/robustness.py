@@ -23,6 +23,7 @@ from lpr_e2e.dataset import Crop, DatasetError, Photograph, load_dataset, read_p
 from lpr_e2e.evaluation import Figures, Truth, best_reading, score
 from lpr_e2e.prediction import PlateReader
 from lpr_e2e.reading import Reading
+from lpr_e2e.terminal import printable, say
 
 # A window beside the plate is no photograph any more if it is thinner than this, in pixels.
 SMALLEST_WINDOW = 96
@@ -199,11 +200,11 @@ def main(arguments: list[str] | None = None) -> None:
         dataset = load_dataset(options.data)
         reader = PlateReader.load(options.model)
     except (DatasetError, OSError, ValueError) as error:
-        parser.exit(2, f"{error}\n")
+        parser.exit(2, f"{printable(str(error))}\n")
     robustness = measure(
         reader, dataset.validation_photographs, dataset.photographs, dataset.validation_crops, options.windows
     )
-    print(robustness.table())
+    say(robustness.table())
     if options.output:
         options.output.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
 

@@ -6,11 +6,13 @@
 * `history.csv`: the figures of every epoch; `figures.json`: the final ones;
 * `best.keras`, `last.keras`: models to predict with (averaged weights);
 * `state.npz`: everything that `--resume` needs;
-* `tensorboard/`: event files.
+* `tensorboard/`: event files; `lock`: held by the process that trains.
 """
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
 import platform
@@ -72,6 +74,23 @@ class RunFolder:
         columns = ["file", "row", "value", "kind", "message"]
         problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
         problems.to_csv(self.path / "problems.csv", index=False)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keep every other process from writing this run, as long as this one lives.
+
+        Raises:
+            RunError: another process is training in the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.path}: another process is training in this folder; wait for it, or stop it"
+                ) from None
+            yield
 
     def config(self) -> dict:
         """What `start` wrote, with `settings` as `Settings`.

@@ -235,7 +235,7 @@ def _usable_row(table: Table, kind: str, number: int, values: dict, problems: li
         fault = ("", "empty text", f"expected the text of {row.img_id}; skipped, fill it in or remove the row")
     elif kind != "recognition":
         written = ",".join(values[name] for name in BOX_COLUMNS)
-        box_px = _numbers(values[name] for name in BOX_COLUMNS)
+        box_px = numbers(values[name] for name in BOX_COLUMNS)
         if box_px is None:
             fault = (written, "non-numeric box", "expected four numbers ymin,xmin,ymax,xmax; skipped, correct it")
         elif box_px[2] <= box_px[0] or box_px[3] <= box_px[1]:
@@ -267,12 +267,13 @@ def _without_rare_characters(rows: list[Row], problems: list[Problem]) -> list[R
     return usable
 
 
-def _numbers(values: Iterable[str]) -> tuple | None:
+def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
+    """The finite numbers that the values stand for, or None if one does not."""
     try:
-        numbers = tuple(float(value) for value in values)
+        found = tuple(float(value) for value in values)
     except ValueError:
         return None
-    return numbers if all(map(math.isfinite, numbers)) else None
+    return found if all(map(math.isfinite, found)) else None
 
 
 def _stays_inside(img_id: str) -> bool:

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from lpr_e2e.batches import BatchMaker, batches, plain_glimpses, plain_joint_batches
 from lpr_e2e.dataset import Dataset, Photograph
 from lpr_e2e.evaluation import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model import PlateModel, load, parameters
 from lpr_e2e.own_labels import OwnLabels, label
+from lpr_e2e.picture_files import PictureError
 from lpr_e2e.plates import PlatePainter
 from lpr_e2e.plots import calibration_plot, confusion_plot, shares_plot
 from lpr_e2e.prediction import PlateReader
@@ -26,6 +28,7 @@ from lpr_e2e.settings import Settings, Stage
 from lpr_e2e.stages import JointStage, RecognitionStage
 from lpr_e2e.supervision import RisingAverage, Supervisor, TrainingError, WarmCosine
 from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, validation_pictures
+from lpr_e2e.terminal import say
 from lpr_e2e.vocabulary import Vocabulary
 
 # Validation photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
@@ -67,7 +70,7 @@ class Training:
         settings: Settings,
         dataset: Dataset,
         folder: RunFolder,
-        say: Callable[[str], None] = print,
+        say: Callable[[str], None] = say,
         weights: str | Path | None = None,
     ):
         self.settings, self.dataset, self.folder, self.say = settings, dataset, folder, say
@@ -94,9 +97,9 @@ class Training:
         """Train what is left to train of both stages, and return the final figures on the held-out photographs."""
         self.board = Board(self.folder.path / "tensorboard")
         self.say(f"model: {parameters(self.model):,} parameters, reads {self.vocabulary.characters!r}")
-        if self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
-            self._show_batches()
         try:
+            if self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
+                self._show_batches()
             if self.progress["stage"] == "recognition":
                 self._run_stage("recognition", self.settings.recognition, RecognitionStage(self.model))
                 self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
@@ -108,6 +111,10 @@ class Training:
                 self.progress = {**self.progress, "stage": "done"}
                 self.folder.save_state(self.model.weights, self.progress)
             return self._finish()
+        except PictureError as error:
+            raise TrainingError(
+                f"{error}: the data changed during the training; put it back and go on with --resume {self.folder.path}"
+            ) from error
         finally:
             self.board.close()
 
@@ -127,7 +134,10 @@ class Training:
             # Saved by the end of stage one: an interruption in between changes nothing.
             self.folder.load_variables(self.model.weights)
             label(self.model, self.dataset, mixture.self_labelled).save(path)
-        own = OwnLabels.load(path)
+        try:
+            own = OwnLabels.load(path)
+        except ValueError as error:
+            raise TrainingError(str(error)) from error
         self.say(
             f"labelled by the model itself: the texts of {len(own.readings)} photographs, the tilts of "
             f"{len(own.tilts)}, the characters' places on {len(own.cuts)} plates"
@@ -179,16 +189,20 @@ class Training:
         elif self.folder.progress() is not None:  # The end of stage one.
             self.folder.load_variables(self.model.weights)
         make = self.make(name, stage)
+        failures: list[Exception] = []
         if first_epoch < epochs and not self.patience_is_over():
-            task.fit(
-                batches(make, first_epoch * epoch_steps, epochs * epoch_steps),
-                initial_epoch=first_epoch,
-                epochs=epochs,
-                steps_per_epoch=epoch_steps,
-                shuffle=False,
-                callbacks=[RisingAverage(self.settings.averaging), Supervisor(self, name, variables)],
-                verbose="auto",
-            )
+            try:
+                task.fit(
+                    batches(make, first_epoch * epoch_steps, epochs * epoch_steps, failures),
+                    initial_epoch=first_epoch,
+                    epochs=epochs,
+                    steps_per_epoch=epoch_steps,
+                    shuffle=False,
+                    callbacks=[RisingAverage(self.settings.averaging), Supervisor(self, name, variables)],
+                    verbose="auto",
+                )
+            except tf.errors.OpError as error:
+                raise failures[0] if failures else error from None
         # What follows starts from the averaged weights.
         optimizer.finalize_variable_values(task.trainable_variables)
 

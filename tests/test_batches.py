@@ -105,7 +105,7 @@ class TestBatchMaker:
 
 
 def test_parallel_batches_come_in_order_and_whole():
-    made = batches(lambda step: {"step": np.full((2, 3), step, "int32"), "other": np.float32([step])}, 3, 9)
+    made = batches(lambda step: {"step": np.full((2, 3), step, "int32"), "other": np.float32([step])}, 3, 9, [])
     assert [int(batch["step"][0, 0]) for batch in made] == [3, 4, 5, 6, 7, 8]
     assert all(batch["step"].shape == (2, 3) for batch in made)
 

@@ -501,3 +501,20 @@ def test_json_lines_say_what_the_csv_says(odd_folder, tmp_path, model):
         assert (line["ymin"] is None) == (row["ymin"] == "")
         assert len(line["certainties"]) == (len(line["text"]) + 1 if line["text"] else 0)
     assert not (tmp_path / "out" / "report.html").exists()
+
+
+def test_names_steer_neither_spreadsheet_nor_terminal(tmp_path, model, capsys):
+    """A formula as a name stays the name of a file; escape sequences are written out."""
+    folder = tmp_path / "in"
+    for name in ("=1+1.jpg", "-2.jpg", "\x1b[2J.jpg"):
+        save(folder, name)
+    truth = tmp_path / "truth.csv"
+    truth.write_text("img_id,text\n\x1b[2J.jpg,9T9\n", encoding="utf-8")
+    arguments = [str(folder), "--output", str(tmp_path / "out"), "--truth", str(truth), "--no-report"]
+    assert predict.main(arguments) == 0
+    with open(tmp_path / "out" / "predictions.csv", newline="", encoding="utf-8") as file:
+        names = [row["img_id"] for row in csv.DictReader(file)]
+    assert set(names) == {"./-2.jpg", "./=1+1.jpg", "\x1b[2J.jpg"}
+    assert all((folder / name).exists() for name in names)
+    shown = capsys.readouterr().out
+    assert "\x1b" not in shown and r"\x1b[2J.jpg" in shown

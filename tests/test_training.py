@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from lpr_e2e.batches import PictureCache
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.run_folder import RunError, RunFolder
@@ -300,3 +302,31 @@ def test_the_average_follows_the_weights_sooner_at_first():
     # `fit` puts the average in place at its end.
     assert float(model.trainable_variables[0][0, 0]) == pytest.approx(average, abs=1e-6)
     assert average != pytest.approx(weights[-1], abs=1e-3)
+
+
+def test_two_processes_do_not_train_in_one_folder(tmp_path):
+    folder = RunFolder(tmp_path / "run")
+    with folder.locked():
+        with pytest.raises(RunError, match="another process is training"), RunFolder(tmp_path / "run").locked():
+            pass
+    with RunFolder(tmp_path / "run").locked():
+        assert folder.path.is_dir()
+
+
+def test_a_photograph_that_goes_away_stops_the_training_with_its_name(tiny_data, tiny_settings, tmp_path):
+    data = shutil.copytree(tiny_data, tmp_path / "data")
+    run = start(tmp_path / "run", data, tiny_settings)
+    training = Training(tiny_settings, load_dataset(data), run, say=lambda line: None)
+    make = training.maker.recognition_batch
+
+    def make_without(step, plates):
+        """From the third step on, in a thread of TensorFlow, the photographs are away."""
+        if step == 2:
+            training.maker.cache = PictureCache()
+            for photograph in training.dataset.photographs:
+                photograph.path.unlink()
+        return make(step, plates)
+
+    training.maker.recognition_batch = make_without
+    with pytest.raises(TrainingError, match=r"\.jpg: missing file: the data changed.*--resume"):
+        training.run()
