@@ -1,14 +1,15 @@
 """Training batches: real crops, synthetic plates and photographs, augmented and mixed.
 
-Batch number `step` is a function of the data, the seed and `step` alone. So batches can be made in parallel and in
-any order, and a resumed training sees exactly the batches that an uninterrupted one would have seen.
+Each sample of a batch is a function of the data, the seed, the batch's step and the sample's place in it alone. So
+batches can be made in parallel and in any order, a resumed training sees exactly the batches that an uninterrupted one
+would have seen, and several processes that share the batches make together what one would make.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import cv2
@@ -32,8 +33,8 @@ from lpr_e2e.plates import PlatePainter
 from lpr_e2e.settings import Mixture
 from lpr_e2e.vocabulary import Vocabulary
 
-# Numbers of the stages, for their random streams.
-RECOGNITION, JOINT = 1, 2
+# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates.
+RECOGNITION, JOINT, _ORDER, _PLATES = 1, 2, 3, 4
 # Decoded pictures kept in memory; what does not fit is decoded again each time.
 _CACHE_BYTES = 4 << 30
 # Standard deviation of the error of tilts that are not the predicted ones, radians.
@@ -71,6 +72,7 @@ class BatchMaker:
         mixture: shares of the sources.
         seed: of everything random.
         own: what the model itself added to the labels, or None.
+        process, processes: makes only this process's share of each batch, of so many equal ones.
     """
 
     def __init__(
@@ -82,7 +84,10 @@ class BatchMaker:
         mixture: Mixture,
         seed: int,
         own: OwnLabels | None = None,
+        process: int = 0,
+        processes: int = 1,
     ):
+        self.process, self.processes = process, processes
         self.own = own or OwnLabels()
         self.vocabulary, self.architecture = vocabulary, architecture
         self.painter, self.mixture, self.seed = painter, mixture, seed
@@ -159,11 +164,15 @@ class BatchMaker:
         left = int(rng.integers(max(1, picture.shape[1] - width)))
         return picture[top : top + height, left : left + width]
 
-    def plates(self, count: int, rng) -> tuple[np.ndarray, np.ndarray]:
-        """Augmented glimpses uint8 `(count, height, width, 3)` and their texts, int32 `(count, slots)`."""
-        glimpses = np.empty((count, *self.architecture.glimpse_size, 3), "uint8")
-        classes = np.empty((count, self.vocabulary.slots), "int32")
-        for index in range(count):
+    def _share(self, count: int) -> range:
+        """The places of this process in `count` places of a batch."""
+        return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
+
+    def plates(self, rngs: Sequence[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
+        """An augmented glimpse for each generator, uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`."""
+        glimpses = np.empty((len(rngs), *self.architecture.glimpse_size, 3), "uint8")
+        classes = np.empty((len(rngs), self.vocabulary.slots), "int32")
+        for index, rng in enumerate(rngs):
             if (self.texted or self.crops) and rng.random() < self.mixture.real:
                 (picture, corners, text), behind, detail = self._real_plate(rng), None, 0.55
                 self._count("plate: real")
@@ -182,8 +191,8 @@ class BatchMaker:
 
     def recognition_batch(self, step: int, plates: int) -> dict[str, np.ndarray]:
         """The batch of one step of stage one: `glimpses` and `glimpse_classes`, see `plates`."""
-        rng = np.random.default_rng([self.seed, RECOGNITION, step])
-        glimpses, classes = self.plates(plates, rng)
+        rngs = [np.random.default_rng([self.seed, RECOGNITION, step, place]) for place in self._share(plates)]
+        glimpses, classes = self.plates(rngs)
         return {"glimpses": glimpses, "glimpse_classes": classes}
 
     def _photograph(self, photograph: Photograph, predicted_share: float, rng) -> dict[str, np.ndarray]:
@@ -250,13 +259,14 @@ class BatchMaker:
             float32 of 0 or 1: `box_known` (the objectness is known everywhere), `plate_visible` (there is a box),
             `turns_known`, `tilts_known`, `text_known`, `use_predicted`.
         """
-        rng = np.random.default_rng([self.seed, JOINT, step])
         samples = []
-        for position in range(step * photographs, (step + 1) * photographs):
-            turn, place = divmod(position, len(self.photographs))
-            order = np.random.default_rng([self.seed, JOINT, 1 << 30, turn]).permutation(len(self.photographs))
-            samples.append(self._photograph(self.photographs[order[place]], predicted_share, rng))
-        glimpses, classes = self.plates(plates, rng)
+        for place in self._share(photographs):
+            turn, position = divmod(step * photographs + place, len(self.photographs))
+            order = np.random.default_rng([self.seed, _ORDER, turn]).permutation(len(self.photographs))
+            rng = np.random.default_rng([self.seed, JOINT, step, place])
+            samples.append(self._photograph(self.photographs[order[position]], predicted_share, rng))
+        rngs = [np.random.default_rng([self.seed, _PLATES, step, place]) for place in self._share(plates)]
+        glimpses, classes = self.plates(rngs)
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
 

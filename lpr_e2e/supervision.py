@@ -93,26 +93,24 @@ class Supervisor(keras.callbacks.Callback):
         return "  ".join(parts) + ("  (best so far)" if better else "")
 
 
-class RisingAverage(keras.callbacks.Callback):
-    """Lets the momentum of the optimizer's averaged weights rise with the steps, up to `most`.
+class AveragedAdamW(keras.optimizers.AdamW):
+    """AdamW that keeps moving averages of the weights whose momentum rises with the steps, up to `most`.
 
     The average is over about the last tenth of the steps so far; a constant momentum would keep the first, untrained
     weights in it for hundreds of steps. It depends on the optimizer's step alone: a resumed training goes on with it.
     """
 
-    def __init__(self, most: float):
-        super().__init__()
-        self.most = most
+    def __init__(self, learning_rate, most: float, **kwargs):
+        super().__init__(learning_rate, use_ema=True, ema_momentum=most, **kwargs)
 
-    def on_train_begin(self, logs=None):
-        # A variable, because the compiled training step would keep a number for good.
-        self.momentum = keras.Variable(0.0, trainable=False, name="averaging")
-        self.model.optimizer.ema_momentum = self.momentum
-        self.step = int(self.model.optimizer.iterations)
+    @property
+    def ema_momentum(self):
+        step = keras.ops.cast(self.iterations, "float32")
+        return keras.ops.minimum(self._most, (1 + step) / (10 + step))
 
-    def on_train_batch_begin(self, batch, logs=None):
-        self.momentum.assign(min(self.most, (1 + self.step) / (10 + self.step)))
-        self.step += 1
+    @ema_momentum.setter
+    def ema_momentum(self, most: float):
+        self._most = most
 
 
 @contextlib.contextmanager
@@ -120,6 +118,8 @@ def averaged_weights(task: keras.Model):
     """Within the context, the task's trainable weights are their moving averages."""
     kept = [np.array(variable) for variable in task.trainable_variables]
     task.optimizer.finalize_variable_values(task.trainable_variables)
+    for variable in task.trainable_variables:  # JAX would share the memory with the averages, and give it away.
+        variable.assign(np.array(variable))
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ from lpr_e2e.reading import Reading
 from lpr_e2e.run_folder import RunFolder
 from lpr_e2e.settings import Settings, Stage
 from lpr_e2e.stages import JointStage, RecognitionStage
-from lpr_e2e.supervision import RisingAverage, Supervisor, TrainingError, WarmCosine
+from lpr_e2e.supervision import AveragedAdamW, Supervisor, TrainingError, WarmCosine
 from lpr_e2e.tensorboard import Board, canvas_pictures, glimpse_pictures, validation_pictures
 from lpr_e2e.terminal import say
 from lpr_e2e.vocabulary import Vocabulary
@@ -171,11 +171,8 @@ class Training:
         epoch_steps = min(self.settings.epoch_steps, stage.steps)
         epochs = stage.steps // epoch_steps
         schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)
-        optimizer = keras.optimizers.AdamW(
-            schedule,
-            weight_decay=self.settings.weight_decay,
-            global_clipnorm=1.0,
-            use_ema=True,
+        optimizer = AveragedAdamW(
+            schedule, self.settings.averaging, weight_decay=self.settings.weight_decay, global_clipnorm=1.0
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "positions", "queries"])
         # XLA makes training slower on processors, not faster.
@@ -198,7 +195,7 @@ class Training:
                     epochs=epochs,
                     steps_per_epoch=epoch_steps,
                     shuffle=False,
-                    callbacks=[RisingAverage(self.settings.averaging), Supervisor(self, name, variables)],
+                    callbacks=[Supervisor(self, name, variables)],
                     verbose="auto",
                 )
             except tf.errors.OpError as error:

@@ -52,6 +52,17 @@ class TestBatchMaker:
         other_seed = make_maker(seed=1).recognition_batch(7, 4)
         assert (other_seed["glimpses"] != first.recognition_batch(7, 4)["glimpses"]).any()
 
+    @pytest.mark.parametrize("processes", [2, 3])
+    def test_processes_share_a_batch(self, make_maker, processes):
+        """Together they make what one makes, in order, and nothing twice."""
+        whole, shares = make_maker(), [make_maker() for _ in range(processes)]
+        for index, maker in enumerate(shares):
+            maker.process, maker.processes = index, processes
+        for make in (lambda one: one.recognition_batch(5, 6), lambda one: one.joint_batch(5, 6, 6, 0.5)):
+            expected, parts = make(whole), [make(one) for one in shares]
+            for name, values in expected.items():
+                np.testing.assert_array_equal(np.concatenate([part[name] for part in parts]), values, err_msg=name)
+
     def test_every_photograph_is_seen_once_before_any_again(self, make_maker, dataset):
         seen = []
         maker = make_maker()

@@ -21,7 +21,7 @@ from lpr_e2e.dataset import load_dataset
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.run_folder import RunError, RunFolder
 from lpr_e2e.settings import PRESETS, Settings
-from lpr_e2e.supervision import RisingAverage, TrainingError, WarmCosine, averaged_weights
+from lpr_e2e.supervision import AveragedAdamW, TrainingError, WarmCosine, averaged_weights
 from lpr_e2e.training import Training, take_weights, training_vocabulary
 
 # Trains in a process of its own that kills itself while a batch of the stage is made.
@@ -289,13 +289,13 @@ def test_averaged_weights_are_put_back():
 def test_the_average_follows_the_weights_sooner_at_first():
     """With momenta 0 (Keras starts the average so), 2/11, then at most 0.2, written out by hand."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
-    model.compile(keras.optimizers.SGD(0.25, use_ema=True), loss="mse", jit_compile=False)
+    model.compile(AveragedAdamW(0.25, 0.2), loss="mse", jit_compile=False)
     weights = []
     step = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: weights.append(float(model.trainable_variables[0][0, 0]))
     )
     ones = np.ones((4, 1), "float32")
-    model.fit(ones, ones, batch_size=1, epochs=1, shuffle=False, verbose=0, callbacks=[RisingAverage(0.2), step])
+    model.fit(ones, ones, batch_size=1, epochs=1, shuffle=False, verbose=0, callbacks=[step])
     average = 0.0
     for momentum, weight in zip((0.0, 2 / 11, 0.2, 0.2), weights, strict=True):
         average = momentum * average + (1 - momentum) * weight
