@@ -14,6 +14,7 @@ README.md says what DIR holds and what a run leaves in its folder.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 from datetime import datetime
@@ -71,11 +72,15 @@ def train(options: argparse.Namespace) -> int:
     """Start or resume the run that the options describe."""
     from dataclasses import replace
 
+    from lpr_e2e import distribution
     from lpr_e2e.dataset import load_dataset
     from lpr_e2e.run_folder import RunFolder
     from lpr_e2e.settings import PRESETS
-    from lpr_e2e.training import Training, training_vocabulary
+    from lpr_e2e.training import Training, TrainingError, training_vocabulary
 
+    job = distribution.join()
+    if job.processes > 1 and not (options.resume or options.run):
+        raise TrainingError("several processes: need one run folder for all; name it with --run")
     if options.resume:
         folder = RunFolder(options.resume)
         config = folder.config()
@@ -93,21 +98,26 @@ def train(options: argparse.Namespace) -> int:
         if options.seed is not None:
             settings = replace(settings, seed=options.seed)
         if data is None:
-            data = draw_demo()
-    say(f"data: {data}")
+            data = draw_demo() if job.chief else DEMO_DATA
+    job.agree()  # The demo set is drawn.
     dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
-    say(dataset.summary())
-    with folder.locked():
+    if job.chief:
+        say(f"data: {data}\n{dataset.summary()}")
+    with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
             folder.check_split(dataset)
-        else:
+        elif job.chief:
             folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
-        say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
+        job.agree()
+        if job.chief:
+            say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
         try:
-            figures = Training(settings, dataset, folder, weights=options.weights).run()
+            figures = Training(settings, dataset, folder, weights=options.weights, job=job).run()
         except KeyboardInterrupt:
             say(f"\ninterrupted; go on with: python train.py --resume {folder.path}", file=sys.stderr)
             return 130
+    if figures is None:
+        return 0
     say(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
     test = data / "test"
     example = test if test.is_dir() else "FOLDER"

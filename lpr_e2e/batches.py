@@ -169,7 +169,7 @@ class BatchMaker:
         return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
 
     def plates(self, rngs: Sequence[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-        """An augmented glimpse for each generator, uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`."""
+        """A glimpse for each generator, uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`."""
         glimpses = np.empty((len(rngs), *self.architecture.glimpse_size, 3), "uint8")
         classes = np.empty((len(rngs), self.vocabulary.slots), "int32")
         for index, rng in enumerate(rngs):

@@ -21,9 +21,9 @@ class TrainingError(RuntimeError):
 class Supervisor(keras.callbacks.Callback):
     """After every epoch: evaluate the averaged weights, keep the best, write everything down, stop when due."""
 
-    def __init__(self, training: Training, name: str, variables: list):
+    def __init__(self, training: Training, name: str, own_task: keras.Model, variables: list):
         super().__init__()
-        self.training, self.name, self.variables = training, name, variables
+        self.training, self.name, self.own_task, self.variables = training, name, own_task, variables
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.monotonic()
@@ -37,20 +37,35 @@ class Supervisor(keras.callbacks.Callback):
                 f"the epoch before with --resume {training.folder.path}"
             )
         seconds = time.monotonic() - self.started
-        with averaged_weights(task):
-            value, held, seen = training.evaluate(self.name, task)
+        with averaged_weights(task), training.job.alone():
+            training.take_over()
+            value, held, seen = 0.0, {}, {}
+            if training.job.chief:
+                value, held, seen = training.evaluate(self.name, self.own_task)
+            value = training.job.agree(value)
             better = progress["best"] is None or value > progress["best"]
             progress.update(
                 epoch=epoch + 1,
                 best=value if better else progress["best"],
                 waited=0 if better else progress["waited"] + 1,
             )
-            training.folder.save_model(training.model, "last.keras")
-            if better and self.name == "joint":
-                training.folder.save_model(training.model, "best.keras")
-            # Before stage two no plate is found, so there is nothing to show.
-            if self.name == "joint" and ((epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0):
-                training.show_validation(self._board_epoch(epoch))
+            if training.job.chief:
+                training.folder.save_model(training.model, "last.keras")
+                if better and self.name == "joint":
+                    training.folder.save_model(training.model, "best.keras")
+                # Before stage two no plate is found, so there is nothing to show.
+                if self.name == "joint" and ((epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0):
+                    training.show_validation(self._board_epoch(epoch))
+                self._write(epoch, logs, seconds, held, seen)
+        training.save_state(self.variables)
+        training.say(self._line(epoch, held, better))
+        if training.patience_is_over():
+            training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
+            task.stop_training = True
+
+    def _write(self, epoch: int, logs: dict, seconds: float, held: dict, seen: dict) -> None:
+        """The figures of an epoch, into TensorBoard and the history."""
+        training, task = self.training, self.model
         rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
         trained = {f"loss/{key}": float(item) for key, item in logs.items()}
         speed = seconds / self.params["steps"]
@@ -68,11 +83,6 @@ class Supervisor(keras.callbacks.Callback):
                 **{f"validation {key}": round(item, 5) for key, item in held.items()},
             }
         )
-        training.folder.save_state(self.variables, progress)
-        training.say(self._line(epoch, held, better))
-        if training.patience_is_over():
-            training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
-            task.stop_training = True
 
     def _board_epoch(self, epoch: int) -> int:
         """Epochs of both stages on one axis."""

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from lpr_e2e.batches import BatchMaker, batches, plain_glimpses, plain_joint_batches
 from lpr_e2e.dataset import Dataset, Photograph
+from lpr_e2e.distribution import Job
 from lpr_e2e.evaluation import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model import PlateModel, load, parameters
 from lpr_e2e.own_labels import OwnLabels, label
@@ -63,6 +64,12 @@ class Training:
         folder: the run folder, already started.
         say: takes a line for people.
         weights: a saved model to start from, or None; only weights of equal name and shape are taken over.
+        job: the processes that train together, if there are several. They share the run folder, which its chief alone
+            writes.
+
+    Attributes:
+        model: this process's own model, with which it evaluates, labels and saves.
+        trained: the model that all processes train; the same one if there is one process.
     """
 
     def __init__(
@@ -72,8 +79,10 @@ class Training:
         folder: RunFolder,
         say: Callable[[str], None] = say,
         weights: str | Path | None = None,
+        job: Job | None = None,
     ):
-        self.settings, self.dataset, self.folder, self.say = settings, dataset, folder, say
+        self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
+        self.say = say if self.job.chief else lambda line: None
         keras.utils.set_random_seed(settings.seed)
         self.vocabulary = training_vocabulary(dataset)
         self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
@@ -82,10 +91,15 @@ class Training:
         except (ValueError, RuntimeError) as error:
             raise TrainingError(f"cannot draw plates: {error}") from error
         self.maker = self._batch_maker()
+        self.trained = self.model
         self.progress = folder.progress() or {"stage": "recognition", "epoch": 0, "best": None, "waited": 0}
         if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
             taken, all_weights = take_weights(self.model, load(weights))
-            say(f"{taken} of {all_weights} weights taken over from {weights}")
+            self.say(f"{taken} of {all_weights} weights taken over from {weights}")
+        if self.job.processes > 1:
+            with self.job.together():
+                self.trained = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
+                self.trained.set_weights(self.model.get_weights())
         # Of the last evaluation: the readings of the held-out photographs, and the img_ids of the surest mistakes.
         self.held_readings: dict[str, list[Reading]] = {}
         self.worst: set[str] = set()
@@ -93,35 +107,63 @@ class Training:
             dataset.validation_photographs, dataset.validation_crops, self.vocabulary, settings.architecture
         )
 
-    def run(self) -> Figures:
-        """Train what is left to train of both stages, and return the final figures on the held-out photographs."""
-        self.board = Board(self.folder.path / "tensorboard")
+    def run(self) -> Figures | None:
+        """Train what is left to train of both stages.
+
+        Returns:
+            the final figures on the held-out photographs; None in a process that is not the chief.
+        """
+        self.board = Board(self.folder.path / "tensorboard") if self.job.chief else None
         self.say(f"model: {parameters(self.model):,} parameters, reads {self.vocabulary.characters!r}")
         try:
-            if self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
+            if self.job.chief and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
                 self._show_batches()
             if self.progress["stage"] == "recognition":
-                self._run_stage("recognition", self.settings.recognition, RecognitionStage(self.model))
+                self._run_stage("recognition", self.settings.recognition, RecognitionStage)
                 self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
-                self.folder.save_state(self.model.weights, self.progress)
+                self.save_state(self.trained.weights)
             if self.progress["stage"] == "joint":
                 self._label()
-                joint = JointStage(self.model, self.settings.crop_gradient, self.settings.reading_weight)
-                self._run_stage("joint", self.settings.joint, joint)
+                self._run_stage("joint", self.settings.joint, self._joint_stage)
                 self.progress = {**self.progress, "stage": "done"}
-                self.folder.save_state(self.model.weights, self.progress)
-            return self._finish()
+                self.save_state(self.trained.weights)
+            figures = self._finish() if self.job.chief else None
+            self.job.agree()  # Nobody leaves while the chief still writes.
+            return figures
         except PictureError as error:
             raise TrainingError(
                 f"{error}: the data changed during the training; put it back and go on with --resume {self.folder.path}"
             ) from error
         finally:
-            self.board.close()
+            if self.board:
+                self.board.close()
+
+    def _joint_stage(self, model: PlateModel) -> JointStage:
+        return JointStage(model, self.settings.crop_gradient, self.settings.reading_weight)
+
+    def save_state(self, variables: list) -> None:
+        """Write these variables and the progress for a later resumption; all processes wait until it is done."""
+        if self.job.chief:
+            self.folder.save_state(variables, self.progress)
+        self.job.agree()
+
+    def take_over(self) -> None:
+        """Give this process's own model the weights that all have trained."""
+        if self.trained is not self.model:
+            self.model.set_weights([np.array(weight) for weight in self.trained.weights])
 
     def _batch_maker(self, own: OwnLabels | None = None) -> BatchMaker:
         settings = self.settings
         return BatchMaker(
-            self.dataset, self.vocabulary, settings.architecture, self.painter, settings.mixture, settings.seed, own
+            self.dataset,
+            self.vocabulary,
+            settings.architecture,
+            self.painter,
+            settings.mixture,
+            settings.seed,
+            own,
+            self.job.process,
+            self.job.processes,
         )
 
     def _label(self) -> None:
@@ -130,10 +172,11 @@ class Training:
         if not self.settings.recognition.steps or not (mixture.self_labelled or mixture.rearranged):
             return
         path = self.folder.path / "own_labels.csv"
-        if not path.exists():
+        if self.job.chief and not path.exists():
             # Saved by the end of stage one: an interruption in between changes nothing.
             self.folder.load_variables(self.model.weights)
             label(self.model, self.dataset, mixture.self_labelled).save(path)
+        self.job.agree()
         try:
             own = OwnLabels.load(path)
         except ValueError as error:
@@ -165,9 +208,19 @@ class Training:
 
         return make
 
-    def _run_stage(self, name: str, stage: Stage, task: keras.Model) -> None:
+    def _run_stage(self, name: str, stage: Stage, make_task: Callable[[PlateModel], keras.Model]) -> None:
         if not stage.steps:
             return
+        for count in (stage.plates, stage.photographs):
+            if count % self.job.processes:
+                raise TrainingError(
+                    f"{name}: {count} per step cannot be shared by {self.job.processes} processes; expected a multiple"
+                )
+        with self.job.together():
+            self._train(name, stage, make_task)
+
+    def _train(self, name: str, stage: Stage, make_task: Callable[[PlateModel], keras.Model]) -> None:
+        task = make_task(self.trained)
         epoch_steps = min(self.settings.epoch_steps, stage.steps)
         epochs = stage.steps // epoch_steps
         schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)
@@ -179,12 +232,17 @@ class Training:
         task.compile(optimizer=optimizer, jit_compile=False)
         optimizer.build(task.trainable_variables)
         first_epoch = self.progress["epoch"]
-        variables = [*self.model.weights, *optimizer.variables]
+        variables = [*self.trained.weights, *optimizer.variables]
+        own_task = task
+        if self.trained is not self.model:
+            with self.job.alone():
+                own_task = make_task(self.model)
+                own_task.compile(jit_compile=False)
         if first_epoch:
             self.folder.load_variables(variables)
             self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
         elif self.folder.progress() is not None:  # The end of stage one.
-            self.folder.load_variables(self.model.weights)
+            self.folder.load_variables(self.trained.weights)
         make = self.make(name, stage)
         failures: list[Exception] = []
         if first_epoch < epochs and not self.patience_is_over():
@@ -195,13 +253,14 @@ class Training:
                     epochs=epochs,
                     steps_per_epoch=epoch_steps,
                     shuffle=False,
-                    callbacks=[Supervisor(self, name, variables)],
-                    verbose="auto",
+                    callbacks=[Supervisor(self, name, own_task, variables)],
+                    verbose="auto" if self.job.chief else 0,
                 )
             except tf.errors.OpError as error:
                 raise failures[0] if failures else error from None
         # What follows starts from the averaged weights.
         optimizer.finalize_variable_values(task.trainable_variables)
+        self.take_over()
 
     def patience_is_over(self) -> bool:
         """Whether the running stage has gone too long without a better validation."""
