@@ -12,6 +12,7 @@ from __future__ import annotations
 import importlib.util
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
@@ -20,7 +21,7 @@ import numpy as np
 from lpr_e2e.boxes import letterbox, upright_glimpse
 from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import BOX_THRESHOLD, Reading, to_reading, to_readings
+from lpr_e2e.reading import BOX_THRESHOLD, Reading, apart, to_reading, to_readings
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
@@ -28,6 +29,9 @@ EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 DECODING_THREADS = 2
 BATCH_SIZE = 8
 CROPS_AT_ONCE = 64
+# Where nothing is read with certainty, parts of the photograph are looked at: of this share of each side, and only
+# readings this certain count. Of plate-free windows, none of 200 gave one above 0.7.
+PART, CLOSER_CERTAINTY = 0.6, 0.8
 
 
 class PlateReader:
@@ -194,8 +198,32 @@ class PlateReader:
                 yield img_id, None, [Reading(img_id, status=f"unreadable: {decoded}")]
                 continue
             photograph, _, frame = decoded
-            yield img_id, photograph, to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
+            readings = to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
+            if readings[0].status != "ok":
+                readings = self._look_closer(img_id, photograph) or readings
+            yield img_id, photograph, readings
             index += 1
+
+    def _look_closer(self, img_id: str, photograph: np.ndarray) -> list[Reading]:
+        """The certain readings in four overlapping parts of a photograph, the most certain first.
+
+        For photographs on which nothing is read with certainty: in a part a small plate is larger.
+        """
+        sides = np.array(photograph.shape[:2])
+        part = np.ceil(PART * sides).astype(int)
+        corners = [tuple(np.array(corner) * (sides - part)) for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
+        framed = [
+            letterbox(photograph[top : top + part[0], left : left + part[1]], self.model.canvas_size)
+            for top, left in corners
+        ]
+        outputs = self.model.predict_on_batch(np.stack([canvas for canvas, _ in framed]))
+        readings = [
+            replace(reading, box_px=tuple((np.array(reading.box_px) + np.tile(corner, 2)).tolist()))
+            for index, (corner, (_, frame)) in enumerate(zip(corners, framed, strict=True))
+            for reading in to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
+            if reading.status == "ok" and reading.confidence >= CLOSER_CERTAINTY
+        ]
+        return apart(readings)
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:

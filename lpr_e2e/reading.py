@@ -112,7 +112,12 @@ def to_readings(
         readings.append(to_reading(img_id, characters, box_px, float(confidences[plate]), vocabulary, rule, **details))
     if not readings:  # The confidence of the best candidate says by how much the threshold was missed.
         return [Reading(img_id, box_confidence=float(np.nan_to_num(confidences).max(initial=0.0)))]
-    readings.sort(key=lambda reading: reading.certainty, reverse=True)
+    return apart(readings)
+
+
+def apart(readings: list[Reading]) -> list[Reading]:
+    """The most certain reading, and of the others those that are `ok` and lie elsewhere; the most certain first."""
+    readings = sorted(readings, key=lambda reading: reading.certainty, reverse=True)
     kept = readings[:1]
     for reading in readings[1:]:
         overlaps = [intersection_over_union(reading.box_px, other.box_px) for other in kept]
