@@ -109,6 +109,44 @@ class TestDoubt:
         assert not asked
 
 
+class TestCloserLook:
+    """The model sees magenta plates of at least 80 pixels on its canvas, and says what their shade of red is."""
+
+    def reader(self, certainty=0.9):
+        class Nearsighted(MagentaModel):
+            def predict_on_batch(self, canvases):
+                outputs = super().predict_on_batch(canvases)
+                sides = outputs["boxes_rel"][..., 2:] - outputs["boxes_rel"][..., :2]
+                outputs["box_confidence"] *= sides.max(-1) * self.canvas_size >= 80
+                return outputs
+
+        model = Nearsighted()
+        model.certainty = certainty
+        return PlateReader(model), model
+
+    def test_a_small_plate_is_read_in_a_part(self):
+        reader, model = self.reader()
+        box = (400, 480, 440, 600)  # In the lower right part only, 60 pixels wide on the canvas of 320.
+        reading = reader.read(car(480, 640, box))[0]
+        assert (reading.text, reading.status) == ("12T345", "ok")
+        np.testing.assert_allclose(reading.box_px, box, atol=3)
+        assert model.batches == [1, 4]
+
+    def test_a_doubtful_reading_in_a_part_does_not_count(self):
+        reader, _ = self.reader(certainty=0.7)
+        assert reader.read(car(480, 640, (400, 480, 440, 600)))[0].status == "no plate"
+
+    def test_a_certain_reading_needs_none(self):
+        reader, model = self.reader()
+        assert reader.read(car())[0].status == "ok"
+        assert model.batches == [1]
+
+    def test_a_plate_in_several_parts_is_one_plate(self):
+        reader, _ = self.reader()
+        readings = reader.read(car(480, 640, (220, 260, 260, 380)))
+        assert [reading.text for reading in readings] == ["12T345"]
+
+
 def test_crops_are_read_without_looking_for_a_plate(monkeypatch):
     monkeypatch.setattr("lpr_e2e.prediction.CROPS_AT_ONCE", 2)
     crops = [np.full((20 + index, 90, 3), 40 * index, "uint8") for index in range(6)]
