@@ -112,17 +112,21 @@ class ExportedModel:
         corners = (firsts[:, :2] + firsts[:, 2:] - sides) / 2
         windows = np.concatenate([corners, corners + sides], axis=1)
         size = (self.scene_size, self.scene_size)
+        turns = [int(outputs["turns"][place].argmax()) for place in places]
         scenes = [
-            cut_window(canvases[image], window, 0, size, (0.0, 0.0), 1)
-            for (image, _), window in zip(places, windows, strict=True)
+            cut_window(canvases[image], window, quarters, size, (0.0, 0.0), 1)
+            for (image, _), window, quarters in zip(places, windows, turns, strict=True)
         ]
         found = self._find(np.stack(scenes))
         for index, place in enumerate(places):
             again = best_plates({name: one[index] for name, one in found.items()}, 1)
-            box_rel = again["boxes_rel"][0] * sides[index] + np.tile(corners[index], 2)
+            ymin, xmin, ymax, xmax = again["boxes_rel"][0]
+            for _ in range(turns[index]):  # Undo numpy.rot90: y = x', x = 1 - y'.
+                ymin, xmin, ymax, xmax = xmin, 1 - ymax, xmax, 1 - ymin
+            box_rel = np.array([ymin, xmin, ymax, xmax]) * sides[index] + np.tile(corners[index], 2)
             if intersection_over_union(box_rel, firsts[index]) > SAME_PLATE_IOU:
                 outputs["boxes_rel"][place] = box_rel
-                outputs["turns"][place] = again["turns"][0]
+                outputs["turns"][place] = np.roll(again["turns"][0], turns[index])
                 outputs["tilts"][place] = again["tilts"][0]
                 outputs["box_confidence"][place] = (outputs["box_confidence"][place] + again["box_confidence"][0]) / 2
 

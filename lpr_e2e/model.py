@@ -143,7 +143,7 @@ class PlateModel(keras.Model):
         return self.finder(scene / 127.5 - 1.0, training=training)
 
     def look_again(self, canvases, plate: dict, training=None) -> dict:
-        """Find one plate per photograph again, in a window around it, with the same finder.
+        """Find one plate per photograph again, in an upright window around it, with the same finder.
 
         Args:
             canvases: `(batch, size, size, 3)`, 0..255.
@@ -159,10 +159,11 @@ class PlateModel(keras.Model):
         corner = (first[:, :2] + first[:, 2:] - side) / 2
         window = ops.concatenate([corner, corner + side], axis=-1)
         scene_side = self.canvas_size // self.architecture.scene_shrink
-        upright = ops.zeros_like(side[:, 0], dtype="int32")
+        upright = ops.argmax(plate["turns"], axis=-1)
         scene = cut_glimpses(canvases, window, upright, scene_side, scene_side, margin=(0.0, 0.0), samples=1)
         again = best_plates(self._find_in_scene(scene, training), 1)
         again = {name: values[:, 0] for name, values in again.items()}
+        again |= turned_back(again["boxes_rel"], again["turns"], upright)
         boxes_rel = again["boxes_rel"] * side + ops.tile(corner, (1, 2))
         same = pairwise_iou(boxes_rel[:, None], first) > SAME_PLATE_IOU
         same = ops.logical_and(same, plate["box_confidence"][:, None] >= LEAST_CONFIDENCE)
@@ -267,6 +268,28 @@ class PlateModel(keras.Model):
             "characters": self.vocabulary.characters,
             "slots": self.vocabulary.slots,
         }
+
+
+def turned_back(boxes_rel, turns, quarters) -> dict:
+    """What was seen in a square window after `numpy.rot90(window, quarters)`, in the window as it was.
+
+    Args:
+        boxes_rel: float `(batch, 4)` yxyx, 0..1 of the turned window.
+        turns: float `(batch, 4)`, probabilities of the further quarter turns that put the plate upright.
+        quarters: int `(batch,)`.
+
+    Returns:
+        `boxes_rel` and `turns` of the same shapes.
+    """
+    boxes = [boxes_rel]
+    for _ in range(3):  # Undo one counter-clockwise quarter: y = x', x = 1 - y'.
+        ymin, xmin, ymax, xmax = ops.split(boxes[-1], 4, axis=-1)
+        boxes.append(ops.concatenate([xmin, 1 - ymax, xmax, 1 - ymin], axis=-1))
+    chosen = ops.one_hot(quarters, 4, dtype=boxes_rel.dtype)[..., None]
+    return {
+        "boxes_rel": ops.sum(chosen * ops.stack(boxes, axis=1), axis=1),
+        "turns": ops.sum(chosen * ops.stack([ops.roll(turns, k, axis=-1) for k in range(4)], axis=1), axis=1),
+    }
 
 
 def load(path: str | Path) -> PlateModel:

@@ -206,6 +206,38 @@ class TestSecondLook:
         assert again["box_confidence"] == pytest.approx((0.6 + 1 / (1 + np.exp(-4))) / 2)
         assert again["turns"].argmax() == 1 and again["tilts"] == pytest.approx(-0.3)
 
+    @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
+    def test_the_window_is_upright(self, model, monkeypatch, quarters):
+        """A plate on its side is seen upright in the window; box and turns come back as they are on the canvas."""
+        canvas = np.random.default_rng(0).integers(0, 256, (1, model.canvas_size, model.canvas_size, 3), dtype="uint8")
+        first = np.array([0.40, 0.46, 0.62, 0.55], "float32")  # Higher than wide.
+        seen = []
+
+        def finder(scene, training=None):
+            seen.append(np.asarray(scene)[0])
+            box = turn_box(self.in_window(model, first), 1, 1, quarters)
+            return {
+                "objectness": tf.constant([[4.0, -9.0]]),
+                "cell_boxes": tf.constant([[box, box]], "float32"),
+                "cell_turns": tf.constant([[[9.0, 0.0, 0.0, 0.0]] * 2]),
+                "cell_tilts": tf.constant([[0.0, 0.0]]),
+            }
+
+        monkeypatch.setattr(model, "finder", finder)
+        for turns in (0, quarters):
+            plate = {**self.plate(list(first)), "turns": tf.one_hot([turns], 4)}
+            again = model.look_again(canvas, plate)
+            if turns == quarters:
+                np.testing.assert_allclose(np.asarray(again["boxes_rel"])[0], first, atol=1e-5)
+                assert np.asarray(again["turns"])[0].argmax() == quarters
+        np.testing.assert_allclose(seen[1], np.rot90(seen[0], quarters), atol=0.02)
+
+    def in_window(self, model, box):
+        """The box in its window."""
+        side = model.architecture.second_look * max(box[2] - box[0], box[3] - box[1])
+        corner = (box[:2] + box[2:] - side) / 2
+        return (box - np.tile(corner, 2)) / side
+
     def test_a_better_box_is_taken_over(self, model, monkeypatch):
         again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65])
         expected = 0.5 + self.side(model) * np.array([-0.05, -0.1, 0.05, 0.15])
