@@ -7,7 +7,7 @@ Read the modules in this order:
 * drawn data: `glyphs`, `plate_surface`, `plates`, `backdrop`, `cars`, `scenes`;
 * model: `looks`, `backbone`, `box_head`, `glimpse`, `decoder`, `model`;
 * training: `settings`, `augmentation`, `own_labels`, `batches`, `losses`, `stages`, `evaluation`, `run_folder`,
-  `plots`, `tensorboard`, `supervision`, `training`;
+  `plots`, `tensorboard`, `supervision`, `distribution`, `training`;
 * prediction, which training uses too: `format_rule`, `reading`, `prediction`, `prediction_files`, `pictures`,
   `report`, `submission`;
 * other forms of the model: `exported`, `export`; any number of photographs: `batch`;

@@ -184,7 +184,7 @@ def _alike(value, example) -> bool:
 
 
 PRESETS = {
-    # Real photographs: about 90 minutes on two cores.
+    # Real photographs: about 95 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),

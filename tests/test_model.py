@@ -304,14 +304,14 @@ class TestPlateModel:
         """Of all turns and tilts, the one that the reader is certain of is read, in every scale."""
         seen = []
 
-        def read(glimpses, training=None):
+        def read(glimpses):
             seen.append(np.asarray(glimpses))
             answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
             answers[9 if len(glimpses) > 3 else slice(None), :, 0, 5] = 20.0  # One character, then nothing.
             answers[..., 1:, 0] = 20.0
             return {"logits": answers, "attention": np.full((len(glimpses), model.vocabulary.slots, 2, 2), 0.25)}
 
-        monkeypatch.setattr(model, "read", read)
+        monkeypatch.setattr(model, "_read_now", read)
         box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
         answer = model.look_around(canvases[0], box, np.full(4, 0.25))
         tried, final = seen
@@ -324,15 +324,15 @@ class TestPlateModel:
         """Slightly more certain the wrong way up than upright: upright it is, if the box head says so clearly."""
         box, chosen = np.array([0.4, 0.3, 0.55, 0.7], "float32"), []
 
-        def read(glimpses, training=None):
+        def read(glimpses):
             answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
             answers[..., 0] = 20.0
             answers[:, :, 0, 0] = 0.0
             answers[3, :, 0, 5], answers[17, :, 0, 7] = 5.0, 6.0  # Both straight: upright, and after half a turn.
             return {"logits": answers, "attention": np.zeros((len(glimpses), model.vocabulary.slots, 2, 2))}
 
-        monkeypatch.setattr(model, "read", read)
-        monkeypatch.setattr(model, "read_plates", lambda canvas, box, turns, tilts: chosen.append(turns[0]) or {})
+        monkeypatch.setattr(model, "_read_now", read)
+        monkeypatch.setattr(model, "read_plates", lambda canvas, box, turns, tilts, read: chosen.append(turns[0]) or {})
         model.look_around(canvases[0], box, np.array([0.97, 0.01, 0.01, 0.01]))
         model.look_around(canvases[0], box, np.array([0.4, 0.1, 0.4, 0.1]))
         assert chosen == [0, 2]

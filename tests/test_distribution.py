@@ -1,0 +1,130 @@
+"""Several processes that train together end as one does; alone, nothing is asked of anybody."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from lpr_e2e import distribution
+from lpr_e2e.dataset import load_dataset
+from lpr_e2e.distribution import join
+from lpr_e2e.run_folder import RunFolder
+from lpr_e2e.stages import RecognitionStage
+from lpr_e2e.supervision import TrainingError
+from lpr_e2e.training import Training
+
+TRAIN = Path(__file__).parent.parent / "train.py"
+TINY = (
+    "architecture.canvas_size=96",
+    "architecture.scene_shrink=3",
+    "architecture.glimpse_size=[32, 64]",
+    "architecture.widths=[8, 8, 16, 16, 16]",
+    "architecture.head_width=16",
+    "architecture.plates=1",
+    "architecture.reading_scales=[1.0]",
+    "recognition.steps=2",
+    "recognition.plates=4",
+    "joint.steps=2",
+    "joint.photographs=4",
+    "joint.plates=4",
+    "epoch_steps=2",
+)
+PREFIX = "KERAS_DISTRIBUTION_"
+
+
+def free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+def start(data: Path, run: Path, process: int | None = None, port: int = 0, *others: str) -> subprocess.Popen:
+    """One process of two, or one alone."""
+    environment = {**os.environ, "KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu", "PYTHONUNBUFFERED": "1"}
+    if process is not None:
+        environment |= {
+            f"{PREFIX}JOB_ADDRESSES": f"127.0.0.1:{port}",
+            f"{PREFIX}NUM_PROCESSES": "2",
+            f"{PREFIX}PROCESS_ID": str(process),
+        }
+    settings = [part for one in TINY for part in ("--set", one)]
+    call = others or ("--data", str(data), "--preset", "small", "--run", str(run), *settings)
+    return subprocess.Popen(
+        [sys.executable, str(TRAIN), *call],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def state(run: Path) -> list[np.ndarray]:
+    with np.load(run / "state.npz") as saved:
+        return [saved[f"variable_{index}"] for index in range(len(saved.files) - 1)]
+
+
+class TestTwoProcesses:
+    @pytest.fixture(scope="class", autouse=True)
+    def jax(self):
+        pytest.importorskip("jax", reason="needs jax: pip install jax")
+
+    def test_they_end_as_one_even_if_one_was_lost(self, tiny_data, tmp_path):
+        """The second process is killed after the first epoch; the first one notices, and both go on when resumed."""
+        alone = start(tiny_data, tmp_path / "one")
+        run, port = tmp_path / "two", free_port()
+        chief, other = (start(tiny_data, run, process, port) for process in (0, 1))
+        while not (run / "state.npz").exists() and chief.poll() is None:
+            time.sleep(0.05)
+        other.send_signal(signal.SIGKILL)
+        lost = time.monotonic()
+        said, _ = chief.communicate(timeout=120)
+        assert chief.returncode != 0, said[-2000:]
+        assert time.monotonic() - lost < 60
+        assert alone.wait(timeout=300) == 0, alone.stdout.read()[-2000:]
+        port = free_port()
+        both = [start(tiny_data, run, process, port, "--resume", str(run)) for process in (0, 1)]
+        for process in both:
+            said, _ = process.communicate(timeout=300)
+            assert process.returncode == 0, said[-2000:]
+        for one, two in zip(state(tmp_path / "one"), state(run), strict=True):
+            np.testing.assert_allclose(two, one, atol=2e-5)
+
+
+class TestJoin:
+    def test_without_an_environment_nobody_is_waited_for(self, monkeypatch):
+        for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"):
+            monkeypatch.delenv(PREFIX + name, raising=False)
+        job = join()
+        assert job.chief and job.processes == 1 and job.agree(0.25) == 0.25
+        with job.together(), job.alone():
+            assert distribution.keras.distribution.distribution() is None
+
+    @pytest.mark.parametrize("values", [("", "2", "0"), ("a:1", "2", "2"), ("a:1", "two", "0"), ("a:1", "2", "")])
+    def test_half_an_environment_is_refused(self, monkeypatch, values):
+        for name, value in zip(("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID"), values, strict=True):
+            monkeypatch.setenv(PREFIX + name, value)
+        with pytest.raises(TrainingError, match="expected address, number and an id below it.*NUM_PROCESSES=t?w?o?2?"):
+            join()
+
+    def test_another_backend_is_refused(self, monkeypatch):
+        for name, value in (("JOB_ADDRESSES", "a:1"), ("NUM_PROCESSES", "2"), ("PROCESS_ID", "0")):
+            monkeypatch.setenv(PREFIX + name, value)
+        monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "tensorflow")
+        with pytest.raises(TrainingError, match="KERAS_BACKEND=jax; found tensorflow"):
+            join()
+
+    def test_a_batch_that_cannot_be_shared_is_refused(self, tiny_data, tiny_settings, tmp_path):
+        dataset = load_dataset(tiny_data)
+        training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
+        training.job = SimpleNamespace(processes=3)
+        with pytest.raises(TrainingError, match="recognition: 8 per step cannot be shared by 3 processes"):
+            training._run_stage("recognition", tiny_settings.recognition, RecognitionStage)
