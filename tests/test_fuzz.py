@@ -34,7 +34,7 @@ from lpr_e2e.settings import PRESETS, Settings
 from lpr_e2e.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
 from lpr_e2e.terminal import printable
 
-CASES = int(os.environ.get("FUZZ_CASES", "60"))
+CASES = int(os.environ.get("FUZZ_CASES", "30"))
 FUZZ = settings(
     max_examples=CASES,
     deadline=None,
