@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpr_e2e.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners
+from lpr_e2e.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners, turn_box
 from lpr_e2e.looks import MARGIN, MOST_TILT
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
@@ -301,6 +301,5 @@ def photograph_on_canvas(
     box = np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32") / size
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
     canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
-    for _ in range(quarters):  # One counter-clockwise quarter of the square canvas: y' = 1 - x, x' = y.
-        box = np.array([1 - box[3], box[0], 1 - box[1], box[2]], "float32")
+    box = turn_box(box, 1, 1, quarters)
     return np.ascontiguousarray(np.rot90(canvas, quarters)), box, quarters, angle, visible

@@ -15,7 +15,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from lpr_e2e.boxes import intersection_over_union
+from lpr_e2e.boxes import intersection_over_union, turn_box
 from lpr_e2e.looks import (
     LEAST_CONFIDENCE,
     SAME_PLATE_IOU,
@@ -120,10 +120,8 @@ class ExportedModel:
         found = self._find(np.stack(scenes))
         for index, place in enumerate(places):
             again = best_plates({name: one[index] for name, one in found.items()}, 1)
-            ymin, xmin, ymax, xmax = again["boxes_rel"][0]
-            for _ in range(turns[index]):  # Undo numpy.rot90: y = x', x = 1 - y'.
-                ymin, xmin, ymax, xmax = xmin, 1 - ymax, xmax, 1 - ymin
-            box_rel = np.array([ymin, xmin, ymax, xmax]) * sides[index] + np.tile(corners[index], 2)
+            seen = turn_box(again["boxes_rel"][0], 1, 1, -turns[index])  # In the window as it lies on the canvas.
+            box_rel = seen * sides[index] + np.tile(corners[index], 2)
             if intersection_over_union(box_rel, firsts[index]) > SAME_PLATE_IOU:
                 outputs["boxes_rel"][place] = box_rel
                 outputs["turns"][place] = np.roll(again["turns"][0], turns[index])

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import cv2
 import numpy as np
+from keras import ops
 
 from lpr_e2e.augmentation import rearranged
 from lpr_e2e.boxes import letterbox, lies_straight, turn_box, upright_glimpse
@@ -185,7 +186,7 @@ def _certain_readings(
         batch = views[start : start + _BATCH // len(scales)]
         glimpses = [_glimpse(model, *_upright(*view), scale) for view in batch for scale in scales]
         logits = np.asarray(model.read(np.stack(glimpses))["logits"])[:, -1]
-        logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+        logs = np.asarray(ops.log_softmax(logits))
         means = np.exp(logs.reshape(len(batch), len(scales), *logits.shape[1:]).mean(1))
         for (photograph, turns), mean in zip(batch, means, strict=True):
             text, certainties = model.vocabulary.decode(mean / mean.sum(-1, keepdims=True))
@@ -204,7 +205,7 @@ def _tilt_of_best_reading(model: PlateModel, photograph: Photograph) -> float | 
     glimpses = model.cut(canvas[None], boxes_rel, turns, tilts=_TILTS.astype("float32"))
     logits = np.asarray(model.read(glimpses)["logits"])[:, -1]
     classes = model.vocabulary.encode(photograph.text)
-    logs = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
+    logs = np.asarray(ops.log_softmax(logits))
     likelihoods = np.take_along_axis(logs, np.tile(classes, (len(logs), 1))[..., None], axis=-1).sum((1, 2))
     # Neighbouring tilts are read almost as well: their mean is steadier than the best alone.
     best = int(np.argmax(np.convolve(likelihoods, np.ones(3) / 3, mode="same")[1:-1])) + 1
