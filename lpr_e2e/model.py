@@ -46,7 +46,7 @@ class Architecture:
     heads: int = 4
     decoder_depth: int = 2
     plates: int = 3
-    second_look: float = 2.7
+    second_look: float = 2.1
     reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
     rectify: bool = True
     doubt: float = 0.9

@@ -41,7 +41,7 @@ class Mixture:
     self_labelled: float = 1.0
     rearranged: float = 0.5
     close: float = 0.4
-    turned: float = 0.2
+    turned: float = 0.25
     tilted: float = 0.3
     worn: float = 1.0
     hardness: float = 1.0
@@ -188,7 +188,7 @@ PRESETS = {
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=4000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
+        joint=Stage(steps=5000, plates=16, photographs=12, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),
