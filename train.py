@@ -113,6 +113,8 @@ def train(options: argparse.Namespace) -> int:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
         try:
             figures = Training(settings, dataset, folder, weights=options.weights, job=job).run()
+        except OSError as error:  # The disk is full, say.
+            raise TrainingError(f"{error}\nwhat was done is kept; go on with --resume {folder.path}") from error
         except KeyboardInterrupt:
             say(f"\ninterrupted; go on with: python train.py --resume {folder.path}", file=sys.stderr)
             return 130

@@ -7,9 +7,10 @@
 Into DIR go
 
 * `find.onnx`, `read.onnx` and `weights.bin`: the two networks for ONNX Runtime, with their common weights once;
-* `plates.tflite`: the same as two signatures, `find` and `read`, for LiteRT;
+* `find_int8.onnx`: the first of them in 8 bits, which `predict.py` then takes;
+* `plates.tflite`: the same as two signatures, `find` and `read`, for LiteRT; `plates_int8.tflite`: in 8 bits;
 * `saved_model/`: everything in one for TensorFlow Serving: bytes of a photograph in, boxes and texts out;
-* `model.json`: characters and sizes, which the first two need.
+* `model.json`: characters and sizes, which all but the last need.
 
 `predict.py --model DIR` reads with the first form for which a runtime is installed.
 """
@@ -26,9 +27,9 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
+import cv2
 import numpy as np
 import tensorflow as tf
-from keras import ops
 from tqdm import tqdm
 
 from lpr_e2e.boxes import LETTERBOX_GREY, letterbox
@@ -37,17 +38,20 @@ from lpr_e2e.exported import (
     DESCRIPTION,
     INT8_FILE,
     ONNX_FILES,
+    ONNX_INT8_FILE,
     TFLITE_FILE,
     ExportedModel,
+    cut_window,
     onnx_networks,
+    second_window,
     tflite_networks,
 )
 from lpr_e2e.looks import TILTS
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.prediction import DEFAULT_MODEL, PlateReader
+from lpr_e2e.prediction import CLOSER_CERTAINTY, DEFAULT_MODEL, PART, PlateReader
 from lpr_e2e.prediction_files import find_photographs
-from lpr_e2e.reading import BOX_THRESHOLD
+from lpr_e2e.reading import BOX_THRESHOLD, CERTAINTY_THRESHOLD, SAME_PLATE_IOU, SURENESS_THRESHOLD
 from lpr_e2e.terminal import say
 from lpr_e2e.vocabulary import BLANK
 
@@ -180,17 +184,67 @@ def write_tflite(model: PlateModel, folder: Path) -> None:
         (folder / TFLITE_FILE).write_bytes(converter.convert())
 
 
-def write_int8(model: PlateModel, folder: Path, canvases: np.ndarray) -> None:
-    """`plates_int8.tflite`: whole numbers of 8 bits inside, as far as LiteRT has them.
+def examples_of(model: PlateModel, canvases: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """What the two networks are given for photographs: the ranges of all values in 8 bits are measured on it.
 
     Args:
         model: the model.
-        folder: where to.
-        canvases: uint8 `(n, side, side, 3)`, photographs from which the ranges of all values are measured.
+        canvases: uint8 `(n, side, side, 3)`.
+
+    Returns:
+        scenes of both looks `(2 n, scene, scene, 3)`, and glimpses `(n, height, width, 3)`, float32, 0..255.
     """
+    side = model.canvas_size // model.architecture.scene_shrink
+    scenes, glimpses = [], []
+    for canvas in canvases:
+        outputs = {name: values[0, 0] for name, values in model.predict_on_batch(canvas[None]).items()}
+        window = second_window(outputs["boxes_rel"], model.architecture.second_look or 1.0)
+        scenes.append(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA).astype("float32"))
+        scenes.append(cut_window(canvas, window, outputs["turns"].argmax(), (side, side), (0.0, 0.0), 1))
+        glimpses.append(outputs["glimpses"])
+    return np.stack(scenes), np.stack(glimpses)
+
+
+def write_onnx_int8(folder: Path, scenes: np.ndarray) -> None:
+    """`find_int8.onnx`, from `find.onnx` in the same folder and the scenes of `examples_of`."""
+    import onnx
+    from onnxruntime import quantization
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as temporary:
+        whole, prepared = (str(Path(temporary) / name) for name in ("whole.onnx", "prepared.onnx"))
+        onnx.save(onnx.load(folder / ONNX_FILES["find"]), whole)  # With its weights inside.
+        quant_pre_process(whole, prepared, skip_symbolic_shape=True)
+        graph = onnx.load(prepared).graph
+        channels = {array.name: array.dims[0] for array in graph.initializer if len(array.dims) == 4}
+        # The last convolutions stay exact: 256 steps are few for the distance to an edge.
+        last = [node.name for node in graph.node if node.op_type == "Conv" and channels[node.input[1]] <= 4]
+        quantization.quantize_static(
+            prepared,
+            folder / ONNX_INT8_FILE,
+            _Examples(graph.input[0].name, scenes),
+            quant_format=quantization.QuantFormat.QDQ,
+            activation_type=quantization.QuantType.QUInt8,
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            op_types_to_quantize=["Conv", "Add", "Relu"],
+            nodes_to_exclude=last,
+        )
+
+
+class _Examples:
+    """Scenes one by one, as ONNX Runtime's calibration asks for them."""
+
+    def __init__(self, name: str, scenes: np.ndarray):
+        self.given = ({name: scene[None]} for scene in scenes)
+
+    def get_next(self) -> dict[str, np.ndarray] | None:
+        return next(self.given, None)
+
+
+def write_int8(model: PlateModel, folder: Path, scenes: np.ndarray, glimpses: np.ndarray) -> None:
+    """`plates_int8.tflite`: whole numbers of 8 bits inside, as far as LiteRT has them; see `examples_of`."""
     networks = Networks(model)
-    scenes = np.asarray(ops.average_pool(canvases.astype("float32"), *[model.architecture.scene_shrink] * 2))
-    glimpses = np.concatenate([model.predict_on_batch(canvas[None])["glimpses"][0] for canvas in canvases])
 
     def examples():
         for scene in scenes:
@@ -240,6 +294,42 @@ class Serving(tf.Module):
     def _read_photograph(self, encoded):
         photograph = tf.io.decode_image(encoded, channels=3, expand_animations=False)
         photograph.set_shape((None, None, 3))
+        answer = self._read_picture(photograph)
+        best = tf.argmax(answer["box_confidence"] * answer["confidence"])
+        return tf.cond(_ok(answer)[best], lambda: answer, lambda: self._look_closer(photograph, answer))
+
+    def _look_closer(self, photograph, answer):
+        """See `lpr_e2e.prediction.PlateReader`: the certain readings of four overlapping parts, or else the answer."""
+        sides = tf.shape(photograph)[:2]
+        part = tf.cast(tf.math.ceil(PART * tf.cast(sides, tf.float32)), tf.int32)
+        corners = [tf.constant(corner) * (sides - part) for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
+        answers = []
+        for corner in corners:
+            seen = self._read_picture(tf.slice(photograph, [*tf.unstack(corner), 0], [*tf.unstack(part), 3]))
+            answers.append(seen | {"boxes_px": seen["boxes_px"] + tf.cast(tf.tile(corner, [2]), tf.float32)})
+        seen = {name: tf.concat([one[name] for one in answers], axis=0) for name in answer}
+        certain = _ok(seen) & (seen["confidence"] >= CLOSER_CERTAINTY)
+        certainty = tf.where(certain, seen["box_confidence"] * seen["confidence"], 0.0)
+        plates = self.model.architecture.plates
+        kept = tf.image.non_max_suppression(
+            seen["boxes_px"], certainty, plates, iou_threshold=SAME_PLATE_IOU, score_threshold=1e-6
+        )
+        missing = plates - tf.size(kept)
+
+        def filled(values):
+            values = tf.gather(values, kept)
+            nothing = tf.zeros(tf.concat([[missing], tf.shape(values)[1:]], axis=0), values.dtype)
+            return tf.concat([values, nothing], axis=0)
+
+        return tf.cond(
+            tf.size(kept) > 0,
+            lambda: {name: tf.ensure_shape(filled(values), answer[name].shape) for name, values in seen.items()},
+            lambda: answer,
+        )
+
+    @tf.function(input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)])
+    def _read_picture(self, photograph):
+        """What `serve` gives, for one decoded photograph or a part of it; one graph for both."""
         canvas, scale, offset = self._letterbox(photograph)
         outputs = {name: values[0] for name, values in self.model(canvas[None], training=False).items()}
         characters = tf.map_fn(
@@ -304,6 +394,13 @@ class Serving(tf.Module):
         return tf.cond(doubtful, look_around, lambda: characters)
 
 
+def _ok(answer):
+    """Which plates of an answer have the status `ok`, see `lpr_e2e.reading.Reading`."""
+    box_confidence, confidence = answer["box_confidence"], answer["confidence"]
+    sure = (confidence >= CERTAINTY_THRESHOLD) & (confidence * box_confidence >= SURENESS_THRESHOLD)
+    return sure & (box_confidence >= BOX_THRESHOLD)
+
+
 def write_saved_model(model: PlateModel, folder: Path) -> None:
     """`saved_model/`: bytes of photographs in, see `Serving.serve`; its one signature is `serving_default`."""
     serving = Serving(model)
@@ -353,9 +450,14 @@ def compare(
         return read
 
     forms: dict[str, tuple[list[str], Callable]] = {"Keras": ([], best(PlateReader(model)))}
-    if (folder / ONNX_FILES["find"]).exists():
-        networks = onnx_networks(folder, threads)
-        forms["ONNX"] = ([*ONNX_FILES.values(), WEIGHTS_FILE], best(PlateReader(ExportedModel(facts, *networks))))
+    onnx_files = {
+        "ONNX": [*ONNX_FILES.values(), WEIGHTS_FILE],
+        "ONNX int8": [ONNX_INT8_FILE, ONNX_FILES["read"], WEIGHTS_FILE],
+    }
+    for form, files in onnx_files.items():
+        if all((folder / file).exists() for file in files):
+            networks = onnx_networks(folder, threads, int8=form != "ONNX")
+            forms[form] = (files, best(PlateReader(ExportedModel(facts, *networks))))
     for form, file in (("TFLite", TFLITE_FILE), ("TFLite int8", INT8_FILE)):
         if (folder / file).exists():
             networks = tflite_networks(folder, threads, file)
@@ -427,8 +529,12 @@ def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = (), fo
             canvases.append(letterbox(read_picture(path), model.canvas_size)[0])
         except PictureError as error:
             say(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
-    if canvases:
-        write_int8(model, folder, np.stack(canvases))
+    if not canvases:
+        return
+    scenes, glimpses = examples_of(model, np.stack(canvases))
+    write_int8(model, folder, scenes, glimpses)
+    if (folder / ONNX_FILES["find"]).exists():
+        write_onnx_int8(folder, scenes)
 
 
 def table(rows: Sequence[Mapping], folder: Path) -> str:

@@ -29,6 +29,8 @@ from lpr_e2e.vocabulary import Vocabulary
 
 DESCRIPTION = "model.json"
 ONNX_FILES = {"find": "find.onnx", "read": "read.onnx"}
+# The first network in 8 bits, for processors: as exact, and more than twice as fast.
+ONNX_INT8_FILE = "find_int8.onnx"
 TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
 
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -107,10 +109,8 @@ class ExportedModel:
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
         """The second look at these plates, into the outputs, in place; see `PlateModel.look_again`."""
-        firsts = np.stack([outputs["boxes_rel"][place] for place in places])
-        sides = self.second_look * (firsts[:, 2:] - firsts[:, :2]).max(-1, keepdims=True)
-        corners = (firsts[:, :2] + firsts[:, 2:] - sides) / 2
-        windows = np.concatenate([corners, corners + sides], axis=1)
+        firsts = [outputs["boxes_rel"][place] for place in places]
+        windows = [second_window(first, self.second_look) for first in firsts]
         size = (self.scene_size, self.scene_size)
         turns = [int(outputs["turns"][place].argmax()) for place in places]
         scenes = [
@@ -121,7 +121,8 @@ class ExportedModel:
         for index, place in enumerate(places):
             again = best_plates({name: one[index] for name, one in found.items()}, 1)
             seen = turn_box(again["boxes_rel"][0], 1, 1, -turns[index])  # In the window as it lies on the canvas.
-            box_rel = seen * sides[index] + np.tile(corners[index], 2)
+            corner, side = windows[index][:2], windows[index][2] - windows[index][0]
+            box_rel = seen * side + np.tile(corner, 2)
             if intersection_over_union(box_rel, firsts[index]) > SAME_PLATE_IOU:
                 outputs["boxes_rel"][place] = box_rel
                 outputs["turns"][place] = np.roll(again["turns"][0], turns[index])
@@ -175,6 +176,13 @@ def best_plates(found: dict[str, np.ndarray], plates: int) -> dict[str, np.ndarr
         left[best] = 0.0
     names = ("boxes_rel", "box_confidence", "turns", "tilts")
     return {name: np.array(parts, "float32") for name, parts in zip(names, zip(*chosen, strict=True), strict=True)}
+
+
+def second_window(box_rel: np.ndarray, second_look: float) -> np.ndarray:
+    """The square `(4,)` yxyx around a box, `second_look` of its longer sides wide, in the box's frame."""
+    side = second_look * (box_rel[2:] - box_rel[:2]).max()
+    corner = (box_rel[:2] + box_rel[2:] - side) / 2
+    return np.concatenate([corner, corner + side])
 
 
 def cut_window(
@@ -270,8 +278,8 @@ def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
     raise ImportError(f"{folder}: needs one of {', '.join(missing) or 'onnxruntime, ai-edge-litert'}; pip install it")
 
 
-def onnx_networks(folder: Path, threads: int) -> tuple[Network, Network]:
-    """Both networks in ONNX Runtime."""
+def onnx_networks(folder: Path, threads: int, int8: bool = True) -> tuple[Network, Network]:
+    """Both networks in ONNX Runtime, the first one in 8 bits where that is wanted and there."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -287,7 +295,8 @@ def onnx_networks(folder: Path, threads: int) -> tuple[Network, Network]:
         given = session.get_inputs()[0].name
         return lambda batch: dict(zip(names, session.run(names, {given: batch}), strict=True))
 
-    return network(ONNX_FILES["find"]), network(ONNX_FILES["read"])
+    find = ONNX_INT8_FILE if int8 and (folder / ONNX_INT8_FILE).exists() else ONNX_FILES["find"]
+    return network(find), network(ONNX_FILES["read"])
 
 
 def tflite_networks(folder: Path, threads: int, file: str = TFLITE_FILE) -> tuple[Network, Network]:

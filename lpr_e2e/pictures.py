@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import io
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -118,9 +120,13 @@ def attention_strip(glimpse: np.ndarray, attention: np.ndarray, text: str) -> np
 
 
 def write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """Write a uint8 RGB picture `(h, w, 3)` as JPEG, making its folder."""
+    """Write a uint8 RGB picture `(h, w, 3)` as JPEG, at once or not at all, making its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(picture).save(path, "JPEG", quality=JPEG_QUALITY)
+    encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
+    Image.fromarray(picture).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    temporary = path.parent / ".part.jpg"
+    temporary.write_bytes(encoded.getvalue())
+    os.replace(temporary, path)
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import glob
+import io
 import json
 import os
 from collections import Counter
@@ -89,6 +90,43 @@ def default_output(arguments: Sequence[str | Path]) -> Path:
     return output
 
 
+class WholeLines:
+    """A text file in which everything that is written at once is on disk at once, or not at all.
+
+    A name of a file that is no valid text is written with \\x escapes, so that the file is always UTF-8.
+
+    Args:
+        path: the file; an earlier one is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, lines: str) -> None:
+        """Append some lines; if there is no room for all of them (`OSError`), none is left."""
+        before, data = self._file.tell(), lines.encode("utf-8", errors="backslashreplace")
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._file.truncate(before)
+            self._file.seek(before)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def _csv_lines(rows: Sequence[Sequence[str]]) -> str:
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return lines.getvalue()
+
+
 class PredictionsWriter:
     """Writes `predictions.csv` and the annotated pictures of a folder as the readings come.
 
@@ -122,10 +160,8 @@ class PredictionsWriter:
                 "name another folder with --output, or use --no-pictures"
             )
         output.mkdir(parents=True, exist_ok=True)
-        # A file name that is no valid text is written with \\x escapes, so that the CSV is always UTF-8.
-        self._file = self.csv_path.open("w", newline="", encoding="utf-8", errors="backslashreplace")
-        self._csv = csv.writer(self._file, lineterminator="\n")
-        self._csv.writerow(COLUMNS)
+        self._file = WholeLines(self.csv_path)
+        self._file.write(_csv_lines([COLUMNS]))
 
     def __enter__(self) -> PredictionsWriter:
         return self
@@ -135,8 +171,7 @@ class PredictionsWriter:
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Write one photograph's rows and its annotated picture (none for an unreadable file)."""
-        self._csv.writerows(reading.row() for reading in readings)
-        self._file.flush()
+        self._file.write(_csv_lines([reading.row() for reading in readings]))
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
@@ -166,7 +201,7 @@ class JsonLines:
     """
 
     def __init__(self, path: Path):
-        self._file = path.open("w", encoding="utf-8", errors="backslashreplace")
+        self._file = WholeLines(path)
 
     def __enter__(self) -> JsonLines:
         return self
@@ -176,6 +211,4 @@ class JsonLines:
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Write one photograph's plates, at least one line."""
-        for reading in readings:
-            self._file.write(as_json(img_id, reading) + "\n")
-        self._file.flush()
+        self._file.write("".join(as_json(img_id, reading) + "\n" for reading in readings))

@@ -55,14 +55,6 @@ class RunFolder:
                 f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
             )
         self.path.mkdir(parents=True, exist_ok=True)
-        config = {
-            "data": str(data.resolve()),
-            "exclude": str(exclude.resolve()) if exclude else None,
-            "characters": vocabulary.characters,
-            "slots": vocabulary.slots,
-            "settings": settings.as_dict(),
-        }
-        self._write_json("config.json", config)
         versions = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
         for package in _PACKAGES:
             try:
@@ -74,6 +66,15 @@ class RunFolder:
         columns = ["file", "row", "value", "kind", "message"]
         problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
         problems.to_csv(self.path / "problems.csv", index=False)
+        config = {
+            "data": str(data.resolve()),
+            "exclude": str(exclude.resolve()) if exclude else None,
+            "characters": vocabulary.characters,
+            "slots": vocabulary.slots,
+            "settings": settings.as_dict(),
+        }
+        # Last, because it makes the folder a run: whoever is killed before this starts anew.
+        self._write_json("config.json", config)
 
     @contextlib.contextmanager
     def locked(self):
@@ -123,12 +124,10 @@ class RunFolder:
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
-        temporary = self.path / "state.part.npz"
-        with open(temporary, "wb") as file:
+        with self._whole("state.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, self.path / "state.npz")
 
     def progress(self) -> dict | None:
         """The progress that was last saved, or None at the very start.
@@ -170,9 +169,8 @@ class RunFolder:
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Write the model as `name`, at once or not at all."""
-        temporary = self.path / f"part.{name}"
-        model.save(temporary)
-        os.replace(temporary, self.path / name)
+        with self._whole(name) as temporary:
+            model.save(temporary)
 
     def add_history(self, row: dict) -> None:
         """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it."""
@@ -182,16 +180,28 @@ class RunFolder:
             before = pd.read_csv(path)
             again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
             history = pd.concat([before[~again], history], ignore_index=True)
-        temporary = self.path / "history.part.csv"
-        history.to_csv(temporary, index=False)
-        os.replace(temporary, path)
+        with self._whole(path.name) as temporary:
+            history.to_csv(temporary, index=False)
 
     def write_figures(self, figures: dict) -> None:
         """Write the final figures as `figures.json`."""
         self._write_json("figures.json", figures)
 
     def _write_json(self, name: str, values: dict) -> None:
-        (self.path / name).write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        """Write a file of JSON, at once or not at all."""
+        with self._whole(name) as temporary:
+            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @contextlib.contextmanager
+    def _whole(self, name: str):
+        """A path to write a file to; afterwards it is there under its name, or, after an error, as it was before."""
+        temporary = self.path / f"part.{name}"
+        try:
+            yield temporary
+            os.replace(temporary, self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
 
 
 def split(dataset: Dataset) -> pd.DataFrame:

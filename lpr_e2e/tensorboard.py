@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -26,31 +27,42 @@ class Board:
 
     Args:
         folder: where the event files go.
+
+    Raises:
+        OSError: they cannot be written, by any method.
     """
 
     def __init__(self, folder: str | Path):
+        self._folder = folder
         self._writers = {
             side: tf.summary.create_file_writer(str(Path(folder) / side)) for side in ("training", "validation")
         }
 
+    @contextlib.contextmanager
+    def _written(self, side: str, step: int):
+        """What is summarised within is on disk afterwards."""
+        try:
+            with self._writers[side].as_default(step):
+                yield
+            self._writers[side].flush()
+        except tf.errors.OpError as error:
+            raise OSError(f"{self._folder}: event files cannot be written: {error.message}") from error
+
     def scalars(self, side: str, step: int, values: Mapping[str, float]) -> None:
         """Add a point to the curves; `side` is `training` or `validation`."""
-        with self._writers[side].as_default(step):
+        with self._written(side, step):
             for name, value in values.items():
                 tf.summary.scalar(name, value)
-        self._writers[side].flush()
 
     def pictures(self, step: int, name: str, pictures: Sequence[np.ndarray]) -> None:
         """Show uint8 RGB pictures `(h, w, 3)`, all of one size."""
-        with self._writers["validation"].as_default(step):
+        with self._written("validation", step):
             tf.summary.image(name, np.stack(pictures), max_outputs=len(pictures))
-        self._writers["validation"].flush()
 
     def text(self, name: str, markdown: str) -> None:
         """Show a text."""
-        with self._writers["validation"].as_default(0):
+        with self._written("validation", 0):
             tf.summary.text(name, markdown)
-        self._writers["validation"].flush()
 
     def settings(self, settings: Mapping, figures: Mapping[str, float], step: int) -> None:
         """Hyperparameters beside the final figures, for the table of runs."""
@@ -59,11 +71,10 @@ class Board:
             for inner, one in value.items() if isinstance(value, Mapping) else [("", value)]:
                 key = f"{name}.{inner}" if inner else name
                 flat[key] = one if isinstance(one, (int, float, str, bool)) else str(one)
-        with self._writers["validation"].as_default(step):
+        with self._written("validation", step):
             hparams.hparams(flat)
             for name, value in figures.items():
                 tf.summary.scalar(f"final/{name}", value)
-        self._writers["validation"].flush()
 
     def close(self) -> None:
         """Finish the event files."""

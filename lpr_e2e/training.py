@@ -119,6 +119,7 @@ class Training:
             if self.job.chief and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
                 self._show_batches()
             if self.progress["stage"] == "recognition":
+                self._keep_start()
                 self._run_stage("recognition", self.settings.recognition, RecognitionStage)
                 self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
                 self.save_state(self.trained.weights)
@@ -137,6 +138,16 @@ class Training:
         finally:
             if self.board:
                 self.board.close()
+
+    def _keep_start(self) -> None:
+        """Save what the run starts from, or take it from an earlier start: the weights of another model, perhaps."""
+        if self.progress["epoch"]:
+            return
+        if self.folder.progress() is None:
+            self.save_state(self.trained.weights)
+        else:
+            self.folder.load_variables(self.trained.weights)
+            self.job.agree()
 
     def _joint_stage(self, model: PlateModel) -> JointStage:
         return JointStage(model, self.settings.crop_gradient, self.settings.reading_weight)
@@ -241,7 +252,7 @@ class Training:
         if first_epoch:
             self.folder.load_variables(variables)
             self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
-        elif self.folder.progress() is not None:  # The end of stage one.
+        elif name == "joint":  # From the end of stage one.
             self.folder.load_variables(self.trained.weights)
         make = self.make(name, stage)
         failures: list[Exception] = []

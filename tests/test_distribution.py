@@ -73,16 +73,12 @@ def state(run: Path) -> list[np.ndarray]:
 
 
 class TestTwoProcesses:
-    @pytest.fixture(scope="class", autouse=True)
-    def jax(self):
-        pytest.importorskip("jax", reason="needs jax: pip install jax")
-
     def test_they_end_as_one_even_if_one_was_lost(self, tiny_data, tmp_path):
         """The second process is killed after the first epoch; the first one notices, and both go on when resumed."""
         alone = start(tiny_data, tmp_path / "one")
         run, port = tmp_path / "two", free_port()
         chief, other = (start(tiny_data, run, process, port) for process in (0, 1))
-        while not (run / "state.npz").exists() and chief.poll() is None:
+        while not (run / "history.csv").exists() and chief.poll() is None:
             time.sleep(0.05)
         other.send_signal(signal.SIGKILL)
         lost = time.monotonic()

@@ -1,0 +1,154 @@
+"""A full disk, a swapped checkpoint, a crowded folder: what is done is kept, and the message says what to do."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import json
+import resource
+
+import numpy as np
+import pytest
+from PIL import Image
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+import predict
+import train
+from lpr_e2e.model import PlateModel, load
+from lpr_e2e.pictures import write_jpeg
+from lpr_e2e.prediction_files import JsonLines, PredictionsWriter, WholeLines, find_photographs
+from lpr_e2e.reading import COLUMNS, Reading
+from lpr_e2e.run_folder import RunError, RunFolder
+from lpr_e2e.tensorboard import Board
+
+
+@contextlib.contextmanager
+def room(bytes_per_file: int):
+    """No file may grow beyond this, which fails as it does on a full disk, but for the error's number."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_per_file, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+class TestFullDisk:
+    def test_a_state_that_does_not_fit_leaves_the_one_before(self, tmp_path):
+        folder, small, large = RunFolder(tmp_path), [np.arange(4.0)], [np.arange(100_000.0)]
+        folder.save_state(small, {"epoch": 1})
+        with room(20_000), pytest.raises(OSError):
+            folder.save_state(large, {"epoch": 2})
+        assert folder.progress() == {"epoch": 1}
+        assert [path.name for path in tmp_path.iterdir()] == ["state.npz"]
+        folder.save_state(large, {"epoch": 2})
+        assert folder.progress() == {"epoch": 2}
+
+    def test_a_model_that_does_not_fit_leaves_the_one_before(self, tmp_path, tiny_settings):
+        folder, model = RunFolder(tmp_path), PlateModel(tiny_settings.architecture, "0123", 4)
+        folder.save_model(model, "best.keras")
+        before = (tmp_path / "best.keras").read_bytes()
+        with room(20_000), pytest.raises(OSError):
+            folder.save_model(model, "best.keras")
+        assert (tmp_path / "best.keras").read_bytes() == before
+        assert [path.name for path in tmp_path.iterdir()] == ["best.keras"]
+        assert load(tmp_path / "best.keras").vocabulary.characters == "0123"
+
+    @pytest.mark.parametrize("name", ["history", "figures"])
+    def test_tables_of_a_run_are_whole_or_not_there(self, tmp_path, name):
+        folder = RunFolder(tmp_path)
+        write = folder.add_history if name == "history" else folder.write_figures
+        write({"stage": "joint", "epoch": 1})
+        (path,) = tmp_path.iterdir()
+        before = path.read_text()
+        with room(len(before) + 10), pytest.raises(OSError):
+            write({"stage": "joint", "epoch": 2, "loss": "9" * 100})
+        assert path.read_text() == before and list(tmp_path.iterdir()) == [path]
+
+    def test_event_files_that_do_not_fit_can_be_read_to_where_they_do(self, tmp_path):
+        board = Board(tmp_path)
+        board.scalars("training", 1, {"loss": 1.0})
+        (file,) = (tmp_path / "training").iterdir()
+        with room(file.stat().st_size + 10), pytest.raises(OSError, match="event files cannot be written"):
+            board.scalars("training", 2, {"loss": 0.5})
+        seen = EventAccumulator(str(tmp_path / "training"), size_guidance={"tensors": 0})
+        seen.Reload()
+        assert [one.step for one in seen.Tensors("loss")] == [1]
+
+    def test_a_training_says_how_to_go_on(self, tiny_data, tmp_path, monkeypatch, capsys):
+        def full(self, variables, progress):
+            raise OSError(28, "No space left on device", str(self.path / "state.npz"))
+
+        monkeypatch.setattr(RunFolder, "save_state", full)
+        sets = ["architecture.canvas_size=96", "architecture.glimpse_size=[32, 64]", "architecture.head_width=16"]
+        arguments = [part for one in sets for part in ("--set", one)]
+        arguments += ["--data", str(tiny_data), "--preset", "small", "--run", str(tmp_path / "run")]
+        assert train.main(arguments) == 2
+        said = capsys.readouterr().err
+        assert "No space left on device" in said and f"--resume {tmp_path / 'run'}" in said
+
+    def test_predictions_end_with_a_whole_row(self, tmp_path, capsys, monkeypatch):
+        folder = tmp_path / "in"
+        folder.mkdir()
+        for number in range(60):
+            (folder / f"{number}.jpg").write_bytes(b"nothing")
+        monkeypatch.setattr(predict.prediction.PlateReader, "load", classmethod(lambda cls, *_: cls(NoModel())))
+        with room(1000):
+            code = predict.main([str(folder), "--output", str(tmp_path / "out"), "--no-report", "--jsonl"])
+        said = capsys.readouterr().err
+        with (tmp_path / "out/predictions.csv").open(newline="", encoding="utf-8") as file:
+            rows = list(csv.reader(file, strict=True))
+        lines = (tmp_path / "out/predictions.jsonl").read_text().splitlines()
+        assert code == 1 and rows[0] == list(COLUMNS)
+        assert {len(row) for row in rows} == {len(COLUMNS)}
+        assert 3 < len(rows) < 60 and f"{len(rows) - 1} of 60 photographs are in" in said
+        assert all(json.loads(line)["img_id"] for line in lines)
+
+
+class NoModel:
+    """Nothing is read with it."""
+
+    canvas_size, vocabulary = 64, None
+
+
+class TestWholeLines:
+    def test_what_does_not_fit_is_not_there_at_all(self, tmp_path):
+        file = WholeLines(tmp_path / "lines")
+        with room(30):
+            file.write("first\n")
+            with pytest.raises(OSError):
+                file.write("a line with more than thirty letters\n")
+            file.write("third\n")
+        file.close()
+        assert (tmp_path / "lines").read_text() == "first\nthird\n"
+
+    @pytest.mark.parametrize("kind", ["csv", "jsonl"])
+    def test_names_that_are_no_text_are_written(self, tmp_path, kind):
+        writer = PredictionsWriter(tmp_path, False, []) if kind == "csv" else JsonLines(tmp_path / "predictions.jsonl")
+        with writer:
+            writer.write("a\udcff.jpg", None, [Reading("a\udcff.jpg")])
+        written = (tmp_path / f"predictions.{kind}").read_text(encoding="utf-8")
+        assert "a\\udcff.jpg" in written
+
+
+def test_the_state_of_another_model_is_refused(tmp_path):
+    folder = RunFolder(tmp_path)
+    folder.save_state([np.zeros((2, 3))], {"epoch": 1})
+    with pytest.raises(RunError, match="state.npz: belongs to a model or stage of other sizes"):
+        folder.load_variables([np.zeros((3, 2))])
+
+
+def test_a_hundred_thousand_files_are_listed(tmp_path):
+    for number in range(100_000):
+        (tmp_path / f"{number:06}.jpg").touch()
+    found = find_photographs([str(tmp_path)])
+    assert [img_id for img_id, _ in found] == [f"{number:06}.jpg" for number in range(100_000)]
+
+
+def test_a_picture_that_does_not_fit_leaves_none(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype="uint8")
+    with room(500), pytest.raises(OSError):
+        write_jpeg(tmp_path / "a.jpg", picture)
+    assert not (tmp_path / "a.jpg").exists()
+    write_jpeg(tmp_path / "a.jpg", picture)
+    assert Image.open(tmp_path / "a.jpg").size == (64, 64)
