@@ -46,7 +46,7 @@ from lpr_e2e.exported import (
     second_window,
     tflite_networks,
 )
-from lpr_e2e.looks import TILTS
+from lpr_e2e.looks import LEAST_TURN, TILTS
 from lpr_e2e.model import PlateModel, load
 from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.prediction import CLOSER_CERTAINTY, DEFAULT_MODEL, PART, PlateReader
@@ -333,8 +333,8 @@ class Serving(tf.Module):
         canvas, scale, offset = self._letterbox(photograph)
         outputs = {name: values[0] for name, values in self.model(canvas[None], training=False).items()}
         characters = tf.map_fn(
-            lambda plate: self._look_around_in_doubt(canvas, *plate),
-            (outputs["boxes_rel"], outputs["turns"], outputs["box_confidence"], outputs["characters"]),
+            lambda plate: self._read_again_in_doubt(canvas, *plate),
+            tuple(outputs[name] for name in ("boxes_rel", "turns", "tilts", "box_confidence", "characters")),
             fn_output_signature=tf.TensorSpec(outputs["characters"].shape[1:], tf.float32),
         )
         certainty, within = self._certainty(characters)
@@ -375,23 +375,37 @@ class Serving(tf.Module):
         weakest = tf.reduce_min(tf.where(counted, tf.reduce_max(characters, axis=-1), 1.0), axis=-1)
         return tf.where(within[..., 0], weakest, 0.0), within
 
-    def _look_around_in_doubt(self, canvas, box_rel, turns, box_confidence, characters):
-        """See `lpr_e2e.prediction.PlateReader`: a doubtful reading, or that from the most certain side."""
-        certainty, _ = self._certainty(characters)
+    def _read_again_in_doubt(self, canvas, box_rel, turns, tilt, box_confidence, characters):
+        """See `lpr_e2e.prediction.PlateReader` and `PlateModel.read_again`: the most certain reading."""
+        scales = self.model.architecture.reading_scales
+        canvas, box = canvas[None], box_rel[None]
 
-        def look_around():
+        def certainty(characters):
+            return self._certainty(characters)[0]
+
+        def better(first, second):
+            return tf.where(certainty(second) > certainty(first), second, first)
+
+        def thoroughly(side, tilt):
+            return self.model.read_plates(canvas, box, side[None], tilt[None], scales)["characters"][0]
+
+        def from_all_sides():
             sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
             sides, tilts = tf.constant(sides, tf.int32), tf.constant(tilts, tf.float32)
-            boxes = tf.tile(box_rel[None], [sides.shape[0], 1])
-            glimpses = self.model.cut(canvas[None], boxes, sides, tilts=tilts)
+            glimpses = self.model.cut(canvas, tf.tile(box, [sides.shape[0], 1]), sides, tilts=tilts)
             answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
-            best = tf.argmax(self._certainty(answers)[0] * tf.sqrt(tf.gather(turns, sides)))
-            side = tf.gather(sides, best)[None], tf.gather(tilts, best)[None]
-            again = self.model.read_plates(canvas[None], box_rel[None], *side)["characters"][0]
-            return tf.where(self._certainty(again)[0] > certainty, again, characters)
+            likely = tf.gather(turns, sides)
+            best = tf.argmax(certainty(answers) * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32))
+            return thoroughly(tf.gather(sides, best), tf.gather(tilts, best))
 
-        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < self.model.doubt)
-        return tf.cond(doubtful, look_around, lambda: characters)
+        def again():
+            side = tf.argmax(turns, output_type=tf.int32)
+            answer = thoroughly(side, tilt * float(self.model.architecture.rectify))
+            doubtful = certainty(answer) < self.model.doubt
+            return better(characters, tf.cond(doubtful, lambda: better(answer, from_all_sides()), lambda: answer))
+
+        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty(characters) < self.model.doubt)
+        return tf.cond(doubtful, again, lambda: characters)
 
 
 def _ok(answer):

@@ -17,9 +17,12 @@ import numpy as np
 
 from lpr_e2e.boxes import intersection_over_union, turn_box
 from lpr_e2e.looks import (
+    FURTHER_CONFIDENCE,
     LEAST_CONFIDENCE,
+    LEAST_TURN,
     SAME_PLATE_IOU,
     SUPPRESSION_IOU,
+    SURE_CONFIDENCE,
     TILT_SLACK,
     TILTS,
     VOTE_IOU,
@@ -66,14 +69,15 @@ class ExportedModel:
         """Find and read the plates of canvases, uint8 `(batch, canvas_size, canvas_size, 3)`.
 
         Returns:
-            as `PlateModel`; of candidates with a confidence below `LEAST_CONFIDENCE` only the box is filled in.
+            as `PlateModel`; of candidates that are not looked at again only the box is filled in.
         """
         side, count = self.scene_size, len(canvases)
         scenes = np.stack([cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA) for canvas in canvases])
         found = self._find(scenes.astype("float32"))
         first = [best_plates({name: one[index] for name, one in found.items()}, self.plates) for index in range(count)]
         outputs = {name: np.stack([one[name] for one in first]) for name in first[0]}
-        places = [tuple(place) for place in np.argwhere(outputs["box_confidence"] >= LEAST_CONFIDENCE)]
+        least = np.where(outputs["box_confidence"][:, :1] >= SURE_CONFIDENCE, FURTHER_CONFIDENCE, LEAST_CONFIDENCE)
+        places = [tuple(place) for place in np.argwhere(outputs["box_confidence"] >= least)]
         if self.second_look and places:
             self._look_again(canvases, outputs, places)
         answers = self._read_plates(
@@ -85,7 +89,8 @@ class ExportedModel:
                     self.rectify * outputs["tilts"][place],
                 )
                 for place in places
-            ]
+            ],
+            self.reading_scales[:1],
         )
         for name, shape in self._answer_shapes().items():
             outputs[name] = np.zeros((count, self.plates, *shape), "float32")
@@ -97,15 +102,20 @@ class ExportedModel:
         """See `PlateModel.read_glimpses`."""
         return _softmax(self._read(glimpses.astype("float32"))["logits"] / self.temperature)
 
-    def look_around(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
-        """Read one plate anew from all sides, see `PlateModel.look_around`."""
-        sides = [(side, tilt) for side in range(4) for tilt in TILTS]
+    def read_again(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray, tilt: float) -> dict:
+        """Read one plate more thoroughly, see `PlateModel.read_again`."""
+        plate = canvas, box_rel, int(np.argmax(turns)), self.rectify * tilt
+        answer = self._read_plates([plate], self.reading_scales)[0]
+        certainty = self.vocabulary.certainty(answer["characters"])
+        if certainty >= self.doubt:
+            return answer
+        sides = [(side, tilt) for side in range(4) if turns[side] >= LEAST_TURN for tilt in TILTS]
         size, margin = self.glimpse_size, window_margin(1.0)
         glimpses = np.stack([cut_window(canvas, box_rel, side, size, margin, 2, tilt) for side, tilt in sides])
-        answers = _softmax(self._read(glimpses)["logits"])
-        certainties = np.array([self.vocabulary.certainty(characters) for characters in answers])
+        certainties = [self.vocabulary.certainty(one) for one in _softmax(self._read(glimpses)["logits"])]
         best = int(np.argmax(certainties * np.sqrt([turns[side] for side, _ in sides])))
-        return self._read_plates([(canvas, box_rel, *sides[best])])[0]
+        again = self._read_plates([(canvas, box_rel, *sides[best])], self.reading_scales)[0]
+        return again if self.vocabulary.certainty(again["characters"]) > certainty else answer
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
         """The second look at these plates, into the outputs, in place; see `PlateModel.look_again`."""
@@ -129,24 +139,23 @@ class ExportedModel:
                 outputs["tilts"][place] = again["tilts"][0]
                 outputs["box_confidence"][place] = (outputs["box_confidence"][place] + again["box_confidence"][0]) / 2
 
-    def _read_plates(self, plates: list[tuple]) -> list[dict[str, np.ndarray]]:
+    def _read_plates(self, plates: list[tuple], scales: list[float]) -> list[dict[str, np.ndarray]]:
         """`characters`, `attention` and `glimpses` of plates given as canvas, box, turns and tilt."""
         if not plates:
             return []
         glimpses = [
             cut_window(canvas, box_rel, turns, self.glimpse_size, window_margin(scale), 2, tilt)
             for canvas, box_rel, turns, tilt in plates
-            for scale in self.reading_scales
+            for scale in scales
         ]
         answer = self._read(np.stack(glimpses))
-        scales = len(self.reading_scales)
         logs = np.log(np.maximum(_softmax(answer["logits"]), 1e-30))
-        agreed = logs.reshape(len(plates), scales, *logs.shape[1:]).mean(1)
+        agreed = logs.reshape(len(plates), len(scales), *logs.shape[1:]).mean(1)
         return [
             {
                 "characters": characters,
-                "attention": answer["attention"][scales * index],
-                "glimpses": glimpses[scales * index],
+                "attention": answer["attention"][len(scales) * index],
+                "glimpses": glimpses[len(scales) * index],
             }
             for index, characters in enumerate(_softmax(agreed / self.temperature))
         ]

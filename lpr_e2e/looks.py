@@ -12,15 +12,17 @@ VOTE_IOU = 0.6
 SUPPRESSION_IOU = 0.3
 # Both looks see the same plate if their boxes overlap by more than this.
 SAME_PLATE_IOU = 0.3
-# What the first look believes in less than this is not looked at again.
-LEAST_CONFIDENCE = 0.1
+# What the first look believes in less than this is not looked at again; beside a sure plate a candidate needs more,
+# because most of them are none, and each takes as long as the whole photograph.
+LEAST_CONFIDENCE, FURTHER_CONFIDENCE, SURE_CONFIDENCE = 0.1, 0.25, 0.5
 # The most that a plate is taken to rise or fall along its width, radians.
 MOST_TILT = 0.6
 # A window is cut as if the plate were tilted by this much less, radians: a box off by a little, or a tilt that is not
 # there, then costs no character.
 TILT_SLACK = 0.04
-# Tilts at which a doubtful plate is read again, in radians, each at every quarter turn.
+# Tilts at which a doubtful plate is read again, in radians, each at every quarter turn that is at least this likely.
 TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
+LEAST_TURN = 0.01
 
 
 def window_margin(scale: float) -> tuple[float, float]:

@@ -255,7 +255,8 @@ def groups_between(glimpse: np.ndarray, attention: np.ndarray, text: str) -> lis
 def _emptiest(busy: np.ndarray, place: float, reach: float) -> float:
     """The place of the least busy column within `reach` of a place, in widths; nearer ones are preferred a little."""
     width = len(busy)
+    place = min(max(place, 0.5 / width), 1 - 0.5 / width)  # Behind a character at the very edge lies no column.
     low, high = max(0, round((place - reach) * width)), min(width - 1, round((place + reach) * width))
-    columns = np.arange(low, high + 1)
+    columns = np.arange(min(low, width - 1), high + 1)
     away = np.abs((columns + 0.5) / width - place) / reach
     return (columns[np.argmin(busy[columns] * (1 + 0.3 * away))] + 0.5) / width

@@ -39,7 +39,7 @@ class PlateReader:
 
     Args:
         model: a model of `lpr_e2e.model` or `lpr_e2e.exported`: attributes `vocabulary`, `canvas_size`, `glimpse_size`
-            and `doubt`, methods `predict_on_batch`, `look_around` and `read_glimpses`.
+            and `doubt`, methods `predict_on_batch`, `read_again` and `read_glimpses`.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.format_rule`.
 
@@ -174,14 +174,14 @@ class PlateReader:
         return photograph, *letterbox(photograph, self.model.canvas_size)
 
     def _outputs(self, canvases: np.ndarray) -> dict:
-        """The model's outputs; where it reads with doubt, those of a look from all sides if that is more certain."""
+        """The model's outputs; where it reads with doubt, those of another reading if that is more certain."""
         outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
         for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
             certainty = self.vocabulary.certainty(outputs["characters"][image, plate])
             if certainty >= self.model.doubt:
                 continue
-            place = image, plate
-            answer = self.model.look_around(canvases[image], outputs["boxes_rel"][place], outputs["turns"][place])
+            seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns", "tilts")]
+            answer = self.model.read_again(canvases[image], *seen)
             if self.vocabulary.certainty(answer["characters"]) > certainty:
                 for name, values in answer.items():
                     outputs[name][image, plate] = values

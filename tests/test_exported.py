@@ -75,10 +75,12 @@ class TestExportedModel:
             np.testing.assert_allclose(found[name], expected[name], atol=tolerance, err_msg=name)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
-    def test_a_look_around_is_the_same(self, model, mirrored, canvases):
-        box = np.array([0.3, 0.35, 0.5, 0.8], "float32")
-        turns = np.array([0.2, 0.5, 0.1, 0.2], "float32")
-        expected, found = model.look_around(canvases[0], box, turns), mirrored.look_around(canvases[0], box, turns)
+    @pytest.mark.parametrize("doubt", [0.0, 1.0])
+    def test_what_is_read_again_is_the_same(self, model, mirrored, canvases, monkeypatch, doubt):
+        place = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32"), 0.1
+        for one in (model, mirrored):
+            monkeypatch.setattr(one, "doubt", doubt)
+        expected, found = model.read_again(canvases[0], *place), mirrored.read_again(canvases[0], *place)
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
@@ -90,6 +92,7 @@ class TestExportedModel:
         read = []
         monkeypatch.setattr(mirrored, "_read", lambda batch: read.append(batch))
         monkeypatch.setattr(exported, "LEAST_CONFIDENCE", 1.1)
+        monkeypatch.setattr(exported, "FURTHER_CONFIDENCE", 1.1)
         assert not mirrored.predict_on_batch(canvases)["characters"].any() and not read
 
     @pytest.mark.parametrize("tilt", [0.0, -0.3, 0.2])
@@ -139,11 +142,12 @@ class TestExport:
         rows = {
             row["form"]: row for row in export.compare(model, folder, photographs, {photographs[0].name: keras_text})
         }
-        assert list(rows) == ["Keras", "ONNX", "TFLite", "TFLite int8", "SavedModel"]
+        assert list(rows) == ["Keras", "ONNX", "ONNX int8", "TFLite", "TFLite int8", "SavedModel"]
         for form in ("ONNX", "TFLite", "SavedModel"):
             assert rows[form]["same_texts"] == 3 and rows[form]["right"] == 1.0, form
             assert rows[form]["largest_difference"] < 0.05
         assert rows["TFLite int8"]["bytes"] < 0.75 * rows["TFLite"]["bytes"]
+        assert (folder / exported.ONNX_INT8_FILE).stat().st_size < 0.75 * (folder / "find.onnx").stat().st_size + 1e5
         assert "ONNX" in export.table(list(rows.values()), folder)
 
     def test_shared_filters_are_stored_once(self, model, folder):

@@ -177,7 +177,7 @@ class TestSecondLook:
             "tilts": tf.constant([0.1]),
         }
 
-    def look(self, model, monkeypatch, seen, first=(0.45, 0.4, 0.55, 0.6)):
+    def look(self, model, monkeypatch, seen, first=(0.45, 0.4, 0.55, 0.6), least=0.5):
         scene_shape = model.finder.input_shape[1:]
 
         def finder(scene, training=None):
@@ -190,7 +190,8 @@ class TestSecondLook:
             }
 
         monkeypatch.setattr(model, "finder", finder)
-        again = model.look_again(np.zeros((1, model.canvas_size, model.canvas_size, 3), "uint8"), self.plate(first))
+        canvas = np.zeros((1, model.canvas_size, model.canvas_size, 3), "uint8")
+        again = model.look_again(canvas, self.plate(first), tf.constant([least]))
         return {name: np.asarray(values)[0] for name, values in again.items()}
 
     def side(self, model):
@@ -226,7 +227,7 @@ class TestSecondLook:
         monkeypatch.setattr(model, "finder", finder)
         for turns in (0, quarters):
             plate = {**self.plate(list(first)), "turns": tf.one_hot([turns], 4)}
-            again = model.look_again(canvas, plate)
+            again = model.look_again(canvas, plate, tf.constant([0.5]))
             if turns == quarters:
                 np.testing.assert_allclose(np.asarray(again["boxes_rel"])[0], first, atol=1e-5)
                 assert np.asarray(again["turns"])[0].argmax() == quarters
@@ -242,6 +243,11 @@ class TestSecondLook:
         again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65])
         expected = 0.5 + self.side(model) * np.array([-0.05, -0.1, 0.05, 0.15])
         np.testing.assert_allclose(again["boxes_rel"], expected, atol=1e-5)
+
+    def test_what_is_hardly_believed_in_is_not_looked_at_again(self, model, monkeypatch):
+        again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65], least=0.7)
+        np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-6)
+        assert again["box_confidence"] == pytest.approx(0.6)
 
     def test_something_else_in_the_window_changes_nothing(self, model, monkeypatch):
         again = self.look(model, monkeypatch, [0.0, 0.0, 0.1, 0.2])
@@ -288,54 +294,72 @@ class TestPlateModel:
 
     def test_scales_read_alike_are_read_as_one(self, model, canvases):
         """The same window three times over gives what it gives once; other windows change the probabilities."""
-        answers = {}
-        for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1.6)):
-            other = PlateModel(replace(model.architecture, reading_scales=scales), "0123456789T", 8)
-            other.set_weights(model.get_weights())
-            answers[scales] = other.predict_on_batch(canvases)
-        once, thrice, mixed = answers.values()
+        place = canvases[:1], np.array([[0.4, 0.3, 0.55, 0.7]], "float32"), np.zeros(1, "int32"), None
+        once, thrice, mixed = (
+            {name: np.asarray(values) for name, values in model.read_plates(*place, scales).items()}
+            for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1.6))
+        )
         for name, values in once.items():
             np.testing.assert_allclose(thrice[name], values, atol=1e-4)
         assert np.abs(mixed["characters"] - once["characters"]).max() > 1e-4
         np.testing.assert_allclose(mixed["glimpses"], once["glimpses"], atol=1e-3)
         np.testing.assert_allclose(mixed["characters"].sum(-1), 1, atol=1e-5)
 
-    def test_a_look_around_takes_the_most_certain_side(self, model, canvases, monkeypatch):
+    @pytest.fixture
+    def reads(self, model, monkeypatch):
+        """Makes the model read with these certainties: of all windows of the plate as it lies, and of single sides."""
+        glimpses, slots, classes = [], model.vocabulary.slots, model.vocabulary.classes
+
+        def certain(own: float, sides: dict[int, float]):
+            def read(windows):
+                glimpses.append(np.asarray(windows))
+                answers = np.full((len(windows), 2, slots, classes), -20.0, "float32")
+                answers[..., 0] = 0.0  # Nothing, but for the first slot: one character, as certain as it was asked for.
+                around = len(windows) > 3
+                wanted = [sides.get(index, 0.1) if around else own for index in range(len(windows))]
+                wanted = [max(sides.values()) if len(glimpses) == 3 else one for one in wanted]
+                answers[:, :, 0, 5] = np.log(wanted)[:, None]
+                answers[:, :, 0, 0] = np.log(1 - np.array(wanted))[:, None]
+                return {"logits": answers, "attention": np.full((len(windows), slots, 2, 2), 0.25)}
+
+            monkeypatch.setattr(model, "_read_now", read)
+            monkeypatch.setattr(model, "doubt", 0.9)
+            model.temperature.assign(1.0)
+            return glimpses
+
+        return certain
+
+    box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
+
+    def test_doubt_that_other_windows_remove_needs_no_look_around(self, model, canvases, reads):
+        glimpses = reads(0.95, {})
+        answer = model.read_again(canvases[0], self.box, np.array([0.1, 0.7, 0.1, 0.1]), 0.2)
+        assert [len(one) for one in glimpses] == [len(model.architecture.reading_scales)]
+        own = model.cut(canvases[:1], self.box[None], np.array([1], "int32"), tilts=np.float32([0.2]))
+        np.testing.assert_allclose(answer["glimpses"], own[0], atol=1e-2)
+
+    def test_a_look_around_takes_the_most_certain_side(self, model, canvases, reads):
         """Of all turns and tilts, the one that the reader is certain of is read, in every scale."""
-        seen = []
+        glimpses = reads(0.6, {9: 0.99})
+        answer = model.read_again(canvases[0], self.box, np.full(4, 0.25), 0.0)
+        scales = len(model.architecture.reading_scales)
+        assert [len(one) for one in glimpses] == [scales, 28, scales]
+        np.testing.assert_allclose(answer["glimpses"], glimpses[1][9], atol=1e-2)
+        assert answer["characters"][0, 5] == pytest.approx(0.99, abs=1e-3)
 
-        def read(glimpses):
-            seen.append(np.asarray(glimpses))
-            answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
-            answers[9 if len(glimpses) > 3 else slice(None), :, 0, 5] = 20.0  # One character, then nothing.
-            answers[..., 1:, 0] = 20.0
-            return {"logits": answers, "attention": np.full((len(glimpses), model.vocabulary.slots, 2, 2), 0.25)}
+    def test_a_look_around_that_is_less_certain_does_not_count(self, model, canvases, reads):
+        glimpses = reads(0.8, {9: 0.7})
+        answer = model.read_again(canvases[0], self.box, np.full(4, 0.25), 0.0)
+        np.testing.assert_allclose(answer["glimpses"], glimpses[0][0], atol=1e-2)
 
-        monkeypatch.setattr(model, "_read_now", read)
-        box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
-        answer = model.look_around(canvases[0], box, np.full(4, 0.25))
-        tried, final = seen
-        assert len(tried) == 28 and len(final) == len(model.architecture.reading_scales)
-        np.testing.assert_allclose(final[0], tried[9], atol=1e-2)
-        np.testing.assert_allclose(answer["glimpses"], tried[9], atol=1e-2)
-        assert answer["characters"][0].argmax() == 5
-
-    def test_a_look_around_doubts_a_plate_upside_down(self, model, canvases, monkeypatch):
-        """Slightly more certain the wrong way up than upright: upright it is, if the box head says so clearly."""
-        box, chosen = np.array([0.4, 0.3, 0.55, 0.7], "float32"), []
-
-        def read(glimpses):
-            answers = np.zeros((len(glimpses), 2, model.vocabulary.slots, model.vocabulary.classes), "float32")
-            answers[..., 0] = 20.0
-            answers[:, :, 0, 0] = 0.0
-            answers[3, :, 0, 5], answers[17, :, 0, 7] = 5.0, 6.0  # Both straight: upright, and after half a turn.
-            return {"logits": answers, "attention": np.zeros((len(glimpses), model.vocabulary.slots, 2, 2))}
-
-        monkeypatch.setattr(model, "_read_now", read)
-        monkeypatch.setattr(model, "read_plates", lambda canvas, box, turns, tilts, read: chosen.append(turns[0]) or {})
-        model.look_around(canvases[0], box, np.array([0.97, 0.01, 0.01, 0.01]))
-        model.look_around(canvases[0], box, np.array([0.4, 0.1, 0.4, 0.1]))
-        assert chosen == [0, 2]
+    @pytest.mark.parametrize(
+        ("turns", "chosen"), [([0.96, 0.01, 0.02, 0.01], 3), ([0.4, 0.1, 0.4, 0.1], 17), ([0.5, 0.5, 0.0, 0.0], 3)]
+    )
+    def test_a_look_around_doubts_a_plate_upside_down(self, model, canvases, reads, turns, chosen):
+        """More certain the wrong way up than upright: upright it is, if the box head says so clearly."""
+        glimpses = reads(0.2, {3: 0.7, 17: 0.8})  # Both straight: upright, and after half a turn.
+        answer = model.read_again(canvases[0], self.box, np.array(turns), 0.0)
+        np.testing.assert_allclose(answer["glimpses"], glimpses[1][chosen], atol=1e-2)
 
     def test_without_a_second_look_the_first_box_stands(self, model, canvases):
         first = PlateModel(replace(model.architecture, second_look=0.0), "0123456789T", 8)

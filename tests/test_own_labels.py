@@ -100,6 +100,15 @@ class TestGroups:
             start for start, _ in groups_between(self.glimpse(), self.attention(self.centres, heights), self.text)
         ] == [4]
 
+    @pytest.mark.parametrize("turned", [False, True])
+    def test_a_number_that_reaches_out_of_the_glimpse_is_cut_within_it(self, turned):
+        centres = 1 - self.centres[::-1] - 0.13 if turned else self.centres + 0.13
+        for _, cuts in groups_between(
+            self.glimpse(), self.attention(centres), self.text[::-1] if turned else self.text
+        ):
+            in_glimpse = (cuts + 0.06) / 1.12
+            assert (in_glimpse > 0).all() and (in_glimpse < 1).all() and (np.diff(in_glimpse) > 0).all()
+
     def test_single_characters_are_no_group(self):
         assert groups_between(self.glimpse(), self.attention(self.centres[:3]), "1T2") == []
 

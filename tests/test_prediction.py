@@ -54,11 +54,12 @@ class MagentaModel:
             "boxes_rel": boxes,
             "box_confidence": confidences,
             "turns": np.full((count, 2, 4), 0.25, "float32"),
+            "tilts": np.zeros((count, 2), "float32"),
             "characters": np.broadcast_to(characters, (count, 2, slots, classes)),
         }
 
-    def look_around(self, canvas, box_rel, turns):
-        """From all sides it looks as it did before."""
+    def read_again(self, canvas, box_rel, turns, tilt):
+        """It looks as it did before."""
         outputs = self.predict_on_batch(canvas[None])
         return {"characters": outputs["characters"][0, 0]}
 
@@ -79,29 +80,29 @@ def model(monkeypatch):
 
 
 class TestDoubt:
-    def reader(self, certainty, from_all_sides):
-        """A reader whose model reads `12T345` with one certainty, and `9N` with another when it looks around."""
+    def reader(self, certainty, read_again):
+        """A reader whose model reads `12T345` with one certainty, and `9N` with another when it reads again."""
         model = MagentaModel()
         model.certainty, asked = certainty, []
 
-        def look_around(canvas, box_rel, turns):
+        def again(canvas, box_rel, turns, tilt):
             asked.append(box_rel)
             classes = model.vocabulary.encode("9N")
-            rest = (1 - from_all_sides) / (model.vocabulary.classes - 1)
-            return {"characters": np.where(np.eye(model.vocabulary.classes)[classes] > 0, from_all_sides, rest)}
+            rest = (1 - read_again) / (model.vocabulary.classes - 1)
+            return {"characters": np.where(np.eye(model.vocabulary.classes)[classes] > 0, read_again, rest)}
 
-        model.look_around = look_around
+        model.read_again = again
         return PlateReader(model), asked
 
     @pytest.mark.parametrize(
-        ("certainty", "from_all_sides", "text", "looks"),
+        ("certainty", "read_again", "text", "looks"),
         [(0.9, 0.99, "12T345", 0), (0.6, 0.99, "9N", 1), (0.6, 0.5, "12T345", 1)],
     )
-    def test_a_doubtful_plate_is_read_from_all_sides(self, certainty, from_all_sides, text, looks):
-        reader, asked = self.reader(certainty, from_all_sides)
+    def test_a_doubtful_plate_is_read_again(self, certainty, read_again, text, looks):
+        reader, asked = self.reader(certainty, read_again)
         reading = reader.read(car())[0]
         assert reading.text == text and len(asked) == looks
-        assert reading.confidence == pytest.approx(max(certainty, from_all_sides) if looks else certainty)
+        assert reading.confidence == pytest.approx(max(certainty, read_again) if looks else certainty)
 
     def test_what_is_no_plate_is_not_read_again(self):
         reader, asked = self.reader(0.6, 0.99)
@@ -496,6 +497,7 @@ def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsew
                 "boxes_rel": np.array([boxes]),
                 "box_confidence": confidence,
                 "turns": turns,
+                "tilts": np.zeros((1, 4)),
                 "characters": characters,
             }
 

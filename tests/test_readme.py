@@ -39,7 +39,9 @@ def test_the_example_of_the_reader(car):
 
 
 def test_the_readers_example_in_the_readme(car, capsys):
-    (example,) = re.findall(r"```python\n(from lpr_e2e import PlateReader.*?)```", (ROOT / "README.md").read_text(), re.S)
+    (example,) = re.findall(
+        r"```python\n(from lpr_e2e import PlateReader.*?)```", (ROOT / "README.md").read_text(), re.S
+    )
     exec(compile(example, "README.md", "exec"), {})
     assert capsys.readouterr().out.startswith("123T4567 0.9")
 
