@@ -240,12 +240,13 @@ class TestSecondLook:
         return (box - np.tile(corner, 2)) / side
 
     def test_a_better_box_is_taken_over(self, model, monkeypatch):
-        again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65])
-        expected = 0.5 + self.side(model) * np.array([-0.05, -0.1, 0.05, 0.15])
-        np.testing.assert_allclose(again["boxes_rel"], expected, atol=1e-5)
+        better = np.array([0.44, 0.39, 0.55, 0.63])
+        seen = 0.5 + (better - 0.5) / self.side(model)  # The window's middle is the canvas's.
+        again = self.look(model, monkeypatch, seen.tolist())
+        np.testing.assert_allclose(again["boxes_rel"], better, atol=1e-5)
 
     def test_what_is_hardly_believed_in_is_not_looked_at_again(self, model, monkeypatch):
-        again = self.look(model, monkeypatch, [0.45, 0.4, 0.55, 0.65], least=0.7)
+        again = self.look(model, monkeypatch, [0.48, 0.46, 0.52, 0.57], least=0.7)
         np.testing.assert_allclose(again["boxes_rel"], [0.45, 0.4, 0.55, 0.6], atol=1e-6)
         assert again["box_confidence"] == pytest.approx(0.6)
 
