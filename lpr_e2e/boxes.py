@@ -76,10 +76,15 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray
     first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
     top_left = np.maximum(first[..., :2], second[..., :2])
     bottom_right = np.minimum(first[..., 2:], second[..., 2:])
-    overlap = np.prod(np.clip(bottom_right - top_left, 0, None), axis=-1)
-    areas = [np.prod(np.clip(box[..., 2:] - box[..., :2], 0, None), axis=-1) for box in (first, second)]
+    overlap = _product(bottom_right - top_left)
+    areas = [_product(box[..., 2:] - box[..., :2]) for box in (first, second)]
     union = areas[0] + areas[1] - overlap
     return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)
+
+
+def _product(sides: np.ndarray) -> np.ndarray:
+    sides = np.maximum(sides, 0)
+    return sides[..., 0] * sides[..., 1]
 
 
 def turn_box(box_px: np.ndarray, height: int, width: int, turns: int) -> np.ndarray:

@@ -46,6 +46,16 @@ def test_the_readers_example_in_the_readme(car, capsys):
     assert capsys.readouterr().out.startswith("123T4567 0.9")
 
 
+def test_the_example_of_taking_the_model_apart(capsys, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    (example,) = re.findall(r"```python\n(import keras\n.*?)```", (ROOT / "README.md").read_text(), re.S)
+    names: dict = {}
+    exec(compile(example, "README.md", "exec"), names)
+    taken, weights = map(int, re.search(r"(\d+) of (\d+) \(", capsys.readouterr().out.splitlines()[-1]).groups())
+    assert weights - 10 < taken < weights  # All but the classifier's.
+    assert {layer.name for layer in names["theirs"].reader.layers if layer.trainable} == {"decoder"}
+
+
 def test_every_file_of_the_package_is_explained():
     explained = set(re.findall(r"`([a-z_]+)`", (ROOT / "README.md").read_text().split("## The files")[1]))
     assert {path.stem for path in (ROOT / "lpr_e2e").glob("*.py")} - {"__init__"} <= explained
