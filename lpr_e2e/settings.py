@@ -176,11 +176,12 @@ def _flat(values: dict, prefix: str = "") -> dict:
 
 
 def _alike(value, example) -> bool:
-    """Whether a JSON value can stand for the example: numbers for numbers, whole ones for whole ones, lists alike."""
+    """Whether a JSON value can stand for the example: numbers for numbers, whole ones for whole ones, and so on."""
+    if isinstance(example, bool) or isinstance(value, bool):
+        return isinstance(example, bool) and isinstance(value, bool)
     if isinstance(example, tuple):
         return isinstance(value, list) and bool(value) and all(_alike(one, example[0]) for one in value)
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    return (whole or isinstance(value, float) and isinstance(example, float)) and value >= 0
+    return (isinstance(value, int) or isinstance(value, float) and isinstance(example, float)) and value >= 0
 
 
 PRESETS = {

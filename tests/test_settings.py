@@ -11,6 +11,7 @@ def test_named_values_change_and_no_others():
     changed = STANDARD.changed(["joint.steps=500", "mixture.real=1", "architecture.reading_scales=[1.0]", "seed=3"])
     assert (changed.joint.steps, changed.mixture.real, changed.seed) == (500, 1, 3)
     assert changed.architecture.reading_scales == (1.0,)
+    assert STANDARD.architecture.rectify and not STANDARD.changed(["architecture.rectify=false"]).architecture.rectify
     back = changed.changed(
         [f"joint.steps={STANDARD.joint.steps}", f"mixture.real={STANDARD.mixture.real}", "seed=0",
          f"architecture.reading_scales={list(STANDARD.architecture.reading_scales)}"]
@@ -26,13 +27,14 @@ def test_settings_survive_a_dict(preset):
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("joint.step=5", "joint.step'.*joint.steps=4000"),
+        ("joint.step=5", "joint.step'.*joint.steps=5000"),
         ("mixure.real=0.5", "mixture.real"),
-        ("joint.steps=many", "'many'.*joint.steps=4000"),
-        ("joint.steps=0.5", "joint.steps=4000"),
-        ("joint.steps", "joint.steps=4000"),
+        ("joint.steps=many", "'many'.*joint.steps=5000"),
+        ("joint.steps=0.5", "joint.steps=5000"),
+        ("joint.steps", "joint.steps=5000"),
         ("mixture.real=-1", "mixture.real"),
         ("mixture.real=true", "mixture.real"),
+        ("architecture.rectify=1", "architecture.rectify=true"),
         ("mixture.real=1.5", "from 0 to 1"),
         ("epoch_steps=0", "at least 1"),
         ("architecture.glimpse_size=64", "glimpse_size"),
