@@ -506,10 +506,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one in saved_models")
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
     parser.add_argument(
-        "--photographs", metavar="FOLDER", help="also write an int8 form, measured on these, and compare readings"
+        "--photographs",
+        metavar="FOLDER",
+        help="also write the 8-bit forms, with ranges measured on these, and compare readings",
     )
     parser.add_argument("--forms", nargs="+", choices=FORMS, default=FORMS, help="default: all of them")
-    parser.add_argument("--truth", type=Path, metavar="CSV", help="known texts of some of them, img_id,text")
+    parser.add_argument(
+        "--truth",
+        type=Path,
+        metavar="CSV",
+        help="known texts of some of them, img_id,text: compares these, measures ranges on the others",
+    )
     options = parser.parse_args(arguments)
     try:
         if options.truth and not options.photographs:
@@ -519,9 +526,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         model = load(options.model)
         folder = options.output or Path("exports") / options.model.stem
         folder.mkdir(parents=True, exist_ok=True)
-        export(model, folder, photographs, options.forms)
-        # Files without a known text are of no use beside some with one.
-        rows = compare(model, folder, [one for one in photographs if not truths or one.name in truths], truths)
+        # What is known is for comparing: ranges measured on it would flatter the 8-bit forms.
+        known = [one for one in photographs if one.name in truths]
+        export(model, folder, [one for one in photographs if one.name not in truths] or photographs, options.forms)
+        rows = compare(model, folder, known or photographs, truths)
     except (ValueError, OSError, ImportError) as error:
         say(f"lpr_e2e.export: {error}", file=sys.stderr)
         return 2
