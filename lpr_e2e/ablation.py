@@ -59,8 +59,8 @@ LEVERS = (
     Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
     Lever("second-look", "the second look", ("architecture.second_look=0",), trained=False),
     Lever("rectifying", "reading along the tilt", ("architecture.rectify=false",), trained=False),
-    Lever("reading-scales", "several glimpses in doubt", ("architecture.reading_scales=[1.0]",), trained=False),
-    Lever("doubt", "doubtful plates read again", ("architecture.doubt=0",), trained=False),
+    Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), trained=False),
+    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), trained=False),
 )
 # The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
 FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"))

@@ -236,7 +236,7 @@ def photograph_on_canvas(
     turned: float = 0.2,
     tilted: float = 0.3,
     close: float = 0.3,
-    close_side: float = 2.1,
+    close_side: float = 2.7,
 ):
     """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
@@ -250,8 +250,7 @@ def photograph_on_canvas(
         turned: odds of one to three quarter turns.
         tilted: odds of a tilt, or of a rise along the width, by some ten degrees, where the plate fills its box; else
             it is about one degree.
-        close: odds of a close view, as the second look has it: the canvas is about `close_side` longer sides of the box
-            wide, and the plate near its middle.
+        close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
 
     Returns:
         canvas uint8 `(size, size, 3)`; the box `(4,)` float32 rel yxyx; the counter-clockwise quarter turns made;
@@ -271,16 +270,15 @@ def photograph_on_canvas(
         centre = np.array([width / 2, height / 2])
     else:
         longer = max(xmax - xmin, ymax - ymin)
-        plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
         if rng.random() < close:
             scale = size / (fit * longer * close_side) * np.exp(rng.uniform(-0.25, 0.4))
-            centre = plate + rng.normal(0, 0.15, 2) * longer
         else:
             largest = min(2.0, 0.7 * size / (fit * longer))
             scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
-            centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
-        # The whole plate stays inside.
+        # The window's centre, between "photograph centred" and "plate anywhere inside".
+        plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
         reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
+        centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
         centre = np.clip(centre, plate - reach, plate + reach)
     tilt = lies_straight(box_px) and rng.random() < tilted
     angle = float(np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -MOST_TILT, MOST_TILT))

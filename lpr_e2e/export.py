@@ -334,7 +334,7 @@ class Serving(tf.Module):
         outputs = {name: values[0] for name, values in self.model(canvas[None], training=False).items()}
         characters = tf.map_fn(
             lambda plate: self._read_again_in_doubt(canvas, *plate),
-            tuple(outputs[name] for name in ("boxes_rel", "turns", "tilts", "box_confidence", "characters")),
+            tuple(outputs[name] for name in ("boxes_rel", "turns", "box_confidence", "characters")),
             fn_output_signature=tf.TensorSpec(outputs["characters"].shape[1:], tf.float32),
         )
         certainty, within = self._certainty(characters)
@@ -375,19 +375,10 @@ class Serving(tf.Module):
         weakest = tf.reduce_min(tf.where(counted, tf.reduce_max(characters, axis=-1), 1.0), axis=-1)
         return tf.where(within[..., 0], weakest, 0.0), within
 
-    def _read_again_in_doubt(self, canvas, box_rel, turns, tilt, box_confidence, characters):
-        """See `lpr_e2e.prediction.PlateReader` and `PlateModel.read_again`: the most certain reading."""
-        scales = self.model.architecture.reading_scales
+    def _read_again_in_doubt(self, canvas, box_rel, turns, box_confidence, characters):
+        """See `lpr_e2e.prediction.PlateReader` and `PlateModel.read_again`: the more certain reading."""
         canvas, box = canvas[None], box_rel[None]
-
-        def certainty(characters):
-            return self._certainty(characters)[0]
-
-        def better(first, second):
-            return tf.where(certainty(second) > certainty(first), second, first)
-
-        def thoroughly(side, tilt):
-            return self.model.read_plates(canvas, box, side[None], tilt[None], scales)["characters"][0]
+        certainty, _ = self._certainty(characters)
 
         def from_all_sides():
             sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
@@ -395,17 +386,14 @@ class Serving(tf.Module):
             glimpses = self.model.cut(canvas, tf.tile(box, [sides.shape[0], 1]), sides, tilts=tilts)
             answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
             likely = tf.gather(turns, sides)
-            best = tf.argmax(certainty(answers) * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32))
-            return thoroughly(tf.gather(sides, best), tf.gather(tilts, best))
+            certainties = self._certainty(answers)[0] * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32)
+            best = tf.argmax(certainties)
+            place = tf.gather(sides, best)[None], tf.gather(tilts, best)[None]
+            again = self.model.read_plates(canvas, box, *place)["characters"][0]
+            return tf.where(self._certainty(again)[0] > certainty, again, characters)
 
-        def again():
-            side = tf.argmax(turns, output_type=tf.int32)
-            answer = thoroughly(side, tilt * float(self.model.architecture.rectify))
-            doubtful = certainty(answer) < self.model.doubt
-            return better(characters, tf.cond(doubtful, lambda: better(answer, from_all_sides()), lambda: answer))
-
-        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty(characters) < self.model.doubt)
-        return tf.cond(doubtful, again, lambda: characters)
+        doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < self.model.doubt)
+        return tf.cond(doubtful, from_all_sides, lambda: characters)
 
 
 def _ok(answer):

@@ -89,8 +89,7 @@ class ExportedModel:
                     self.rectify * outputs["tilts"][place],
                 )
                 for place in places
-            ],
-            self.reading_scales[:1],
+            ]
         )
         for name, shape in self._answer_shapes().items():
             outputs[name] = np.zeros((count, self.plates, *shape), "float32")
@@ -102,20 +101,14 @@ class ExportedModel:
         """See `PlateModel.read_glimpses`."""
         return _softmax(self._read(glimpses.astype("float32"))["logits"] / self.temperature)
 
-    def read_again(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray, tilt: float) -> dict:
-        """Read one plate more thoroughly, see `PlateModel.read_again`."""
-        plate = canvas, box_rel, int(np.argmax(turns)), self.rectify * tilt
-        answer = self._read_plates([plate], self.reading_scales)[0]
-        certainty = self.vocabulary.certainty(answer["characters"])
-        if certainty >= self.doubt:
-            return answer
+    def read_again(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
+        """Read one plate from all sides, see `PlateModel.read_again`."""
         sides = [(side, tilt) for side in range(4) if turns[side] >= LEAST_TURN for tilt in TILTS]
         size, margin = self.glimpse_size, window_margin(1.0)
         glimpses = np.stack([cut_window(canvas, box_rel, side, size, margin, 2, tilt) for side, tilt in sides])
         certainties = [self.vocabulary.certainty(one) for one in _softmax(self._read(glimpses)["logits"])]
         best = int(np.argmax(certainties * np.sqrt([turns[side] for side, _ in sides])))
-        again = self._read_plates([(canvas, box_rel, *sides[best])], self.reading_scales)[0]
-        return again if self.vocabulary.certainty(again["characters"]) > certainty else answer
+        return self._read_plates([(canvas, box_rel, *sides[best])])[0]
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
         """The second look at these plates, into the outputs, in place; see `PlateModel.look_again`."""
@@ -139,23 +132,24 @@ class ExportedModel:
                 outputs["tilts"][place] = again["tilts"][0]
                 outputs["box_confidence"][place] = (outputs["box_confidence"][place] + again["box_confidence"][0]) / 2
 
-    def _read_plates(self, plates: list[tuple], scales: list[float]) -> list[dict[str, np.ndarray]]:
+    def _read_plates(self, plates: list[tuple]) -> list[dict[str, np.ndarray]]:
         """`characters`, `attention` and `glimpses` of plates given as canvas, box, turns and tilt."""
         if not plates:
             return []
         glimpses = [
             cut_window(canvas, box_rel, turns, self.glimpse_size, window_margin(scale), 2, tilt)
             for canvas, box_rel, turns, tilt in plates
-            for scale in scales
+            for scale in self.reading_scales
         ]
         answer = self._read(np.stack(glimpses))
+        scales = len(self.reading_scales)
         logs = np.log(np.maximum(_softmax(answer["logits"]), 1e-30))
-        agreed = logs.reshape(len(plates), len(scales), *logs.shape[1:]).mean(1)
+        agreed = logs.reshape(len(plates), scales, *logs.shape[1:]).mean(1)
         return [
             {
                 "characters": characters,
-                "attention": answer["attention"][len(scales) * index],
-                "glimpses": glimpses[len(scales) * index],
+                "attention": answer["attention"][scales * index],
+                "glimpses": glimpses[scales * index],
             }
             for index, characters in enumerate(_softmax(agreed / self.temperature))
         ]

@@ -39,11 +39,10 @@ class Architecture:
         plates: the most plates looked for on one photograph.
         second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
             plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
-        reading_scales: heights of the glimpses in which plates are read at prediction, in heights of the usual one;
-            widths differ a third as much. Each plate is read in the first; the answers of all are averaged where that
-            leaves doubt: a box a little off then costs no character.
+        reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
+            widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
         rectify: whether a plate is read along its tilt, as the box head sees it, or always in an upright window.
-        doubt: plates read with less certainty are read again, see `PlateModel.read_again`; 0: none.
+        doubt: plates read with less certainty are read again from all sides, see `PlateModel.read_again`; 0: none.
     """
 
     canvas_size: int = 960
@@ -215,17 +214,17 @@ class PlateModel(keras.Model):
         """As `read`, with numpy arrays as the answer: outside of a graph, compiled, which is several times as fast."""
         return self.reader.predict_on_batch(ops.convert_to_numpy(_normalised(glimpses)))
 
-    def read_plates(self, canvases, boxes_rel, turns, tilts=None, scales=(1.0,), read=None) -> dict:
-        """Read one plate per canvas, in one glimpse or more, whose answers are averaged.
+    def read_plates(self, canvases, boxes_rel, turns, tilts=None, read=None) -> dict:
+        """Read one plate per canvas in all `reading_scales`.
 
         Args:
             canvases, boxes_rel, turns, tilts: see `lpr_e2e.glimpse.cut_glimpses`.
-            scales: heights of the glimpses, see `Architecture.reading_scales`.
             read: does what `read` does, which is the default.
 
         Returns:
             `characters`, `attention` and `glimpses` as `call` gives them, without the axis of plates.
         """
+        scales = self.architecture.reading_scales
         glimpses = [self.cut(canvases, boxes_rel, turns, scale, tilts) for scale in scales]
         answer = (read or self.read)(ops.concatenate(glimpses))
         logits = ops.convert_to_tensor(answer["logits"])[:, -1]
@@ -237,44 +236,31 @@ class PlateModel(keras.Model):
             "glimpses": glimpses[0],
         }
 
-    def read_again(self, canvas, box_rel, turns, tilt) -> dict:
-        """Read one plate more thoroughly, for when `call` reads it with doubt.
+    def read_again(self, canvas, box_rel, turns) -> dict:
+        """Read one plate from all sides, for when `call` reads it with doubt.
 
-        It is read in all `reading_scales`; if that is doubtful too, also at all likely quarter turns and at several
-        tilts, and then in all scales at the turn and tilt whose reading is the most certain. A plate of 0, 1, 6, 8 and
-        9 also reads well upside down, so these certainties are multiplied by the square root of the turn's probability.
+        It is read at all likely quarter turns and at several tilts, and then in all `reading_scales` at the turn and
+        tilt whose reading is the most certain. A plate of 0, 1, 6, 8 and 9 also reads well upside down, so these
+        certainties are multiplied by the square root of the turn's probability.
 
         Args:
             canvas: `(size, size, 3)`, 0..255.
             box_rel: `(4,)` yxyx, 0..1 of the canvas.
             turns: `(4,)`: how likely each quarter turn is.
-            tilt: radians.
 
         Returns:
             numpy arrays `characters` `(slots, classes)`, `attention` `(slots, rows, columns)` and `glimpses`
-            `(height, width, 3)`, as `call` gives them, of the more certain of the two readings.
+            `(height, width, 3)`, as `call` gives them.
         """
         canvas, box = ops.convert_to_tensor(canvas)[None], ops.convert_to_tensor(box_rel, "float32")[None]
-        turns = np.asarray(turns)
-
-        def thoroughly(side: int, tilt: float) -> dict:
-            place = np.array([side], "int32"), np.array([tilt], "float32")
-            answer = self.read_plates(canvas, box, *place, self.architecture.reading_scales, self._read_now)
-            return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
-
-        answer = thoroughly(turns.argmax(), tilt if self.architecture.rectify else 0.0)
-        certainty = self.vocabulary.certainty(answer["characters"])
-        if certainty >= self.doubt:
-            return answer
         sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
-        sides, tilts = sides.astype("int32"), tilts.astype("float32")
+        sides, tilts, likely = sides.astype("int32"), tilts.astype("float32"), np.asarray(turns)[sides]
         glimpses = self.cut(canvas, ops.tile(box, (len(sides), 1)), sides, tilts=tilts)
         answers = ops.convert_to_numpy(ops.softmax(self._read_now(glimpses)["logits"][:, -1], axis=-1))
         certainties = np.array([self.vocabulary.certainty(characters) for characters in answers])
-        certainties = certainties * np.sqrt(turns[sides]) * (turns[sides] >= LEAST_TURN)
-        best = certainties.argmax()
-        again = thoroughly(sides[best], tilts[best])
-        return again if self.vocabulary.certainty(again["characters"]) > certainty else answer
+        best = int(np.argmax(certainties * np.sqrt(likely) * (likely >= LEAST_TURN)))
+        answer = self.read_plates(canvas, box, sides[best : best + 1], tilts[best : best + 1], self._read_now)
+        return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
 
     def call(self, canvases, training=None) -> dict:
         found = best_plates(self.find(canvases, training=training), self.architecture.plates)
@@ -288,8 +274,7 @@ class PlateModel(keras.Model):
                 plate = self.look_again(canvases, first_look, least, training=training)
             turns = ops.argmax(plate["turns"], axis=-1)
             tilts = plate["tilts"] if self.architecture.rectify else None
-            scales = self.architecture.reading_scales[:1]
-            seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, tilts, scales)})
+            seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, tilts)})
         return {name: ops.stack([plate[name] for plate in seen], axis=1) for name in seen[0]}
 
     def get_config(self):

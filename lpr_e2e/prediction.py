@@ -174,13 +174,13 @@ class PlateReader:
         return photograph, *letterbox(photograph, self.model.canvas_size)
 
     def _outputs(self, canvases: np.ndarray) -> dict:
-        """The model's outputs; where it reads with doubt, those of another reading if that is more certain."""
+        """The model's outputs; where it reads with doubt, those of a reading from all sides if that is more certain."""
         outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
         for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
             certainty = self.vocabulary.certainty(outputs["characters"][image, plate])
             if certainty >= self.model.doubt:
                 continue
-            seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns", "tilts")]
+            seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns")]
             answer = self.model.read_again(canvases[image], *seen)
             if self.vocabulary.certainty(answer["characters"]) > certainty:
                 for name, values in answer.items():

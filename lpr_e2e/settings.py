@@ -25,7 +25,7 @@ class Mixture:
             whose reading is used as their text in stage two.
         rearranged: of the real plates whose characters the model has placed by then, the share whose digits are shown
             in another order.
-        close: share of photographs shown as large as the second look shows them.
+        close: share of photographs shown about as large as the second look shows them.
         turned: share of photographs turned by one to three quarters.
         tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
         worn: share of the synthetic plates that have seen the road, see `lpr_e2e.plates.PlatePainter`.
@@ -41,7 +41,7 @@ class Mixture:
     self_labelled: float = 1.0
     rearranged: float = 0.5
     close: float = 0.4
-    turned: float = 0.25
+    turned: float = 0.2
     tilted: float = 0.3
     worn: float = 1.0
     hardness: float = 1.0
@@ -189,7 +189,7 @@ PRESETS = {
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=5000, plates=16, photographs=12, learning_rate=1e-3, warm_up=200),
+        joint=Stage(steps=4000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),

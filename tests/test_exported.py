@@ -75,11 +75,8 @@ class TestExportedModel:
             np.testing.assert_allclose(found[name], expected[name], atol=tolerance, err_msg=name)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
-    @pytest.mark.parametrize("doubt", [0.0, 1.0])
-    def test_what_is_read_again_is_the_same(self, model, mirrored, canvases, monkeypatch, doubt):
-        place = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32"), 0.1
-        for one in (model, mirrored):
-            monkeypatch.setattr(one, "doubt", doubt)
+    def test_what_is_read_again_is_the_same(self, model, mirrored, canvases):
+        place = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32")
         expected, found = model.read_again(canvases[0], *place), mirrored.read_again(canvases[0], *place)
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0

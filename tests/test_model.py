@@ -293,13 +293,14 @@ class TestPlateModel:
         assert soft.max(-1).mean() < sharp.max(-1).mean()
         np.testing.assert_array_equal(soft.argmax(-1), sharp.argmax(-1))
 
-    def test_scales_read_alike_are_read_as_one(self, model, canvases):
+    def test_scales_read_alike_are_read_as_one(self, model, canvases, monkeypatch):
         """The same window three times over gives what it gives once; other windows change the probabilities."""
-        place = canvases[:1], np.array([[0.4, 0.3, 0.55, 0.7]], "float32"), np.zeros(1, "int32"), None
-        once, thrice, mixed = (
-            {name: np.asarray(values) for name, values in model.read_plates(*place, scales).items()}
-            for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1.6))
-        )
+        place = canvases[:1], np.array([[0.4, 0.3, 0.55, 0.7]], "float32"), np.zeros(1, "int32")
+        answers = []
+        for scales in ((1.0,), (1.0, 1.0, 1.0), (1.0, 1.6)):
+            monkeypatch.setattr(model, "architecture", replace(model.architecture, reading_scales=scales))
+            answers.append({name: np.asarray(values) for name, values in model.read_plates(*place).items()})
+        once, thrice, mixed = answers
         for name, values in once.items():
             np.testing.assert_allclose(thrice[name], values, atol=1e-4)
         assert np.abs(mixed["characters"] - once["characters"]).max() > 1e-4
@@ -308,59 +309,41 @@ class TestPlateModel:
 
     @pytest.fixture
     def reads(self, model, monkeypatch):
-        """Makes the model read with these certainties: of all windows of the plate as it lies, and of single sides."""
+        """Makes the model read one character, of single sides with these certainties, else with hardly any."""
         glimpses, slots, classes = [], model.vocabulary.slots, model.vocabulary.classes
 
-        def certain(own: float, sides: dict[int, float]):
+        def certain(sides: dict[int, float]):
             def read(windows):
                 glimpses.append(np.asarray(windows))
+                wanted = np.array([sides.get(index, 0.1) for index in range(len(windows))])
                 answers = np.full((len(windows), 2, slots, classes), -20.0, "float32")
-                answers[..., 0] = 0.0  # Nothing, but for the first slot: one character, as certain as it was asked for.
-                around = len(windows) > 3
-                wanted = [sides.get(index, 0.1) if around else own for index in range(len(windows))]
-                wanted = [max(sides.values()) if len(glimpses) == 3 else one for one in wanted]
-                answers[:, :, 0, 5] = np.log(wanted)[:, None]
-                answers[:, :, 0, 0] = np.log(1 - np.array(wanted))[:, None]
+                answers[..., 0] = 0.0
+                answers[:, :, 0, 5], answers[:, :, 0, 0] = np.log(wanted)[:, None], np.log(1 - wanted)[:, None]
                 return {"logits": answers, "attention": np.full((len(windows), slots, 2, 2), 0.25)}
 
             monkeypatch.setattr(model, "_read_now", read)
-            monkeypatch.setattr(model, "doubt", 0.9)
-            model.temperature.assign(1.0)
             return glimpses
 
         return certain
 
     box = np.array([0.4, 0.3, 0.55, 0.7], "float32")
 
-    def test_doubt_that_other_windows_remove_needs_no_look_around(self, model, canvases, reads):
-        glimpses = reads(0.95, {})
-        answer = model.read_again(canvases[0], self.box, np.array([0.1, 0.7, 0.1, 0.1]), 0.2)
-        assert [len(one) for one in glimpses] == [len(model.architecture.reading_scales)]
-        own = model.cut(canvases[:1], self.box[None], np.array([1], "int32"), tilts=np.float32([0.2]))
-        np.testing.assert_allclose(answer["glimpses"], own[0], atol=1e-2)
-
-    def test_a_look_around_takes_the_most_certain_side(self, model, canvases, reads):
+    def test_the_most_certain_side_is_read(self, model, canvases, reads):
         """Of all turns and tilts, the one that the reader is certain of is read, in every scale."""
-        glimpses = reads(0.6, {9: 0.99})
-        answer = model.read_again(canvases[0], self.box, np.full(4, 0.25), 0.0)
-        scales = len(model.architecture.reading_scales)
-        assert [len(one) for one in glimpses] == [scales, 28, scales]
-        np.testing.assert_allclose(answer["glimpses"], glimpses[1][9], atol=1e-2)
-        assert answer["characters"][0, 5] == pytest.approx(0.99, abs=1e-3)
-
-    def test_a_look_around_that_is_less_certain_does_not_count(self, model, canvases, reads):
-        glimpses = reads(0.8, {9: 0.7})
-        answer = model.read_again(canvases[0], self.box, np.full(4, 0.25), 0.0)
-        np.testing.assert_allclose(answer["glimpses"], glimpses[0][0], atol=1e-2)
+        glimpses = reads({9: 0.99})
+        answer = model.read_again(canvases[0], self.box, np.full(4, 0.25))
+        tried, final = glimpses
+        assert len(tried) == 28 and len(final) == len(model.architecture.reading_scales)
+        np.testing.assert_allclose(answer["glimpses"], tried[9], atol=1e-2)
 
     @pytest.mark.parametrize(
         ("turns", "chosen"), [([0.96, 0.01, 0.02, 0.01], 3), ([0.4, 0.1, 0.4, 0.1], 17), ([0.5, 0.5, 0.0, 0.0], 3)]
     )
-    def test_a_look_around_doubts_a_plate_upside_down(self, model, canvases, reads, turns, chosen):
+    def test_a_plate_upside_down_is_doubted(self, model, canvases, reads, turns, chosen):
         """More certain the wrong way up than upright: upright it is, if the box head says so clearly."""
-        glimpses = reads(0.2, {3: 0.7, 17: 0.8})  # Both straight: upright, and after half a turn.
-        answer = model.read_again(canvases[0], self.box, np.array(turns), 0.0)
-        np.testing.assert_allclose(answer["glimpses"], glimpses[1][chosen], atol=1e-2)
+        glimpses = reads({3: 0.7, 17: 0.8})  # Both straight: upright, and after half a turn.
+        answer = model.read_again(canvases[0], self.box, np.array(turns))
+        np.testing.assert_allclose(answer["glimpses"], glimpses[0][chosen], atol=1e-2)
 
     def test_without_a_second_look_the_first_box_stands(self, model, canvases):
         first = PlateModel(replace(model.architecture, second_look=0.0), "0123456789T", 8)

@@ -54,11 +54,10 @@ class MagentaModel:
             "boxes_rel": boxes,
             "box_confidence": confidences,
             "turns": np.full((count, 2, 4), 0.25, "float32"),
-            "tilts": np.zeros((count, 2), "float32"),
             "characters": np.broadcast_to(characters, (count, 2, slots, classes)),
         }
 
-    def read_again(self, canvas, box_rel, turns, tilt):
+    def read_again(self, canvas, box_rel, turns):
         """It looks as it did before."""
         outputs = self.predict_on_batch(canvas[None])
         return {"characters": outputs["characters"][0, 0]}
@@ -85,7 +84,7 @@ class TestDoubt:
         model = MagentaModel()
         model.certainty, asked = certainty, []
 
-        def again(canvas, box_rel, turns, tilt):
+        def again(canvas, box_rel, turns):
             asked.append(box_rel)
             classes = model.vocabulary.encode("9N")
             rest = (1 - read_again) / (model.vocabulary.classes - 1)
@@ -497,7 +496,6 @@ def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsew
                 "boxes_rel": np.array([boxes]),
                 "box_confidence": confidence,
                 "turns": turns,
-                "tilts": np.zeros((1, 4)),
                 "characters": characters,
             }
 
