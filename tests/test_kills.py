@@ -27,7 +27,7 @@ from lpr_e2e.prediction import EXPORTED_MODEL
 from lpr_e2e.scenes import write_demo
 
 ROOT = Path(__file__).resolve().parent.parent
-KILLS = int(os.environ.get("KILLS", "10"))
+KILLS = int(os.environ.get("KILLS", "5"))
 RANDOM = random.Random(int(os.environ.get("KILLS_SEED", "0")))
 TINY = [
     'architecture.canvas_size=96', 'architecture.scene_shrink=1', 'architecture.glimpse_size=[32, 64]',
