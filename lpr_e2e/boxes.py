@@ -76,13 +76,14 @@ def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray
     first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
     top_left = np.maximum(first[..., :2], second[..., :2])
     bottom_right = np.minimum(first[..., 2:], second[..., 2:])
-    overlap = _product(bottom_right - top_left)
-    areas = [_product(box[..., 2:] - box[..., :2]) for box in (first, second)]
+    overlap = _area(bottom_right - top_left)
+    areas = [_area(box[..., 2:] - box[..., :2]) for box in (first, second)]
     union = areas[0] + areas[1] - overlap
     return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)
 
 
-def _product(sides: np.ndarray) -> np.ndarray:
+def _area(sides: np.ndarray) -> np.ndarray:
+    """Areas `(...)` of boxes with sides `(..., 2)`; 0 for a negative side, which is no overlap."""
     sides = np.maximum(sides, 0)
     return sides[..., 0] * sides[..., 1]
 

@@ -1,6 +1,6 @@
 """Killed at random moments, training and prediction lose nothing that was done, and leave no damaged file.
 
-    KILLS=200 python -m pytest tests/test_kills.py -s
+    KILLS=200 python -m pytest -n 0 tests/test_kills.py
 
 is the long form: a fifth of the kills hit trainings, the others predictions. `KILLS_SEED` gives other moments.
 """
