@@ -41,7 +41,7 @@ from apache_beam.utils.shared import Shared
 from lpr_e2e import exported
 from lpr_e2e.picture_files import PictureError
 from lpr_e2e.prediction import EXPORTED_MODEL, PlateReader
-from lpr_e2e.prediction_files import PICTURE_SUFFIXES, as_json
+from lpr_e2e.prediction_files import PICTURE_SUFFIXES, as_json, csv_lines
 from lpr_e2e.reading import COLUMNS, Reading
 from lpr_e2e.terminal import say
 
@@ -209,9 +209,7 @@ def _lines(rows: Sequence[tuple[str, Reading]], form: str) -> bytes:
 
 
 def _table(rows: Iterable[Sequence]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode("utf-8", "backslashreplace")
+    return csv_lines(rows).encode("utf-8", "backslashreplace")
 
 
 def _rows(text: str, form: str) -> Iterator[dict]:

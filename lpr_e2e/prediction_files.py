@@ -8,7 +8,7 @@ import io
 import json
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -121,7 +121,8 @@ class WholeLines:
         self._file.close()
 
 
-def _csv_lines(rows: Sequence[Sequence[str]]) -> str:
+def csv_lines(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as they stand in a CSV file, each with its line end."""
     lines = io.StringIO(newline="")
     csv.writer(lines, lineterminator="\n").writerows(rows)
     return lines.getvalue()
@@ -161,7 +162,7 @@ class PredictionsWriter:
             )
         output.mkdir(parents=True, exist_ok=True)
         self._file = WholeLines(self.csv_path)
-        self._file.write(_csv_lines([COLUMNS]))
+        self._file.write(csv_lines([COLUMNS]))
 
     def __enter__(self) -> PredictionsWriter:
         return self
@@ -171,7 +172,7 @@ class PredictionsWriter:
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Write one photograph's rows and its annotated picture (none for an unreadable file)."""
-        self._file.write(_csv_lines([reading.row() for reading in readings]))
+        self._file.write(csv_lines([reading.row() for reading in readings]))
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
