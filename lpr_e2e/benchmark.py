@@ -166,14 +166,13 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
     """
     os.environ.update(environment())
     import keras
-    import tensorflow as tf
 
     from lpr_e2e.batches import batches
     from lpr_e2e.dataset import load_dataset
     from lpr_e2e.run_folder import RunFolder
     from lpr_e2e.settings import PRESETS
     from lpr_e2e.stages import JointStage, RecognitionStage
-    from lpr_e2e.training import Training
+    from lpr_e2e.training import COMPILED, Training
 
     settings = PRESETS["standard"]
     with tempfile.TemporaryDirectory() as temporary:
@@ -185,18 +184,18 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
         found = {}
         for name, (task, stage) in stages.items():
             make: Callable[[int], dict] = run.make(name, stage)
-            task.compile(optimizer=keras.optimizers.AdamW(1e-4, use_ema=True), jit_compile=False)
-            constant = make(0)
+            task.compile(optimizer=keras.optimizers.AdamW(1e-4, use_ema=True), jit_compile=COMPILED)
+            constant = {key: keras.ops.convert_to_tensor(value) for key, value in make(0).items()}
             # One after the other: the pipeline would make its next batches while the constant one is measured.
             seconds = {}
             for source, stream in (
-                ("constant", itertools.repeat({key: tf.constant(value) for key, value in constant.items()})),
+                ("constant", itertools.repeat(constant)),
                 ("pipeline", iter(batches(make, 0, steps + 10, []))),
             ):
                 times = []
                 for batch in itertools.islice(stream, steps + 10):
                     times.append(time.perf_counter())
-                    task.train_on_batch(batch)
+                    task.train_on_batch({key: keras.ops.convert_to_tensor(value) for key, value in batch.items()})
                 times.append(time.perf_counter())
                 seconds[f"{source}_s"] = (times[-1] - times[10]) / steps
             found[name] = seconds

@@ -34,6 +34,8 @@ from lpr_e2e.vocabulary import Vocabulary
 
 # Validation photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
 _SHOWN, _COMPARED = 8, 32
+# XLA makes TensorFlow's training slower on processors, not faster; without it, JAX would run one operation at a time.
+COMPILED = keras.backend.backend() == "jax"
 # Photographs per batch where nothing is learned.
 _EVALUATION_BATCH = 8
 
@@ -239,8 +241,7 @@ class Training:
             schedule, self.settings.averaging, weight_decay=self.settings.weight_decay, global_clipnorm=1.0
         )
         optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "positions", "queries"])
-        # XLA makes training slower on processors, not faster.
-        task.compile(optimizer=optimizer, jit_compile=False)
+        task.compile(optimizer=optimizer, jit_compile=COMPILED)
         optimizer.build(task.trainable_variables)
         first_epoch = self.progress["epoch"]
         variables = [*self.trained.weights, *optimizer.variables]
@@ -248,7 +249,7 @@ class Training:
         if self.trained is not self.model:
             with self.job.alone():
                 own_task = make_task(self.model)
-                own_task.compile(jit_compile=False)
+                own_task.compile(jit_compile=COMPILED)
         if first_epoch:
             self.folder.load_variables(variables)
             self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
