@@ -204,12 +204,10 @@ def usable_rows(table: Table, kind: str, problems: list[Problem]) -> list[Row]:
         if (first.box_px, first.text) == (row.box_px, row.text):
             problem = row.problem(row.img_id, "duplicate row", f"same as row {first.number}; skipped, remove it")
         elif kind == "recognition":
-            contradictory.add(row.img_id)
-            problem = row.problem(
-                row.text,
-                "contradictory texts",
-                f"row {first.number} says {first.text!r} for {row.img_id}; both skipped, remove the wrong one",
-            )
+            if row.img_id not in contradictory:
+                contradictory.add(row.img_id)
+                problems.append(_contradictory(first, row))
+            problem = _contradictory(row, first)
         else:
             problem = row.problem(
                 row.img_id,
@@ -219,6 +217,11 @@ def usable_rows(table: Table, kind: str, problems: list[Problem]) -> list[Row]:
         problems.append(problem)
     usable = [row for row in rows.values() if row.img_id not in contradictory]
     return _without_rare_characters(usable, problems) if kind == "recognition" else usable
+
+
+def _contradictory(row: Row, other: Row) -> Problem:
+    message = f"row {other.number} says {other.text!r} for {row.img_id}; both skipped, remove the wrong one"
+    return row.problem(row.text, "contradictory texts", message)
 
 
 def _usable_row(table: Table, kind: str, number: int, values: dict, problems: list[Problem]) -> Row | None:

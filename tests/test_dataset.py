@@ -304,7 +304,6 @@ def test_unusable_pictures_are_named_and_skipped(folder, content, kind):
         ("0.png,", "empty text", 8),
         ("0.png,  ", "empty text", 8),
         ("0.png,0T00", "duplicate row", 8),
-        ("0.png,9T99", "contradictory texts", 7),
         ("nowhere.png,9T99", "missing picture", 8),
     ],
 )
@@ -313,6 +312,14 @@ def test_faulty_recognition_rows_are_named(folder, row, kind, kept):
     dataset = folder.load(validation_share=0)
     assert len(dataset.crops) == kept
     assert only_problem(dataset, kind).row == 10
+
+
+def test_every_row_of_one_crop_with_several_texts_is_named(folder):
+    folder.plates += ["0.png,9T99", "0.png,8T88"]
+    dataset = folder.load(validation_share=0)
+    assert len(dataset.crops) == 7
+    problems = [problem for problem in dataset.problems if problem.kind == "contradictory texts"]
+    assert [(problem.row, problem.value) for problem in problems] == [(2, "0T00"), (10, "9T99"), (11, "8T88")]
 
 
 def test_texts_keep_leading_zeros_and_odd_words(folder):
