@@ -89,6 +89,15 @@ def test_counts_say_what_becomes_of_photographs_and_crops(checked):
     assert photographs[4] == str(sum(one.text is not None for one in checked.dataset.photographs))
 
 
+def test_a_held_out_photograph_with_a_faulty_row_in_set_1_is_usable(tmp_path):
+    folder = data_folder(tmp_path)
+    folder.cars[1] = "1.png,90,40,60,130"
+    folder.validation = [f"1.png,{BOX_TEXT},1T01"]
+    folder.load()
+    photographs = check_data(folder.path).counts()[1]
+    assert photographs[1:4] == ("8", "8", "7") and photographs[5] == "1" and photographs[7] == "0"
+
+
 def test_plates_on_their_side_are_counted_and_shown(checked):
     found = finding(checked, "Plates on their side")
     assert found.said == "1 photograph with a box that is higher than wide, and 0 crops."
