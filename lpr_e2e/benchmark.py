@@ -181,6 +181,9 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
             "recognition": (RecognitionStage(run.model), settings.recognition),
             "joint": (JointStage(run.model, settings.crop_gradient, settings.reading_weight), settings.joint),
         }
+        # A training decodes every picture once; that is over after a hundredth of its steps.
+        for one in [*run.maker.photographs, *run.maker.crops]:
+            run.maker.cache.read(one.path)
         found = {}
         for name, (task, stage) in stages.items():
             make: Callable[[int], dict] = run.make(name, stage)
