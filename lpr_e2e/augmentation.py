@@ -6,22 +6,21 @@ function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxe
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
-from lpr_e2e.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners, turn_box
+from lpr_e2e.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners, turn_box, turn_picture
 from lpr_e2e.looks import MARGIN, MOST_TILT
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
-# Sensor noise around 128, made once: drawing millions of normal numbers for each canvas took longer than all else.
-_NOISE_DEVIATION = 32
-_NOISE = np.clip(np.random.default_rng(0).normal(128, _NOISE_DEVIATION, 1 << 22), 0, 255).astype("uint8")
-# Sides of the grid on which uneven light is computed.
+# Of the stored sensor noise, grey levels.
+_NOISE_MEAN, _NOISE_DEVIATION = 128, 32
+# Rows and columns of the grid on which uneven light is computed.
 _LIGHT_GRID = (48, 96)
-_ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
 def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None):
@@ -131,6 +130,13 @@ def smear(glimpse: np.ndarray, rng) -> np.ndarray:
     return (glimpse * (1 - cover) + shade.astype("float32") * cover).astype("uint8")
 
 
+@functools.cache
+def _noise() -> np.ndarray:
+    """Sensor noise, uint8 `(2 ** 22,)`, made once: as many normal numbers for each canvas took longer than all else."""
+    noise = np.random.default_rng(0).normal(_NOISE_MEAN, _NOISE_DEVIATION, 1 << 22)
+    return np.clip(noise, 0, 255).astype("uint8")
+
+
 def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
     """Random blur (lens or motion), sensor noise and JPEG compression, uint8 `(h, w, 3)`."""
     kind = rng.random()
@@ -147,9 +153,10 @@ def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndar
     if rng.random() < 0.5 * strength:
         # In the dark the noise is less too; more of it would leave nothing to read.
         level = rng.uniform(2, 14) * min(1.0, 0.1 + picture.mean() / 80)
-        start, share = int(rng.integers(max(1, _NOISE.size - picture.size))), level / _NOISE_DEVIATION
-        noise = np.resize(_NOISE[start : start + picture.size], picture.shape)
-        picture = cv2.addWeighted(picture, 1, noise, share, -128 * share)
+        stored, share = _noise(), level / _NOISE_DEVIATION
+        start = int(rng.integers(max(1, stored.size - picture.size)))
+        noise = np.resize(stored[start : start + picture.size], picture.shape)
+        picture = cv2.addWeighted(picture, 1, noise, share, -_NOISE_MEAN * share)
     if rng.random() < 0.3 * strength:
         quality = int(rng.integers(25, 85))
         encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
@@ -205,7 +212,7 @@ def paste_plate(
     ymin, xmin, ymax, xmax = (int(round(float(value))) for value in box_px)
     ymin, xmin = max(ymin, 0), max(xmin, 0)
     region = photograph[ymin:ymax, xmin:xmax]
-    upright = np.ascontiguousarray(np.rot90(region, turns))
+    upright = turn_picture(region, turns)
     height, width = upright.shape[:2]
     # A tilted plate's box is higher than the plate: tilt the new one by as much as its box leaves room for.
     plate_height = min(height, width * plate.shape[0] / plate.shape[1] * rng.uniform(0.95, 1.15))
@@ -310,5 +317,4 @@ def photograph_on_canvas(
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
     canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
     box = turn_box(box, 1, 1, quarters)
-    canvas = cv2.rotate(canvas, _ROTATIONS[quarters]) if quarters else canvas
-    return canvas, box, quarters, angle, visible
+    return turn_picture(canvas, quarters), box, quarters, angle, visible

@@ -23,7 +23,7 @@ from lpr_e2e.augmentation import (
     photograph_on_canvas,
     rearranged,
 )
-from lpr_e2e.boxes import letterbox, lies_straight, rectangle_corners, turn_box, upright_glimpse
+from lpr_e2e.boxes import letterbox, lies_straight, rectangle_corners, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.looks import MOST_TILT
 from lpr_e2e.model import Architecture
@@ -145,7 +145,7 @@ class BatchMaker:
         return rearranged(picture, box, groups, one.text, rng)
 
     def _upright_crop(self, crop: Crop) -> np.ndarray:
-        return np.ascontiguousarray(np.rot90(self.cache.read(crop.path), crop.turns))
+        return turn_picture(self.cache.read(crop.path), crop.turns)
 
     def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
         """A plate to paste, frontal: uint8 picture, uint8 outline, text."""

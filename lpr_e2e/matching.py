@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lpr_e2e.boxes import turn_picture
 from lpr_e2e.prints import CropPrint, PhotographPrint, scaled, to_grey
 
 # Miniatures of a crop and of the box it was cut along correlate above 0.99, others below 0.9.
@@ -101,7 +102,7 @@ def find_anywhere(crops: Sequence[CropPrint], photograph: np.ndarray, number: in
     matches = []
     for index, crop in enumerate(crops):
         for turns in (0, 1, 3) if crop.scale == 1 and not _is_plain(crop) else ():
-            wanted = np.ascontiguousarray(np.rot90(crop.grey, -turns))
+            wanted = turn_picture(crop.grey, -turns)
             rough, (top, left) = _best_place(coarse, scaled(wanted, 0.25))
             if rough > QUARTER_RESOLUTION_BAR:
                 top, left = 4 * top, 4 * left
@@ -128,7 +129,7 @@ def _slide(
         for turns in (0,) if same_way else (1, 3):
             asked = turns, photograph.scale / crop.scale
             if asked not in sizes:
-                wanted = scaled(np.ascontiguousarray(np.rot90(crop.grey, -turns)), asked[1])
+                wanted = scaled(turn_picture(crop.grey, -turns), asked[1])
                 sizes[asked] = wanted, scaled(wanted, 0.5)
             if _best_place(halves[number], sizes[asked][1])[0] > HALF_RESOLUTION_BAR:
                 correlation, _ = _best_place(photograph.grey, sizes[asked][0])

@@ -23,7 +23,7 @@ import numpy as np
 from keras import ops
 
 from lpr_e2e.augmentation import rearranged
-from lpr_e2e.boxes import letterbox, lies_straight, turn_box, upright_glimpse
+from lpr_e2e.boxes import letterbox, lies_straight, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.holdout import same_plate_key
 from lpr_e2e.looks import MARGIN, MOST_TILT
@@ -158,7 +158,7 @@ def _upright(one: Photograph | Crop, turns: int) -> tuple[np.ndarray, np.ndarray
     picture = read_picture(one.path)
     box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
     box = turn_box(box, *picture.shape[:2], turns)
-    return np.ascontiguousarray(np.rot90(picture, turns)), box
+    return turn_picture(picture, turns), box
 
 
 def _glimpse(model: PlateModel, picture: np.ndarray, box, scale: float = 1.0) -> np.ndarray:

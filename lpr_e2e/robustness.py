@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lpr_e2e.boxes import turn_box
+from lpr_e2e.boxes import turn_box, turn_picture
 from lpr_e2e.dataset import Crop, DatasetError, Photograph, load_dataset, read_picture
 from lpr_e2e.evaluation import Figures, Truth, best_reading, score
 from lpr_e2e.prediction import PlateReader
@@ -162,7 +162,7 @@ def _read_turned(
             picture = read_picture(photograph.path)
             box_px = turn_box(photograph.box_px, *picture.shape[:2], quarters)
             truths.append(Truth(photograph.img_id, photograph.text, tuple(box_px.tolist())))
-            yield photograph.img_id, np.ascontiguousarray(np.rot90(picture, quarters))
+            yield photograph.img_id, turn_picture(picture, quarters)
 
     readings = {img_id: found for img_id, _, found in reader.read_files(turned())}
     return score(truths, readings, reader.vocabulary), readings
@@ -171,7 +171,7 @@ def _read_turned(
 def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[int, float]]:
     """Number and share read without an error of upright crops, by kind; kinds without a crop are left out."""
     crops = [crop for crop in crops if crop.turns is not None]
-    pictures = [np.ascontiguousarray(np.rot90(read_picture(crop.path), crop.turns)) for crop in crops]
+    pictures = [turn_picture(read_picture(crop.path), crop.turns) for crop in crops]
     readings = reader.read_crops(pictures)
     patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
     usual = Counter(patterns).most_common(1)[0][0] if patterns else ""

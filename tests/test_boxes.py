@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lpr_e2e.boxes import LETTERBOX_GREY, Letterbox, intersection_over_union, letterbox, turn_box
+from lpr_e2e.boxes import LETTERBOX_GREY, Letterbox, intersection_over_union, letterbox, turn_box, turn_picture
 
 
 @pytest.mark.parametrize("height, width", [(60, 200), (200, 60), (97, 97), (1, 300), (1333, 750)])
@@ -49,3 +49,11 @@ def test_turned_box_frames_the_turned_pixels(turns):
     places = np.argwhere(np.rot90(photograph, turns))
     expected = [*places.min(0), *(places.max(0) + 1)]
     np.testing.assert_array_equal(turn_box(np.array([3, 10, 8, 24]), 20, 31, turns), expected)
+
+
+@pytest.mark.parametrize("turns", range(-1, 5))
+def test_a_turned_picture_is_the_one_numpy_turns(turns):
+    picture = np.arange(4 * 6 * 3, dtype=np.uint8).reshape(4, 6, 3)
+    turned = turn_picture(picture, turns)
+    assert np.array_equal(turned, np.rot90(picture, turns))
+    assert turned.flags["C_CONTIGUOUS"]

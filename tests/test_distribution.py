@@ -72,7 +72,7 @@ def state(run: Path) -> list[np.ndarray]:
         return [saved[f"variable_{index}"] for index in range(len(saved.files) - 1)]
 
 
-@pytest.mark.skipif("TWO_PROCESSES" not in os.environ, reason="takes many minutes on two cores: set TWO_PROCESSES=1")
+@pytest.mark.skipif("TWO_PROCESSES" not in os.environ, reason="takes five minutes on two cores: set TWO_PROCESSES=1")
 class TestTwoProcesses:
     def test_they_end_as_one_even_if_one_was_lost(self, tiny_data, tmp_path):
         """The second process is killed after the first epoch; the first one notices, and both go on when resumed."""
