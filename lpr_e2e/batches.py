@@ -23,7 +23,15 @@ from lpr_e2e.augmentation import (
     photograph_on_canvas,
     rearranged,
 )
-from lpr_e2e.boxes import letterbox, lies_straight, rectangle_corners, turn_box, turn_picture, upright_glimpse
+from lpr_e2e.boxes import (
+    intersection_over_union,
+    letterbox,
+    lies_straight,
+    rectangle_corners,
+    turn_box,
+    turn_picture,
+    upright_glimpse,
+)
 from lpr_e2e.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.looks import MOST_TILT
 from lpr_e2e.model import Architecture
@@ -37,6 +45,11 @@ from lpr_e2e.vocabulary import Vocabulary
 RECOGNITION, JOINT, _ORDER, _PLATES = 1, 2, 3, 4
 # Decoded pictures kept in memory; what does not fit is decoded again each time.
 _CACHE_BYTES = 4 << 30
+# Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
+# down is what is mistaken most.
+_NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
+# Windows tried until one misses the plate.
+_TRIALS = 20
 # Standard deviation of the error of tilts that are not the predicted ones, radians.
 _TILT_ERROR = 0.05
 # Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
@@ -118,7 +131,7 @@ class BatchMaker:
             self._shown[source] += 1
 
     def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
-        """A real plate, upright: uint8 picture, corners `(4, 2)` xy of its box in it, text."""
+        """A real plate, upright: uint8 picture, its box in it yxyx, text."""
         index = int(rng.integers(len(self.texted) + len(self.crops)))
         if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
             photograph = self.texted[index]
@@ -131,12 +144,17 @@ class BatchMaker:
             window = np.ascontiguousarray(picture[top:bottom, left:right])
             box = box - np.array([top, left, top, left])
             window, text = self._rearranged("photograph", photograph, window, box, rng)
-            return window, rectangle_corners(box), text
+            return window, box, text
         crop = self.crops[index - len(self.texted)]
         picture = self._upright_crop(crop)
         box = (0, 0, *picture.shape[:2])
         picture, text = self._rearranged("crop", crop, picture, box, rng)
-        return picture, rectangle_corners(box), text
+        return picture, box, text
+
+    def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A synthetic plate, frontal: uint8 picture, uint8 outline, text."""
+        text = self.painter.sample_text(rng)
+        return *self.painter.draw(text, rng), text
 
     def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get((kind, one.img_id), [])
@@ -154,8 +172,7 @@ class BatchMaker:
             picture = self._upright_crop(crop)
             picture, text = self._rearranged("crop", crop, picture, (0, 0, *picture.shape[:2]), rng)
             return picture, np.full(picture.shape[:2], 255, "uint8"), text
-        text = self.painter.sample_text(rng)
-        return *self.painter.draw(text, rng), text
+        return self._drawn_plate(rng)
 
     def _background(self, rng) -> np.ndarray:
         """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
@@ -167,6 +184,23 @@ class BatchMaker:
         left = int(rng.integers(max(1, picture.shape[1] - width)))
         return picture[top : top + height, left : left + width]
 
+    def _beside_a_plate(self, rng) -> tuple[np.ndarray, np.ndarray]:
+        """A window of a photograph, as large as a plate could be, that misses its plate: uint8 picture, box in it."""
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        picture = self.cache.read(photograph.path)
+        sides = np.array(picture.shape[:2])
+        box_sides = np.minimum(sides.max() * rng.uniform(0.02, 0.1) * np.array([1.0, rng.uniform(2.5, 5.0)]), sides)
+        for _ in range(_TRIALS):
+            corner = rng.uniform(0, sides - box_sides)
+            box = np.concatenate([corner, corner + box_sides])
+            if not intersection_over_union(box, photograph.box_px):
+                break
+        else:  # Where the plate fills its photograph, the sky is as good: no characters.
+            box, picture = np.array([0.0, 0.0, *box_sides]), np.full_like(picture, picture.mean((0, 1)))
+        low = np.maximum(box[:2] - 0.5 * box_sides, 0).astype(int)
+        high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
+        return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
+
     def _share(self, count: int) -> range:
         """The places of this process in `count` places of a batch."""
         return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
@@ -176,18 +210,26 @@ class BatchMaker:
         glimpses = np.empty((len(rngs), *self.architecture.glimpse_size, 3), "uint8")
         classes = np.empty((len(rngs), self.vocabulary.slots), "int32")
         for index, rng in enumerate(rngs):
-            if (self.texted or self.crops) and rng.random() < self.mixture.real:
-                (picture, corners, text), behind, detail = self._real_plate(rng), None, 0.55
-                self._count("plate: real")
+            unreadable, behind = rng.random() < self.mixture.unreadable, None
+            if unreadable and rng.random() < _NOTHING:
+                (picture, box), text, detail = self._beside_a_plate(rng), "", 0.55
+                self._count("plate: none")
             else:
-                self._count("plate: drawn")
-                text = self.painter.sample_text(rng)
-                picture, outline = self.painter.draw(text, rng)
-                corners, behind = rectangle_corners((0, 0, *outline.shape)), (outline, self._background(rng))
-                detail = 0.4
+                if (self.texted or self.crops) and rng.random() < self.mixture.real:
+                    (picture, box, text), source, detail = self._real_plate(rng), "real", 0.55
+                else:
+                    (picture, outline, text), source, detail = self._drawn_plate(rng), "drawn", 0.4
+                    box, behind = (0, 0, *outline.shape), (outline, self._background(rng))
+                if unreadable:
+                    turns, text, source = int(rng.choice(_WRONG_TURNS)), "", "wrong way up"
+                    box = turn_box(box, *picture.shape[:2], turns)
+                    picture = turn_picture(picture, turns)
+                    behind = behind and (turn_picture(behind[0], turns), behind[1])
+                self._count(f"plate: {source}")
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
             tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
+            corners = rectangle_corners(box)
             glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
@@ -228,6 +270,9 @@ class BatchMaker:
         sides = np.tile(box[2:] - box[:2], 2)
         self._count(f"photograph: {source if visible else 'no plate to see'}")
         readable = visible and text is not None and turns is not None
+        use_predicted = rng.random() < predicted_share
+        # What the model takes for a plate where there is none is to be read as nothing.
+        rejected = hide and use_predicted and self.mixture.unreadable > 0
         tilt_known = visible and tilt is not None
         tilt = float(np.clip((tilt or 0.0) + angle, -MOST_TILT, MOST_TILT)) if tilt_known else 0.0
         return {
@@ -240,10 +285,10 @@ class BatchMaker:
             "tilts": np.float32(tilt),
             "tilts_known": np.float32(tilt_known),
             "classes": self.vocabulary.encode(text) if readable else self.vocabulary.encode(""),
-            "text_known": np.float32(readable),
+            "text_known": np.float32(readable or rejected),
             "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
             "jittered_tilts": np.float32(tilt + tilt_known * rng.normal(0, _TILT_ERROR)),
-            "use_predicted": np.float32(rng.random() < predicted_share),
+            "use_predicted": np.float32(use_predicted),
         }
 
     def joint_batch(self, step: int, photographs: int, plates: int, predicted_share: float) -> dict[str, np.ndarray]:

@@ -16,6 +16,8 @@ class Mixture:
 
     Attributes:
         real: of the plates read without their photograph, the share that is real; the others are synthetic.
+        unreadable: of the plates read without their photograph, the share that stands upside down or on its side, or is
+            none: what there is to read is nothing. Above 0, what is taken for a plate where there is none is too.
         pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
@@ -33,6 +35,7 @@ class Mixture:
     """
 
     real: float = 0.4
+    unreadable: float = 0.06
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
@@ -188,8 +191,8 @@ PRESETS = {
     # Real photographs: about 95 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
-        recognition=Stage(steps=4000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=4000, plates=32, photographs=8, learning_rate=1e-3, warm_up=200),
+        recognition=Stage(steps=5000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
+        joint=Stage(steps=4000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),
@@ -207,7 +210,9 @@ PRESETS = {
         recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         # Drawn photographs stand upright, and most drawn plates are clean.
-        mixture=Mixture(turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0),
+        mixture=Mixture(
+            unreadable=0.0, turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0
+        ),
         epoch_steps=150,
     ),
 }

@@ -72,8 +72,9 @@ class JointStage(_Stage):
         best = {name: values[:, 0] for name, values in best_plates(found, 1).items()}
         predicted = best["boxes_rel"]
         iou = ops.stop_gradient(pairwise_iou(predicted[:, None], batch["boxes_rel"])[:, 0])
-        # Reading in a box that cuts characters off would teach nonsense.
-        trusted = (batch["use_predicted"] * ops.cast(iou > 0.7, "float32"))[:, None]
+        # Reading in a box that cuts characters off would teach nonsense. Where no plate is, there are none.
+        harmless = ops.logical_or(iou > 0.7, batch["plate_visible"] == 0)
+        trusted = (batch["use_predicted"] * ops.cast(harmless, "float32"))[:, None]
         boxes_rel = trusted * self._through(predicted) + (1 - trusted) * batch["jittered_boxes_rel"]
         tilts = trusted[:, 0] * self._through(best["tilts"]) + (1 - trusted[:, 0]) * batch["jittered_tilts"]
         tilts = tilts if self.model.architecture.rectify else None

@@ -212,7 +212,7 @@ def test_batches_use_them(dataset, tiny_settings):
         {one.img_id: (text, 0) for one in nameless.photographs},
         {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
     )
-    mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, real=1.0, rearranged=1.0)
+    mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
     maker = BatchMaker(nameless, vocabulary, tiny_settings.architecture, painter, mixture, 0, own)
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
     _, classes = maker.plates([np.random.default_rng(seed) for seed in range(60)])
