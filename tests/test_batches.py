@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import cv2
@@ -107,6 +108,33 @@ class TestBatchMaker:
     def test_hidden_plates_have_no_box_but_teach_objectness(self, make_maker):
         batch = make_maker(hidden=1.0).joint_batch(0, 6, 1, 0.0)
         assert not batch["plate_visible"].any() and batch["box_known"].all() and not batch["text_known"].any()
+
+    def test_what_is_taken_for_a_plate_where_there_is_none_reads_as_nothing(self, make_maker):
+        batch = make_maker(hidden=1.0).joint_batch(0, 6, 1, 1.0)
+        assert batch["text_known"].all() and batch["use_predicted"].all() and not batch["classes"].any()
+        assert not make_maker(hidden=1.0, unreadable=0.0).joint_batch(0, 6, 1, 1.0)["text_known"].any()
+
+    def test_plates_the_wrong_way_up_read_as_nothing(self, make_maker):
+        maker = make_maker(unreadable=1.0)
+        assert not maker.recognition_batch(0, 40)["glimpse_classes"].any()
+        assert set(maker.shares()) == {"plate: wrong way up", "plate: none"}
+        maker = make_maker(unreadable=0.0)
+        assert maker.recognition_batch(0, 40)["glimpse_classes"].any(axis=1).all()
+        assert set(maker.shares()) == {"plate: real", "plate: drawn"}
+
+    def test_a_window_beside_a_plate_misses_it(self, make_maker, dataset):
+        for photograph in dataset.photographs[:3]:
+            maker = make_maker(dataset=replace(dataset, photographs=[photograph]))
+            ymin, xmin, ymax, xmax = (round(float(value)) for value in photograph.box_px)
+            picture = np.zeros_like(maker.cache.read(photograph.path))
+            picture[ymin:ymax, xmin:xmax] = 255  # Nothing but the plate is bright.
+            maker.cache.read = lambda path, picture=picture: picture
+            for seed in range(20):
+                window, box = maker._beside_a_plate(np.random.default_rng(seed))
+                top, left, bottom, right = box
+                assert 0 <= top < bottom <= len(window) and 0 <= left < right <= window.shape[1]
+                inside = window[math.ceil(top) + 1 : int(bottom) - 1, math.ceil(left) + 1 : int(right) - 1]
+                assert not (inside == 255).any()
 
     def test_true_boxes_are_not_far_from_jittered_ones(self, make_maker):
         batch = make_maker().joint_batch(0, 8, 1, 0.0)

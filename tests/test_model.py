@@ -428,6 +428,17 @@ class TestGradients:
         batch = self.trusted_batch(model, canvases)
         assert self.gradients(model, batch, ["reading"])[1] > 0
 
+    def test_where_no_plate_is_the_predicted_box_is_read(self, model, canvases):
+        """Whatever box is given there: what the box head takes for a plate is what it must not be read as."""
+        stage, batch = JointStage(model, 1.0), joint_batch(model, canvases)
+        beside = {**batch, "boxes_rel": np.tile(np.array([0.9, 0.9, 0.91, 0.91], "float32"), (3, 1))}
+        beside["jittered_boxes_rel"] = beside["boxes_rel"]
+        hidden = {**beside, "plate_visible": np.zeros(3, "float32")}
+        predicted = ops.convert_to_numpy(stage(batch, training=False)["predicted_boxes"])
+        true = np.asarray(stage({**batch, "boxes_rel": predicted}, training=False)["logits"])
+        np.testing.assert_allclose(stage(hidden, training=False)["logits"], true, atol=1e-4)
+        assert np.abs(np.asarray(stage(beside, training=False)["logits"]) - true).max() > 1e-3
+
     def test_not_through_jittered_true_boxes(self, model, canvases):
         batch = self.trusted_batch(model, canvases, use_predicted=0.0)
         assert self.gradients(model, batch, ["reading"])[1] == 0
