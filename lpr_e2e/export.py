@@ -47,13 +47,12 @@ from lpr_e2e.exported import (
     tflite_networks,
 )
 from lpr_e2e.looks import LEAST_TURN, TILTS
-from lpr_e2e.model import PlateModel, load
+from lpr_e2e.model import PlateModel, certainties_of, load
 from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.prediction import CLOSER_CERTAINTY, DEFAULT_MODEL, PART, PlateReader
 from lpr_e2e.prediction_files import find_photographs
 from lpr_e2e.reading import BOX_THRESHOLD, CERTAINTY_THRESHOLD, SAME_PLATE_IOU, SURENESS_THRESHOLD
 from lpr_e2e.terminal import say
-from lpr_e2e.vocabulary import BLANK
 
 FORMS = ("onnx", "tflite", "int8", "saved_model")
 ONNX_OPSET = 18
@@ -99,6 +98,7 @@ def description(model: PlateModel) -> dict:
         "plates": sizes.plates,
         "second_look": sizes.second_look,
         "reading_scales": list(sizes.reading_scales),
+        "sure": sizes.sure,
         "temperature": float(model.temperature),
         "doubt": sizes.doubt,
         "rectify": sizes.rectify,
@@ -337,7 +337,7 @@ class Serving(tf.Module):
             tuple(outputs[name] for name in ("boxes_rel", "turns", "box_confidence", "characters")),
             fn_output_signature=tf.TensorSpec(outputs["characters"].shape[1:], tf.float32),
         )
-        certainty, within = self._certainty(characters)
+        certainty, within = certainties_of(characters)
         letters = tf.where(within, tf.gather(self.names, tf.argmax(characters, axis=-1)), "")
         boxes_px = (outputs["boxes_rel"] * float(self.model.canvas_size) - tf.tile(offset, [2])) / scale
         height_width = tf.cast(tf.shape(photograph)[:2], tf.float32)
@@ -367,18 +367,10 @@ class Serving(tf.Module):
         canvas.set_shape((size, size, 3))
         return canvas, scale, offset
 
-    def _certainty(self, characters):
-        """Of `(..., slots, classes)`: the weakest character's probability, 0 without any, and which slots are text."""
-        within = tf.math.cumprod(tf.cast(tf.argmax(characters, axis=-1) != BLANK, tf.int32), axis=-1) > 0
-        # The first slot after the text counts too: it says that the text ends there.
-        counted = tf.concat([tf.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
-        weakest = tf.reduce_min(tf.where(counted, tf.reduce_max(characters, axis=-1), 1.0), axis=-1)
-        return tf.where(within[..., 0], weakest, 0.0), within
-
     def _read_again_in_doubt(self, canvas, box_rel, turns, box_confidence, characters):
         """See `lpr_e2e.prediction.PlateReader` and `PlateModel.read_again`: the more certain reading."""
         canvas, box = canvas[None], box_rel[None]
-        certainty, _ = self._certainty(characters)
+        certainty, _ = certainties_of(characters)
 
         def from_all_sides():
             sides, tilts = (values.ravel() for values in np.meshgrid(np.arange(4), TILTS, indexing="ij"))
@@ -386,11 +378,11 @@ class Serving(tf.Module):
             glimpses = self.model.cut(canvas, tf.tile(box, [sides.shape[0], 1]), sides, tilts=tilts)
             answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
             likely = tf.gather(turns, sides)
-            certainties = self._certainty(answers)[0] * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32)
+            certainties = certainties_of(answers)[0] * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32)
             best = tf.argmax(certainties)
             place = tf.gather(sides, best)[None], tf.gather(tilts, best)[None]
             again = self.model.read_plates(canvas, box, *place)["characters"][0]
-            return tf.where(self._certainty(again)[0] > certainty, again, characters)
+            return tf.where(certainties_of(again)[0] > certainty, again, characters)
 
         doubtful = (box_confidence >= BOX_THRESHOLD) & (certainty < self.model.doubt)
         return tf.cond(doubtful, from_all_sides, lambda: characters)

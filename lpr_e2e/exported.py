@@ -60,6 +60,7 @@ class ExportedModel:
         self.plates = description["plates"]
         self.second_look = description["second_look"]
         self.reading_scales = description["reading_scales"]
+        self.sure = description["sure"]
         self.temperature = description["temperature"]
         self.doubt = description["doubt"]
         self.rectify = description["rectify"]
@@ -136,23 +137,30 @@ class ExportedModel:
         """`characters`, `attention` and `glimpses` of plates given as canvas, box, turns and tilt."""
         if not plates:
             return []
-        glimpses = [
-            cut_window(canvas, box_rel, turns, self.glimpse_size, window_margin(scale), 2, tilt)
-            for canvas, box_rel, turns, tilt in plates
-            for scale in self.reading_scales
-        ]
-        answer = self._read(np.stack(glimpses))
-        scales = len(self.reading_scales)
+        glimpses, answer = self._read_at(plates, self.reading_scales[:1])
         logs = np.log(np.maximum(_softmax(answer["logits"]), 1e-30))
-        agreed = logs.reshape(len(plates), scales, *logs.shape[1:]).mean(1)
+        characters = _softmax(logs / self.temperature)
+        unsure = [place for place, one in enumerate(characters) if self.vocabulary.certainty(one) < self.sure]
+        if unsure and len(self.reading_scales) > 1:
+            others = self._read_at([plates[place] for place in unsure], self.reading_scales[1:])[1]["logits"]
+            others = np.log(np.maximum(_softmax(others), 1e-30)).reshape(len(unsure), -1, *logs.shape[1:])
+            agreed = (logs[unsure] + others.sum(1)) / len(self.reading_scales)
+            characters[unsure] = _softmax(agreed / self.temperature)
         return [
-            {
-                "characters": characters,
-                "attention": answer["attention"][scales * index],
-                "glimpses": glimpses[scales * index],
-            }
-            for index, characters in enumerate(_softmax(agreed / self.temperature))
+            {"characters": one, "attention": attention, "glimpses": glimpse}
+            for one, attention, glimpse in zip(characters, answer["attention"], glimpses, strict=True)
         ]
+
+    def _read_at(self, plates: list[tuple], scales: tuple[float, ...]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+        """Glimpses of each plate at each scale, plate by plate, and what the second network gives for them."""
+        glimpses = np.stack(
+            [
+                cut_window(canvas, box_rel, turns, self.glimpse_size, window_margin(scale), 2, tilt)
+                for canvas, box_rel, turns, tilt in plates
+                for scale in scales
+            ]
+        )
+        return glimpses, self._read(glimpses)
 
     def _answer_shapes(self) -> dict[str, tuple[int, ...]]:
         slots, classes = self.vocabulary.slots, self.vocabulary.classes

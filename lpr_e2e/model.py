@@ -22,7 +22,7 @@ from lpr_e2e.looks import (
     TILTS,
     window_margin,
 )
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.vocabulary import BLANK, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -41,6 +41,7 @@ class Architecture:
             plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
         reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
             widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
+        sure: plates read with at least this certainty in the first of the `reading_scales` are not read in the others.
         rectify: whether a plate is read along its tilt, as the box head sees it, or always in an upright window.
         doubt: plates read with less certainty are read again from all sides, see `PlateModel.read_again`; 0: none.
     """
@@ -56,6 +57,7 @@ class Architecture:
     plates: int = 3
     second_look: float = 2.1
     reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
+    sure: float = 0.98
     rectify: bool = True
     doubt: float = 0.9
 
@@ -215,7 +217,7 @@ class PlateModel(keras.Model):
         return self.reader.predict_on_batch(ops.convert_to_numpy(_normalised(glimpses)))
 
     def read_plates(self, canvases, boxes_rel, turns, tilts=None, read=None) -> dict:
-        """Read one plate per canvas in all `reading_scales`.
+        """Read one plate per canvas, in all `reading_scales` unless the first is enough.
 
         Args:
             canvases, boxes_rel, turns, tilts: see `lpr_e2e.glimpse.cut_glimpses`.
@@ -229,9 +231,11 @@ class PlateModel(keras.Model):
         answer = (read or self.read)(ops.concatenate(glimpses))
         logits = ops.convert_to_tensor(answer["logits"])[:, -1]
         logits = ops.reshape(logits, (len(scales), -1, *logits.shape[1:]))
-        agreed = ops.mean(ops.log_softmax(logits, axis=-1), axis=0)
+        logs = ops.log_softmax(logits, axis=-1)
+        first, agreed = (ops.softmax(one / self.temperature, axis=-1) for one in (logs[0], ops.mean(logs, axis=0)))
+        sure = ops.cast(certainties_of(first)[0] >= self.architecture.sure, "float32")[:, None, None]
         return {
-            "characters": ops.softmax(agreed / self.temperature, axis=-1),
+            "characters": sure * first + (1 - sure) * agreed,
             "attention": answer["attention"][: ops.shape(canvases)[0]],
             "glimpses": glimpses[0],
         }
@@ -291,6 +295,23 @@ def _normalised(glimpses):
     mean = ops.mean(glimpses, axis=(1, 2, 3), keepdims=True)
     deviation = ops.sqrt(ops.mean(ops.square(glimpses - mean), axis=(1, 2, 3), keepdims=True) + 16.0)
     return (glimpses - mean) / deviation
+
+
+def certainties_of(characters):
+    """How certain readings are, as `lpr_e2e.vocabulary.Vocabulary.certainty`, in a graph.
+
+    Args:
+        characters: float `(..., slots, classes)` probabilities.
+
+    Returns:
+        float `(...)`: the probability of the weakest character, the end of the text included; 0 without a text; and
+        bool `(..., slots)`: which slots hold the text.
+    """
+    within = ops.cumprod(ops.cast(ops.argmax(characters, axis=-1) != BLANK, "int32"), axis=-1) > 0
+    # The first slot after the text counts too: it says that the text ends there.
+    counted = ops.concatenate([ops.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
+    weakest = ops.min(ops.where(counted, ops.max(characters, axis=-1), 1.0), axis=-1)
+    return ops.where(within[..., 0], weakest, 0.0), within
 
 
 def turned_back(boxes_rel, turns, quarters) -> dict:

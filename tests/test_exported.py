@@ -19,6 +19,7 @@ import predict
 from lpr_e2e import box_head, export, exported
 from lpr_e2e.exported import ExportedModel, best_plates, cut_window
 from lpr_e2e.glimpse import cut_glimpses
+from lpr_e2e.looks import window_margin
 from lpr_e2e.model import PlateModel
 from lpr_e2e.prediction import PlateReader
 
@@ -91,6 +92,28 @@ class TestExportedModel:
         monkeypatch.setattr(exported, "LEAST_CONFIDENCE", 1.1)
         monkeypatch.setattr(exported, "FURTHER_CONFIDENCE", 1.1)
         assert not mirrored.predict_on_batch(canvases)["characters"].any() and not read
+
+    def test_only_the_unsure_are_read_in_the_other_scales(self, mirrored, canvases, monkeypatch):
+        box = np.array([0.3, 0.35, 0.5, 0.8], "float32")
+        plates = [(canvas, box, 0, 0.0) for canvas in canvases]
+        read, batches = mirrored._read, []
+        monkeypatch.setattr(mirrored, "_read", lambda batch: batches.append(len(batch)) or read(batch))
+        monkeypatch.setattr(mirrored, "sure", 1.1)
+        expected = [one["characters"] for one in mirrored._read_plates(plates)]
+        certainties = [
+            mirrored.vocabulary.certainty(one)
+            for one in mirrored.read_glimpses(
+                np.stack([cut_window(*plate[:3], mirrored.glimpse_size, window_margin(1.0), 2) for plate in plates])
+            )
+        ]
+        assert len(set(certainties)) == 3
+        del batches[:]
+        monkeypatch.setattr(mirrored, "sure", np.mean(sorted(certainties)[:2]))
+        found = [one["characters"] for one in mirrored._read_plates(plates)]
+        others = len(mirrored.reading_scales) - 1
+        assert others and batches == [3, others]
+        for one, other, certainty in zip(found, expected, certainties, strict=True):
+            assert np.allclose(one, other, atol=1e-5) == (certainty < mirrored.sure)
 
     @pytest.mark.parametrize("tilt", [0.0, -0.3, 0.2])
     @pytest.mark.parametrize("turns", [0, 1, 2, 3])

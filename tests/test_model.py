@@ -19,7 +19,7 @@ from lpr_e2e.box_head import best_plates, cell_centres, pairwise_iou
 from lpr_e2e.boxes import rectangle_corners, turn_box
 from lpr_e2e.glimpse import cut_glimpses
 from lpr_e2e.looks import MARGIN
-from lpr_e2e.model import Architecture, PlateModel, load
+from lpr_e2e.model import Architecture, PlateModel, certainties_of, load
 from lpr_e2e.stages import JointStage
 from lpr_e2e.vocabulary import Vocabulary
 
@@ -306,6 +306,30 @@ class TestPlateModel:
         assert np.abs(mixed["characters"] - once["characters"]).max() > 1e-4
         np.testing.assert_allclose(mixed["glimpses"], once["glimpses"], atol=1e-3)
         np.testing.assert_allclose(mixed["characters"].sum(-1), 1, atol=1e-5)
+
+    def test_a_sure_first_glimpse_is_enough(self, model, canvases, monkeypatch):
+        place = canvases[:1], np.array([[0.4, 0.3, 0.55, 0.7]], "float32"), np.zeros(1, "int32")
+
+        def characters(**changes):
+            monkeypatch.setattr(model, "architecture", replace(model.architecture, **changes))
+            return np.asarray(model.read_plates(*place)["characters"])
+
+        one, several = characters(reading_scales=(1.0,)), characters(reading_scales=(1.0, 1.6), sure=1.1)
+        assert np.abs(one - several).max() > 1e-4
+        certainty = model.vocabulary.certainty(one[0])
+        np.testing.assert_allclose(characters(sure=certainty - 1e-3), one, atol=1e-5)
+        np.testing.assert_allclose(characters(sure=certainty + 1e-3), several, atol=1e-5)
+
+    def test_certainties_in_a_graph_are_those_of_the_vocabulary(self, model):
+        rng = np.random.default_rng(0)
+        odds = rng.exponential(size=(40, model.vocabulary.slots, model.vocabulary.classes)) ** 4
+        odds[::2, :, 0] *= 20  # Short texts, and none, among them.
+        probabilities = (odds / odds.sum(-1, keepdims=True)).astype("float32")
+        certainties, within = (np.asarray(values) for values in certainties_of(probabilities))
+        texts = [model.vocabulary.decode(one)[0] for one in probabilities]
+        assert "" in texts and max(map(len, texts)) > 3
+        np.testing.assert_array_equal(within.sum(-1), list(map(len, texts)))
+        np.testing.assert_allclose(certainties, [model.vocabulary.certainty(one) for one in probabilities], rtol=1e-6)
 
     @pytest.fixture
     def reads(self, model, monkeypatch):
