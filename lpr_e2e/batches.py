@@ -201,6 +201,23 @@ class BatchMaker:
         high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
         return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
 
+    def _plate_to_read(self, rng) -> tuple:
+        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source."""
+        if (self.texted or self.crops) and rng.random() < self.mixture.real:
+            return *self._real_plate(rng), None, 0.55, "real"
+        picture, outline, text = self._drawn_plate(rng)
+        return picture, (0, 0, *outline.shape), text, (outline, self._background(rng)), 0.4, "drawn"
+
+    def _nothing_to_read(self, rng) -> tuple:
+        """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
+        if rng.random() < _NOTHING:
+            return *self._beside_a_plate(rng), "", None, 0.55, "none"
+        picture, box, _, behind, detail, _ = self._plate_to_read(rng)
+        turns = int(rng.choice(_WRONG_TURNS))
+        box = turn_box(box, *picture.shape[:2], turns)
+        behind = behind and (turn_picture(behind[0], turns), behind[1])
+        return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
+
     def _share(self, count: int) -> range:
         """The places of this process in `count` places of a batch."""
         return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
@@ -210,22 +227,9 @@ class BatchMaker:
         glimpses = np.empty((len(rngs), *self.architecture.glimpse_size, 3), "uint8")
         classes = np.empty((len(rngs), self.vocabulary.slots), "int32")
         for index, rng in enumerate(rngs):
-            unreadable, behind = rng.random() < self.mixture.unreadable, None
-            if unreadable and rng.random() < _NOTHING:
-                (picture, box), text, detail = self._beside_a_plate(rng), "", 0.55
-                self._count("plate: none")
-            else:
-                if (self.texted or self.crops) and rng.random() < self.mixture.real:
-                    (picture, box, text), source, detail = self._real_plate(rng), "real", 0.55
-                else:
-                    (picture, outline, text), source, detail = self._drawn_plate(rng), "drawn", 0.4
-                    box, behind = (0, 0, *outline.shape), (outline, self._background(rng))
-                if unreadable:
-                    turns, text, source = int(rng.choice(_WRONG_TURNS)), "", "wrong way up"
-                    box = turn_box(box, *picture.shape[:2], turns)
-                    picture = turn_picture(picture, turns)
-                    behind = behind and (turn_picture(behind[0], turns), behind[1])
-                self._count(f"plate: {source}")
+            make = self._nothing_to_read if rng.random() < self.mixture.unreadable else self._plate_to_read
+            picture, box, text, behind, detail, source = make(rng)
+            self._count(f"plate: {source}")
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
             tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
