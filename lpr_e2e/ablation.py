@@ -3,9 +3,10 @@
     python -m lpr_e2e.ablation DIR --exclude DIR/test_overlap.csv --effort 0.25
 
 trains once with everything and once without each lever, same seed, same steps, and prints a Markdown table of the
-figures on the held-out photographs. Every row is a run of `train.py`, whose command is printed, in a folder of its own
-below `--output`: a row that is there already is not trained again, one that was interrupted is resumed. A whole table
-takes many hours; `--effort` scales the steps of both stages, `--only` takes some rows.
+figures on the held-out photographs. What concerns stage two only starts from one and the same stage one. Every row is a
+run of `train.py`, whose command is printed, in a folder of its own below `--output`: a row that is there already is not
+trained again, one that was interrupted is resumed. A whole table takes many hours; `--effort` scales the steps of both
+stages, `--only` takes some rows.
 """
 
 from __future__ import annotations
@@ -33,39 +34,42 @@ class Lever:
         name: what the run's folder is called.
         what: what is left out, for people.
         without: the settings that leave it out, see `Settings.changed`.
-        trained: whether leaving it out takes a training of its own; else it only changes the reading.
+        changes: what leaving it out changes: `training`, both stages; `stage two`, after the stage one that all such
+            rows share; or the `reading` only, with the weights of `EVERYTHING`.
     """
 
     name: str
     what: str
     without: tuple[str, ...]
-    trained: bool = True
+    changes: str = "stage two"
 
 
 EVERYTHING = Lever("everything", "nothing", ())
+# What the rows of stage two start from.
+STAGE_ONE = Lever("stage-one", "", ("joint.steps=0",), "training")
 LEVERS = (
-    Lever("pretraining", "stage one: reading pretrained on crops and drawn plates", ("recognition.steps=0",)),
-    Lever("matching", "texts of photographs found by matching crops", ("mixture.matched=0",)),
+    Lever("pretraining", "stage one: pretrained reading of plates alone", ("recognition.steps=0",), "training"),
+    Lever("matching", "texts of photographs found by matching crops", ("mixture.matched=0",), "training"),
     Lever("pasting", "plates pasted into photographs", ("mixture.pasted_known=0", "mixture.pasted_unknown=0")),
-    Lever("drawing", "drawn plates", ("mixture.real=1", "mixture.pasted_real=1")),
+    Lever("drawing", "drawn plates", ("mixture.real=1", "mixture.pasted_real=1"), "training"),
     Lever("tilting", "photographs tilted by some ten degrees", ("mixture.tilted=0",)),
     Lever("turning", "photographs turned by quarters", ("mixture.turned=0",)),
     Lever("closeness", "photographs as the second look shows them", ("mixture.close=0",)),
-    Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",)),
+    Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",), "training"),
     Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),
-    Lever("averaging", "averaged weights", ("averaging=0",)),
+    Lever("averaging", "averaged weights", ("averaging=0",), "training"),
     Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
     Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
-    Lever("second-look", "the second look", ("architecture.second_look=0",), trained=False),
-    Lever("rectifying", "reading along the tilt", ("architecture.rectify=false",), trained=False),
-    Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), trained=False),
-    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), trained=False),
+    Lever("second-look", "the second look", ("architecture.second_look=0",), "reading"),
+    Lever("rectifying", "reading along the tilt", ("architecture.rectify=false",), "reading"),
+    Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), "reading"),
+    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), "reading"),
 )
 # The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
-FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"))
-READER = Lever("apart-reader", "", ("joint.steps=0",))
+FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"), "training")
+READER = Lever("apart-reader", "", ("joint.steps=0",), "training")
 APART = Lever("apart", "joint training: the two heads trained apart, each with a backbone of its own", ())
 
 
@@ -111,9 +115,11 @@ class Ablation:
         """The figures without a lever, trained now if they are not there yet."""
         if lever == APART:
             return self._apart()
-        if not lever.trained:
+        if lever.changes == "reading":
             return self._read_otherwise(lever)
-        folder = self.output / f"{lever.name}-seed{self.seed}"
+        if lever.changes == "stage two":
+            self.figures(STAGE_ONE)
+        folder = self._folder(lever)
         if not (folder / "figures.json").exists():
             self.train(["--resume", str(folder)] if (folder / "state.npz").exists() else self.command(lever, folder))
         return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
@@ -125,15 +131,22 @@ class Ablation:
         if lever == READER:
             steps += round(joint.steps * (joint.photographs + joint.plates) / recognition.plates)
         sets = [*self.extra, f"recognition.steps={steps}", f"joint.steps={joint.steps}", *lever.without]
+        start = []
+        if lever.changes == "stage two":
+            start = ["--weights", str(self._folder(STAGE_ONE) / "best.keras")]
+            sets.append("recognition.steps=0")
         exclude = ["--exclude", str(self.exclude)] if self.exclude else []
-        arguments = ["--data", str(self.data), *exclude, "--preset", self.preset, "--run", str(folder)]
+        arguments = ["--data", str(self.data), *exclude, "--preset", self.preset, "--run", str(folder), *start]
         return [*arguments, "--seed", str(self.seed), *(part for value in sets for part in ("--set", value))]
+
+    def _folder(self, lever: Lever) -> Path:
+        return self.output / f"{lever.name}-seed{self.seed}"
 
     def _best(self, lever: Lever):
         from lpr_e2e.model import load
 
         self.figures(lever)
-        return load(self.output / f"{lever.name}-seed{self.seed}" / "best.keras")
+        return load(self._folder(lever) / "best.keras")
 
     def _read_otherwise(self, lever: Lever) -> dict:
         from lpr_e2e.model import PlateModel

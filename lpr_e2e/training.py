@@ -182,7 +182,7 @@ class Training:
     def _label(self) -> None:
         """Let the model label what stage two is trained on; once, so that a resumed run goes on with the same."""
         mixture = self.settings.mixture
-        if not self.settings.recognition.steps or not (mixture.self_labelled or mixture.rearranged):
+        if not (mixture.self_labelled or mixture.rearranged):
             return
         path = self.folder.path / "own_labels.csv"
         if self.job.chief and not path.exists():

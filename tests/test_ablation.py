@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lpr_e2e.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, Ablation, scaled, table
+from lpr_e2e.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, STAGE_ONE, Ablation, scaled, table
 from lpr_e2e.model import load
 from lpr_e2e.settings import PRESETS
 
@@ -41,10 +41,22 @@ class TestAblation:
 
     def test_a_row_is_trained_once(self, tmp_path):
         ablation, calls = self.started(tmp_path)
-        lever = LEVERS[1]
+        lever = next(lever for lever in LEVERS if lever.changes == "training")
         assert ablation.figures(lever) == ablation.figures(lever) == {"plates_right": 0.1}
-        assert ablation.figures(EVERYTHING) == {"plates_right": 0.2}
-        assert len(calls) == 2
+        assert len(calls) == 1
+
+    def test_rows_of_stage_two_share_their_stage_one(self, tmp_path):
+        ablation, calls = self.started(tmp_path)
+        others = [lever for lever in LEVERS if lever.changes == "stage two"][:2]
+        for lever in (EVERYTHING, *others):
+            ablation.figures(lever)
+        assert calls == [
+            ablation.command(lever, tmp_path / "runs" / f"{lever.name}-seed0")
+            for lever in (STAGE_ONE, EVERYTHING, *others)
+        ]
+        for command in calls[1:]:
+            assert command[command.index("--weights") + 1] == str(tmp_path / "runs" / "stage-one-seed0" / "best.keras")
+            assert "recognition.steps=0" in command and "recognition.steps=0" not in calls[0]
 
     def test_an_interrupted_row_is_resumed(self, tmp_path):
         ablation, calls = self.started(tmp_path)
@@ -52,7 +64,7 @@ class TestAblation:
         folder.mkdir(parents=True)
         (folder / "state.npz").touch()
         ablation.figures(EVERYTHING)
-        assert calls == [["--resume", str(folder)]]
+        assert calls[1:] == [["--resume", str(folder)]]
 
     def test_the_lone_reader_sees_as_many_glimpses_as_the_joint_training(self, tmp_path):
         ablation, _ = self.started(tmp_path, effort=0.5)
