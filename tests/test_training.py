@@ -19,6 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lpr_e2e.batches import PictureCache
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.model import PlateModel, load
+from lpr_e2e.own_labels import OwnLabels
 from lpr_e2e.run_folder import RunError, RunFolder
 from lpr_e2e.settings import PRESETS, Settings
 from lpr_e2e.supervision import AveragedAdamW, TrainingError, WarmCosine, averaged_weights
@@ -257,6 +258,25 @@ def test_weights_are_taken_over_where_they_fit(tiny_settings):
     for name in ("stem", "find_fuse"):
         mine, theirs = ([w for w in one.weights if f"{name}/kernel" in w.path][0] for one in (model, source))
         np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
+
+
+def test_stage_two_alone_labels_with_the_weights_it_starts_from(
+    finished, tiny_data, tiny_settings, tmp_path, monkeypatch
+):
+    labelling = []
+
+    def label(model, dataset, share):
+        labelling.extend(np.array(weight) for weight in model.trainable_weights)
+        return OwnLabels()
+
+    monkeypatch.setattr("lpr_e2e.training.label", label)
+    settings = tiny_settings.changed(["recognition.steps=0", "joint.steps=1"])
+    run = start(tmp_path / "run", tiny_data, settings)
+    weights = finished[0].path / "best.keras"
+    Training(settings, load_dataset(tiny_data), run, say=lambda line: None, weights=weights).run()
+    assert labelling
+    for given, labelled in zip(load(weights).trainable_weights, labelling, strict=True):
+        np.testing.assert_array_equal(np.asarray(given), labelled)
 
 
 def test_not_finite_loss_stops_with_advice(tiny_data, tiny_settings, tmp_path):
