@@ -46,7 +46,7 @@ from lpr_e2e.exported import (
     second_window,
     tflite_networks,
 )
-from lpr_e2e.looks import LEAST_TURN, TILTS
+from lpr_e2e.looks import LEAST_TURN, TILTS, TURN_POWER
 from lpr_e2e.model import PlateModel, certainties_of, load
 from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.prediction import CLOSER_CERTAINTY, DEFAULT_MODEL, PART, PlateReader
@@ -378,8 +378,8 @@ class Serving(tf.Module):
             glimpses = self.model.cut(canvas, tf.tile(box, [sides.shape[0], 1]), sides, tilts=tilts)
             answers = tf.nn.softmax(self.model.read(glimpses, training=False)["logits"][:, -1])
             likely = tf.gather(turns, sides)
-            certainties = certainties_of(answers)[0] * tf.sqrt(likely) * tf.cast(likely >= LEAST_TURN, tf.float32)
-            best = tf.argmax(certainties)
+            likely = likely**TURN_POWER * tf.cast(likely >= LEAST_TURN, tf.float32)
+            best = tf.argmax(certainties_of(answers)[0] * likely)
             place = tf.gather(sides, best)[None], tf.gather(tilts, best)[None]
             again = self.model.read_plates(canvas, box, *place)["characters"][0]
             return tf.where(certainties_of(again)[0] > certainty, again, characters)

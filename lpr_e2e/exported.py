@@ -25,6 +25,7 @@ from lpr_e2e.looks import (
     SURE_CONFIDENCE,
     TILT_SLACK,
     TILTS,
+    TURN_POWER,
     VOTE_IOU,
     window_margin,
 )
@@ -108,7 +109,8 @@ class ExportedModel:
         size, margin = self.glimpse_size, window_margin(1.0)
         glimpses = np.stack([cut_window(canvas, box_rel, side, size, margin, 2, tilt) for side, tilt in sides])
         certainties = [self.vocabulary.certainty(one) for one in _softmax(self._read(glimpses)["logits"])]
-        best = int(np.argmax(certainties * np.sqrt([turns[side] for side, _ in sides])))
+        likely = np.array([turns[side] for side, _ in sides])
+        best = int(np.argmax(certainties * likely**TURN_POWER))
         return self._read_plates([(canvas, box_rel, *sides[best])])[0]
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:

@@ -20,9 +20,10 @@ MOST_TILT = 0.6
 # A window is cut as if the plate were tilted by this much less, radians: a box off by a little, or a tilt that is not
 # there, then costs no character.
 TILT_SLACK = 0.04
-# Tilts at which a doubtful plate is read again, in radians, each at every quarter turn that is at least this likely.
+# Tilts at which a doubtful plate is read again, in radians, each at every quarter turn that is at least this likely. Of
+# these, the likelier ones are preferred: this power of their probability counts.
 TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
-LEAST_TURN = 0.01
+LEAST_TURN, TURN_POWER = 0.01, 0.25
 
 
 def window_margin(scale: float) -> tuple[float, float]:

@@ -20,6 +20,7 @@ from lpr_e2e.looks import (
     SAME_PLATE_IOU,
     SURE_CONFIDENCE,
     TILTS,
+    TURN_POWER,
     window_margin,
 )
 from lpr_e2e.vocabulary import BLANK, Vocabulary
@@ -245,7 +246,7 @@ class PlateModel(keras.Model):
 
         It is read at all likely quarter turns and at several tilts, and then in all `reading_scales` at the turn and
         tilt whose reading is the most certain. A plate of 0, 1, 6, 8 and 9 also reads well upside down, so these
-        certainties are multiplied by the square root of the turn's probability.
+        certainties are multiplied by a power of the turn's probability.
 
         Args:
             canvas: `(size, size, 3)`, 0..255.
@@ -262,7 +263,7 @@ class PlateModel(keras.Model):
         glimpses = self.cut(canvas, ops.tile(box, (len(sides), 1)), sides, tilts=tilts)
         answers = ops.convert_to_numpy(ops.softmax(self._read_now(glimpses)["logits"][:, -1], axis=-1))
         certainties = np.array([self.vocabulary.certainty(characters) for characters in answers])
-        best = int(np.argmax(certainties * np.sqrt(likely) * (likely >= LEAST_TURN)))
+        best = int(np.argmax(certainties * likely**TURN_POWER * (likely >= LEAST_TURN)))
         answer = self.read_plates(canvas, box, sides[best : best + 1], tilts[best : best + 1], self._read_now)
         return {name: ops.convert_to_numpy(values)[0] for name, values in answer.items()}
 

@@ -82,6 +82,15 @@ class TestExportedModel:
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
+    def test_the_served_graph_reads_again_likewise(self, model, canvases, monkeypatch):
+        monkeypatch.setattr(model, "doubt", 1.1)
+        box, turns = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32")
+        expected = model.read_again(canvases[0], box, turns)["characters"]
+        assert model.vocabulary.certainty(expected) > 0
+        nothing = np.eye(model.vocabulary.classes, dtype="float32")[np.zeros(model.vocabulary.slots, int)]
+        served = export.Serving(model)._read_again_in_doubt(tf.constant(canvases[0]), box, turns, 1.0, nothing)
+        np.testing.assert_allclose(served, expected, atol=1e-3)
+
     def test_crops_are_read_alike(self, model, mirrored):
         glimpses = np.random.default_rng(0).integers(0, 256, (3, *model.glimpse_size, 3), dtype="uint8")
         np.testing.assert_allclose(mirrored.read_glimpses(glimpses), model.read_glimpses(glimpses), atol=1e-3)
