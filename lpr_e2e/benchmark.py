@@ -136,6 +136,27 @@ def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: i
     return found
 
 
+def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
+    """Each form that an exported folder holds, by name, alone in a folder below `folder`, as `PlateReader` takes it."""
+    from lpr_e2e.exported import DESCRIPTION, ONNX_FILES, ONNX_INT8_FILE, TFLITE_FILE
+
+    # What each form consists of; the others may lie beside it.
+    wanted = {
+        "ONNX": [*ONNX_FILES.values(), "*.bin"],
+        "ONNX int8": [*ONNX_FILES.values(), "*.bin", ONNX_INT8_FILE],
+        "TFLite": [TFLITE_FILE],
+    }
+    forms = {}
+    for name, patterns in wanted.items():
+        found = [list(exported.glob(pattern)) for pattern in (DESCRIPTION, *patterns)]
+        if all(found):
+            forms[name] = folder / name
+            forms[name].mkdir()
+            for path in itertools.chain(*found):
+                (forms[name] / path.name).symlink_to(path.resolve())
+    return forms
+
+
 def cycled(photographs: list[Path], count: int) -> list[Path]:
     """The photographs, over and over, until there are `count`."""
     return [photographs[index % len(photographs)] for index in range(count)]
@@ -234,7 +255,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("photographs", metavar="FOLDER")
     parser.add_argument("--keras", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="the .keras file")
-    parser.add_argument("--exported", type=Path, default=EXPORTED_MODEL, metavar="DIR", help="its exported form")
+    parser.add_argument("--exported", type=Path, default=EXPORTED_MODEL, metavar="DIR", help="its exported forms")
     parser.add_argument("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
     parser.add_argument("--data", type=Path, metavar="DIR", help="also measure training on this data")
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="with --data, as for train.py")
@@ -247,12 +268,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         photographs = [Path(path).resolve() for _, path in find_photographs([options.photographs])][: options.single]
-        models = {"Keras": options.keras.resolve(), "ONNX": options.exported.resolve()}
-        models = {name: model for name, model in models.items() if model.exists()}
         found = {}
         if options.rapidocr:
             found["RapidOCR"] = rapidocr(shutil.which(options.rapidocr) or options.rapidocr, photographs, options.runs)
-        found |= reading(models, photographs, options.many, options.runs)
+        with tempfile.TemporaryDirectory() as temporary:
+            models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}
+            models |= exported_forms(options.exported, Path(temporary)) if options.exported.is_dir() else {}
+            found |= reading(models, photographs, options.many, options.runs)
         if options.data:
             found["training"] = training(options.data, options.exclude, 40)
     except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:

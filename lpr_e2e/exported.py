@@ -175,16 +175,17 @@ class ExportedModel:
 
 def best_plates(found: dict[str, np.ndarray], plates: int) -> dict[str, np.ndarray]:
     """The most certain plates of one photograph, see `lpr_e2e.box_head.best_plates`, which does the same."""
-    confidence = np.exp(-np.logaddexp(0, -found["objectness"]))
-    turns, boxes = _softmax(found["cell_turns"]), found["cell_boxes"]
+    confidence, boxes = np.exp(-np.logaddexp(0, -found["objectness"])), found["cell_boxes"]
     left, chosen = confidence.copy(), []
     for _ in range(plates):
         best = int(left.argmax())
         overlap = intersection_over_union(boxes, boxes[best])
         votes = left * (overlap > VOTE_IOU)
         votes[best] += 1e-6
-        votes = votes / votes.sum()
-        chosen.append((votes @ boxes, left[best], votes @ turns, votes @ found["cell_tilts"]))
+        voters = np.flatnonzero(votes)
+        votes = votes[voters] / votes.sum()
+        turns = _softmax(found["cell_turns"][voters])
+        chosen.append((votes @ boxes[voters], left[best], votes @ turns, votes @ found["cell_tilts"][voters]))
         left = left * (overlap <= SUPPRESSION_IOU)
         left[best] = 0.0
     names = ("boxes_rel", "box_confidence", "turns", "tilts")

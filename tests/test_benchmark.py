@@ -42,6 +42,21 @@ def test_ratios_say_how_much_faster_than_the_peer():
     assert "75% of a constant batch" in lines[4]
 
 
+def test_every_form_is_measured_alone(tmp_path):
+    exported = tmp_path / "exported"
+    exported.mkdir()
+    for name in ("model.json", "find.onnx", "read.onnx", "weights.bin", "find_int8.onnx", "plates_int8.tflite"):
+        (exported / name).write_text(name)
+    alone = tmp_path / "alone"
+    alone.mkdir()
+    forms = benchmark.exported_forms(exported, alone)
+    assert list(forms) == ["ONNX", "ONNX int8"]  # There is no plates.tflite.
+    exact = {"model.json", "find.onnx", "read.onnx", "weights.bin"}
+    assert {path.name for path in forms["ONNX"].iterdir()} == exact
+    assert {path.name for path in forms["ONNX int8"].iterdir()} == {*exact, "find_int8.onnx"}
+    assert (forms["ONNX"] / "find.onnx").read_text() == "find.onnx"
+
+
 def test_copies_fill_a_folder_up(photographs):
     assert benchmark.cycled(photographs, 7) == [*photographs, *photographs, photographs[0]]
 
