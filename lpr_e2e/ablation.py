@@ -130,11 +130,10 @@ class Ablation:
         steps = recognition.steps
         if lever == READER:
             steps += round(joint.steps * (joint.photographs + joint.plates) / recognition.plates)
-        sets = [*self.extra, f"recognition.steps={steps}", f"joint.steps={joint.steps}", *lever.without]
         start = []
         if lever.changes == "stage two":
-            start = ["--weights", str(self._folder(STAGE_ONE) / "best.keras")]
-            sets.append("recognition.steps=0")
+            steps, start = 0, ["--weights", str(self._folder(STAGE_ONE) / "best.keras")]
+        sets = [*self.extra, f"recognition.steps={steps}", f"joint.steps={joint.steps}", *lever.without]
         exclude = ["--exclude", str(self.exclude)] if self.exclude else []
         arguments = ["--data", str(self.data), *exclude, "--preset", self.preset, "--run", str(folder), *start]
         return [*arguments, "--seed", str(self.seed), *(part for value in sets for part in ("--set", value))]

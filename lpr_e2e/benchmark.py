@@ -137,22 +137,24 @@ def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: i
 
 
 def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
-    """Each form that an exported folder holds, by name, alone in a folder below `folder`, as `PlateReader` takes it."""
-    from lpr_e2e.exported import DESCRIPTION, ONNX_FILES, ONNX_INT8_FILE, TFLITE_FILE
+    """Each form that an exported folder holds, alone in a folder of links, as `PlateReader.load` takes it.
 
-    # What each form consists of; the others may lie beside it.
-    wanted = {
-        "ONNX": [*ONNX_FILES.values(), "*.bin"],
-        "ONNX int8": [*ONNX_FILES.values(), "*.bin", ONNX_INT8_FILE],
-        "TFLite": [TFLITE_FILE],
-    }
+    Args:
+        exported: what `lpr_e2e.export` wrote; it may be missing.
+        folder: an existing folder, in which those of the forms are made.
+
+    Returns:
+        the forms' folders by name.
+    """
+    from lpr_e2e.exported import DESCRIPTION, ONNX_FORMS, TFLITE_FILE
+
     forms = {}
-    for name, patterns in wanted.items():
-        found = [list(exported.glob(pattern)) for pattern in (DESCRIPTION, *patterns)]
-        if all(found):
+    for name, files in {**ONNX_FORMS, "TFLite": (TFLITE_FILE,)}.items():
+        paths = [exported / file for file in (DESCRIPTION, *files)]
+        if all(path.exists() for path in paths):
             forms[name] = folder / name
             forms[name].mkdir()
-            for path in itertools.chain(*found):
+            for path in paths:
                 (forms[name] / path.name).symlink_to(path.resolve())
     return forms
 
@@ -273,7 +275,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found["RapidOCR"] = rapidocr(shutil.which(options.rapidocr) or options.rapidocr, photographs, options.runs)
         with tempfile.TemporaryDirectory() as temporary:
             models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}
-            models |= exported_forms(options.exported, Path(temporary)) if options.exported.is_dir() else {}
+            models |= exported_forms(options.exported, Path(temporary))
             found |= reading(models, photographs, options.many, options.runs)
         if options.data:
             found["training"] = training(options.data, options.exclude, 40)

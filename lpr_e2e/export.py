@@ -38,8 +38,10 @@ from lpr_e2e.exported import (
     DESCRIPTION,
     INT8_FILE,
     ONNX_FILES,
+    ONNX_FORMS,
     ONNX_INT8_FILE,
     TFLITE_FILE,
+    WEIGHTS_FILE,
     ExportedModel,
     cut_window,
     onnx_networks,
@@ -56,7 +58,7 @@ from lpr_e2e.terminal import say
 
 FORMS = ("onnx", "tflite", "int8", "saved_model")
 ONNX_OPSET = 18
-WEIGHTS_FILE, SAVED_MODEL = "weights.bin", "saved_model"
+SAVED_MODEL = "saved_model"
 # Photographs from which the ranges of the int8 form are measured, each also turned.
 _CALIBRATING = 64
 # Arrays smaller than this stay in the ONNX files themselves, bytes.
@@ -449,11 +451,7 @@ def compare(
         return read
 
     forms: dict[str, tuple[list[str], Callable]] = {"Keras": ([], best(PlateReader(model)))}
-    onnx_files = {
-        "ONNX": [*ONNX_FILES.values(), WEIGHTS_FILE],
-        "ONNX int8": [ONNX_INT8_FILE, ONNX_FILES["read"], WEIGHTS_FILE],
-    }
-    for form, files in onnx_files.items():
+    for form, files in ONNX_FORMS.items():
         if all((folder / file).exists() for file in files):
             networks = onnx_networks(folder, threads, int8=form != "ONNX")
             forms[form] = (files, best(PlateReader(ExportedModel(facts, *networks))))
@@ -533,13 +531,13 @@ def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = (), fo
     canvases = []
     for path in photographs[:: max(1, len(photographs) // _CALIBRATING)][:_CALIBRATING]:
         try:
-            canvas = letterbox(read_picture(path), model.canvas_size)[0]
-            # Lying photographs, too: with ranges of upright ones only, 8 bits read fewer of them.
-            canvases += [canvas, turn_picture(canvas, 1 + len(canvases) // 2 % 3)]
+            canvases.append(letterbox(read_picture(path), model.canvas_size)[0])
         except PictureError as error:
             say(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
     if not canvases:
         return
+    # Lying photographs, too: with ranges of upright ones only, 8 bits read fewer of them.
+    canvases += [turn_picture(canvas, 1 + index % 3) for index, canvas in enumerate(canvases)]
     scenes, glimpses = examples_of(model, np.stack(canvases))
     write_int8(model, folder, scenes, glimpses)
     if (folder / ONNX_FILES["find"]).exists():

@@ -35,6 +35,12 @@ DESCRIPTION = "model.json"
 ONNX_FILES = {"find": "find.onnx", "read": "read.onnx"}
 # The first network in 8 bits, for processors: as exact, and more than twice as fast.
 ONNX_INT8_FILE = "find_int8.onnx"
+WEIGHTS_FILE = "weights.bin"
+# The files of each ONNX form: the second lies beside the first.
+ONNX_FORMS = {
+    "ONNX": (*ONNX_FILES.values(), WEIGHTS_FILE),
+    "ONNX int8": (*ONNX_FILES.values(), WEIGHTS_FILE, ONNX_INT8_FILE),
+}
 TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
 
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]

@@ -246,7 +246,7 @@ class PlateModel(keras.Model):
 
         It is read at all likely quarter turns and at several tilts, and then in all `reading_scales` at the turn and
         tilt whose reading is the most certain. A plate of 0, 1, 6, 8 and 9 also reads well upside down, so these
-        certainties are multiplied by a power of the turn's probability.
+        certainties are multiplied by the turn's probability to the power of `TURN_POWER`.
 
         Args:
             canvas: `(size, size, 3)`, 0..255.

@@ -76,19 +76,20 @@ class TestExportedModel:
             np.testing.assert_allclose(found[name], expected[name], atol=tolerance, err_msg=name)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
+    # A box and how likely its turns are.
+    place = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32")
+
     def test_what_is_read_again_is_the_same(self, model, mirrored, canvases):
-        place = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32")
-        expected, found = model.read_again(canvases[0], *place), mirrored.read_again(canvases[0], *place)
+        expected, found = model.read_again(canvases[0], *self.place), mirrored.read_again(canvases[0], *self.place)
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
     def test_the_served_graph_reads_again_likewise(self, model, canvases, monkeypatch):
         monkeypatch.setattr(model, "doubt", 1.1)
-        box, turns = np.array([0.3, 0.35, 0.5, 0.8], "float32"), np.array([0.2, 0.6, 0.195, 0.005], "float32")
-        expected = model.read_again(canvases[0], box, turns)["characters"]
+        expected = model.read_again(canvases[0], *self.place)["characters"]
         assert model.vocabulary.certainty(expected) > 0
         nothing = np.eye(model.vocabulary.classes, dtype="float32")[np.zeros(model.vocabulary.slots, int)]
-        served = export.Serving(model)._read_again_in_doubt(tf.constant(canvases[0]), box, turns, 1.0, nothing)
+        served = export.Serving(model)._read_again_in_doubt(tf.constant(canvases[0]), *self.place, 1.0, nothing)
         np.testing.assert_allclose(served, expected, atol=1e-3)
 
     def test_crops_are_read_alike(self, model, mirrored):
