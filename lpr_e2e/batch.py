@@ -173,7 +173,8 @@ class ReadShard(beam.DoFn):
                 for one in match.metadata_list:
                     Path(temporary, PurePosixPath(one.path).name).write_bytes(_read(one.path))
                 folder = temporary
-            return PlateReader(exported.load(folder, self.threads), self.format)
+            models = exported.load_several(folder, self.threads)
+            return PlateReader(models[0], self.format, lambda: models)
 
     def process(self, shard: tuple[str, str, list[tuple[str, str]]]):
         part, unreadable, photographs = shard

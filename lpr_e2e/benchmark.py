@@ -149,8 +149,8 @@ def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
     from lpr_e2e.exported import DESCRIPTION, ONNX_FORMS, TFLITE_FILE
 
     forms = {}
-    for name, files in {**ONNX_FORMS, "TFLite": (TFLITE_FILE,)}.items():
-        paths = [exported / file for file in (DESCRIPTION, *files)]
+    for name, files in {**ONNX_FORMS, "TFLite": {"both": TFLITE_FILE}}.items():
+        paths = [exported / file for file in (DESCRIPTION, *files.values())]
         if all(path.exists() for path in paths):
             forms[name] = folder / name
             forms[name].mkdir()

@@ -7,7 +7,7 @@
 Into DIR go
 
 * `find.onnx`, `read.onnx` and `weights.bin`: the two networks for ONNX Runtime, with their common weights once;
-* `find_int8.onnx`: the first of them in 8 bits, which `predict.py` then takes;
+* `find_int8.onnx`, `read_int8.onnx` and `weights_int8.bin`: the same in 8 bits, which `predict.py` then takes;
 * `plates.tflite`: the same as two signatures, `find` and `read`, for LiteRT; `plates_int8.tflite`: in 8 bits;
 * `saved_model/`: everything in one for TensorFlow Serving: bytes of a photograph in, boxes and texts out;
 * `model.json`: characters and sizes, which all but the last need.
@@ -27,7 +27,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import cv2
 import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
@@ -39,13 +38,13 @@ from lpr_e2e.exported import (
     INT8_FILE,
     ONNX_FILES,
     ONNX_FORMS,
-    ONNX_INT8_FILE,
+    ONNX_INT8_FILES,
     TFLITE_FILE,
-    WEIGHTS_FILE,
     ExportedModel,
     cut_window,
     onnx_networks,
     second_window,
+    shrunk,
     tflite_networks,
 )
 from lpr_e2e.looks import LEAST_TURN, TILTS, TURN_POWER
@@ -61,6 +60,8 @@ ONNX_OPSET = 18
 SAVED_MODEL = "saved_model"
 # Photographs from which the ranges of the int8 form are measured, each also turned.
 _CALIBRATING = 64
+# The last convolutions of the finder, see `lpr_e2e.box_head`.
+_LAST_CONVOLUTIONS = ("find_objectness", "find_turns", "find_distances", "find_tilts")
 # Arrays smaller than this stay in the ONNX files themselves, bytes.
 _SHARED_FROM = 1024
 
@@ -113,9 +114,7 @@ def write_description(model: PlateModel, folder: Path) -> None:
 
 def write_onnx(model: PlateModel, folder: Path) -> None:
     """`find.onnx`, `read.onnx`, and `weights.bin` with the weights of both, those that they share once."""
-    import onnx
     import tf2onnx
-    from onnx import external_data_helper, numpy_helper
 
     networks = Networks(model)
     protos = {
@@ -123,8 +122,16 @@ def write_onnx(model: PlateModel, folder: Path) -> None:
         for name, signature in (("find", networks.scenes), ("read", networks.glimpses))
     }
     _share_filters(protos["find"].graph, protos["read"].graph)
+    _write_with_weights(protos, folder, ONNX_FILES)
+
+
+def _write_with_weights(protos: Mapping, folder: Path, files: Mapping[str, str]) -> None:
+    """Write networks and, into the file `weights`, what they weigh: arrays that are equal to the byte once."""
+    import onnx
+    from onnx import external_data_helper, numpy_helper
+
     places: dict[bytes, tuple[int, int]] = {}
-    with open(folder / WEIGHTS_FILE, "wb") as weights:
+    with open(folder / files["weights"], "wb") as weights:
         for name, proto in protos.items():
             for array in proto.graph.initializer:
                 raw = numpy_helper.to_array(array).tobytes()
@@ -134,11 +141,11 @@ def write_onnx(model: PlateModel, folder: Path) -> None:
                     places[raw] = (weights.tell(), len(raw))
                     weights.write(raw + bytes(-len(raw) % 64))  # Aligned, so that a runtime can map the file.
                 array.raw_data = raw
-                external_data_helper.set_external_data(array, WEIGHTS_FILE, *places[raw])
+                external_data_helper.set_external_data(array, files["weights"], *places[raw])
                 array.ClearField("raw_data")
-            (folder / ONNX_FILES[name]).write_bytes(proto.SerializeToString())
-    for file in ONNX_FILES.values():
-        onnx.checker.check_model(str(folder / file))
+            (folder / files[name]).write_bytes(proto.SerializeToString())
+    for name in protos:
+        onnx.checker.check_model(str(folder / files[name]))
 
 
 def _share_filters(first, second) -> None:
@@ -201,47 +208,163 @@ def examples_of(model: PlateModel, canvases: np.ndarray) -> tuple[np.ndarray, np
     for canvas in canvases:
         outputs = {name: values[0, 0] for name, values in model.predict_on_batch(canvas[None]).items()}
         window = second_window(outputs["boxes_rel"], model.architecture.second_look or 1.0)
-        scenes.append(cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA).astype("float32"))
+        scenes.append(shrunk(canvas, model.architecture.scene_shrink))
         scenes.append(cut_window(canvas, window, outputs["turns"].argmax(), (side, side), (0.0, 0.0), 1))
         glimpses.append(outputs["glimpses"])
-    return np.stack(scenes), np.stack(glimpses)
+    return np.stack(scenes).astype("float32"), np.stack(glimpses)
 
 
-def write_onnx_int8(folder: Path, scenes: np.ndarray) -> None:
-    """`find_int8.onnx`, from `find.onnx` in the same folder and the scenes of `examples_of`."""
+def write_onnx_int8(model: PlateModel, folder: Path, scenes: np.ndarray, glimpses: np.ndarray) -> None:
+    """`find_int8.onnx`, `read_int8.onnx`, and `weights_int8.bin` with the weights of both; see `examples_of`.
+
+    Convolutions and what lies between them are computed in 8 bits; the attention of the decoder is not, nor are the
+    last convolutions of the finder: 256 steps are few for the distance to an edge.
+    """
+    import tf2onnx
+    from onnx import TensorProto, numpy_helper
+
+    networks = Networks(model)
+    whole = tf.function(lambda scenes: model.finder(scenes, training=False), input_signature=[networks.scenes])
+    find = tf2onnx.convert.from_function(whole, [networks.scenes], opset=ONNX_OPSET)[0]
+    read = tf2onnx.convert.from_function(networks.read, [networks.glimpses], opset=ONNX_OPSET)[0]
+    last = _joined_last_convolutions(find.graph)
+    # Black and white among the examples make the steps of the input those of a picture's bytes. So it takes the bytes.
+    scenes = scenes.copy()
+    scenes[0, 0, 0], scenes[0, 0, 1] = 0, 255
+    find = _in_8_bits(find, scenes / 127.5 - 1, last)
+    graph = find.graph
+    quantize = next(node for node in graph.node if node.op_type == "QuantizeLinear")
+    steps = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+    if not np.isclose(steps[quantize.input[1]], 1 / 127.5) or graph.input[0].name != _source(graph, quantize.input[0]):
+        raise AssertionError("the first thing that the finder computes in 8 bits is not its input")
+    _replace_input(graph, quantize.output[0], quantize.input[0])
+    graph.node.remove(quantize)
+    graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
+    del graph.value_info[:]
+    first = next(index for index, node in enumerate(read.graph.node) if node.op_type == "Conv")
+    exact = [node.name for index, node in enumerate(read.graph.node) if index < first or "/decoder" in node.name]
+    read = _in_8_bits(read, glimpses, exact)
+    _share_bytes(find.graph, read.graph)
+    _write_with_weights({"find": find, "read": read}, folder, ONNX_INT8_FILES)
+
+
+def _in_8_bits(proto, examples: np.ndarray, exact: Sequence[str]):
+    """A network with convolutions, sums and ReLUs in 8 bits, but for the nodes named in `exact`.
+
+    Weights get 7 of the 8 bits: processors without instructions for products of bytes add two of these in 16 bits, and
+    what does not fit there is cut off without a word. With 8 bits, a finder that is exact on one processor finds
+    nothing on another.
+    """
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     with tempfile.TemporaryDirectory() as temporary:
-        whole, prepared = (str(Path(temporary) / name) for name in ("whole.onnx", "prepared.onnx"))
-        onnx.save(onnx.load(folder / ONNX_FILES["find"]), whole)  # With its weights inside.
+        whole, prepared, quantized = (str(Path(temporary) / f"{name}.onnx") for name in ("whole", "prepared", "8 bits"))
+        onnx.save(proto, whole)
         quant_pre_process(whole, prepared, skip_symbolic_shape=True)
-        graph = onnx.load(prepared).graph
-        channels = {array.name: array.dims[0] for array in graph.initializer if len(array.dims) == 4}
-        # The last convolutions stay exact: 256 steps are few for the distance to an edge.
-        last = [node.name for node in graph.node if node.op_type == "Conv" and channels[node.input[1]] <= 4]
         quantization.quantize_static(
             prepared,
-            folder / ONNX_INT8_FILE,
-            _Examples(graph.input[0].name, scenes),
+            quantized,
+            _Examples(proto.graph.input[0].name, examples),
             quant_format=quantization.QuantFormat.QDQ,
             activation_type=quantization.QuantType.QUInt8,
             weight_type=quantization.QuantType.QInt8,
             per_channel=True,
+            reduce_range=True,
             op_types_to_quantize=["Conv", "Add", "Relu"],
-            nodes_to_exclude=last,
+            nodes_to_exclude=list(exact),
         )
+        return onnx.load(quantized)
 
 
 class _Examples:
-    """Scenes one by one, as ONNX Runtime's calibration asks for them."""
+    """Examples one by one, as ONNX Runtime's calibration asks for them."""
 
-    def __init__(self, name: str, scenes: np.ndarray):
-        self.given = ({name: scene[None]} for scene in scenes)
+    def __init__(self, name: str, examples: np.ndarray):
+        self.given = ({name: example[None]} for example in examples)
 
     def get_next(self) -> dict[str, np.ndarray] | None:
         return next(self.given, None)
+
+
+def _joined_last_convolutions(graph) -> list[str]:
+    """Join the finder's last convolutions that see the same map, in place; return the names of all last ones.
+
+    A runtime computes sixteen channels at once, so that four and one in one convolution cost half of two.
+    """
+    from onnx import helper, numpy_helper
+
+    arrays = {array.name: numpy_helper.to_array(array) for array in graph.initializer}
+    together: dict[tuple, list] = {}
+    for node in graph.node:
+        if node.op_type == "Conv" and any(name in node.input[1] for name in _LAST_CONVOLUTIONS):
+            together.setdefault((node.input[0], arrays[node.input[1]].shape[2:]), []).append(node)
+    names = []
+    for nodes in together.values():
+        first, name = nodes[0], f"{nodes[0].name}_joined"
+        weights = [arrays[node.input[1]] for node in nodes]
+        # The converter leaves out a bias of zeros.
+        biases = [
+            arrays[node.input[2]] if len(node.input) > 2 else np.zeros(len(own), "float32")
+            for node, own in zip(nodes, weights, strict=True)
+        ]
+        sizes = np.array([len(own) for own in weights], "int64")
+        for part, values in (
+            ("weights", np.concatenate(weights)),
+            ("bias", np.concatenate(biases)),
+            ("sizes", sizes),
+        ):
+            graph.initializer.append(numpy_helper.from_array(values, f"{name}_{part}"))
+        inputs = [first.input[0], f"{name}_weights", f"{name}_bias"]
+        convolution = helper.make_node("Conv", inputs, [f"{name}:0"], name)
+        convolution.attribute.extend(first.attribute)
+        outputs = [node.output[0] for node in nodes]
+        split = helper.make_node("Split", [f"{name}:0", f"{name}_sizes"], outputs, f"{name}_split", axis=1)
+        place = list(graph.node).index(first)
+        replaced = {name for node in nodes for name in node.input[1:]}
+        for node in nodes:
+            graph.node.remove(node)
+        for array in [array for array in graph.initializer if array.name in replaced]:
+            graph.initializer.remove(array)
+        graph.node.insert(place, split)
+        graph.node.insert(place, convolution)
+        names.append(name)
+    return names
+
+
+def _source(graph, name: str) -> str:
+    """What a value is, before transpositions."""
+    for node in graph.node:
+        if name in node.output and node.op_type == "Transpose":
+            return _source(graph, node.input[0])
+    return name
+
+
+def _replace_input(graph, old: str, new: str) -> None:
+    """Let all nodes that take one value take another one, in place."""
+    for node in graph.node:
+        for index, name in enumerate(node.input):
+            if name == old:
+                node.input[index] = new
+
+
+def _share_bytes(first, second) -> None:
+    """Let a graph in 8 bits take its filters from another graph, in place.
+
+    Both looks' filters differ by a positive factor per channel only, see `_share_filters`, which in 8 bits is a part of
+    the channel's scale: what is left differs by rounding.
+    """
+    from onnx import numpy_helper
+
+    filters = [numpy_helper.to_array(array) for array in first.initializer if len(array.dims) == 4]
+    for array in second.initializer:
+        own = numpy_helper.to_array(array)
+        for other in filters if own.ndim == 4 and own.dtype == np.int8 else ():
+            if own.shape == other.shape and own.dtype == other.dtype:
+                if np.abs(own.astype("int16") - other).max() <= 1:
+                    array.CopyFrom(numpy_helper.from_array(other, array.name))
+                    break
 
 
 def write_int8(model: PlateModel, folder: Path, scenes: np.ndarray, glimpses: np.ndarray) -> None:
@@ -452,9 +575,9 @@ def compare(
 
     forms: dict[str, tuple[list[str], Callable]] = {"Keras": ([], best(PlateReader(model)))}
     for form, files in ONNX_FORMS.items():
-        if all((folder / file).exists() for file in files):
-            networks = onnx_networks(folder, threads, int8=form != "ONNX")
-            forms[form] = (files, best(PlateReader(ExportedModel(facts, *networks))))
+        if all((folder / file).exists() for file in files.values()):
+            networks = onnx_networks(folder, threads, files)
+            forms[form] = (list(files.values()), best(PlateReader(ExportedModel(facts, *networks))))
     for form, file in (("TFLite", TFLITE_FILE), ("TFLite int8", INT8_FILE)):
         if (folder / file).exists():
             networks = tflite_networks(folder, threads, file)
@@ -540,8 +663,7 @@ def export(model: PlateModel, folder: Path, photographs: Sequence[Path] = (), fo
     canvases += [turn_picture(canvas, 1 + index % 3) for index, canvas in enumerate(canvases)]
     scenes, glimpses = examples_of(model, np.stack(canvases))
     write_int8(model, folder, scenes, glimpses)
-    if (folder / ONNX_FILES["find"]).exists():
-        write_onnx_int8(folder, scenes)
+    write_onnx_int8(model, folder, scenes, glimpses)
 
 
 def table(rows: Sequence[Mapping], folder: Path) -> str:

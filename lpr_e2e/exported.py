@@ -29,18 +29,14 @@ from lpr_e2e.looks import (
     VOTE_IOU,
     window_margin,
 )
+from lpr_e2e.reading import BOX_THRESHOLD
 from lpr_e2e.vocabulary import Vocabulary
 
 DESCRIPTION = "model.json"
-ONNX_FILES = {"find": "find.onnx", "read": "read.onnx"}
-# The first network in 8 bits, for processors: as exact, and more than twice as fast.
-ONNX_INT8_FILE = "find_int8.onnx"
-WEIGHTS_FILE = "weights.bin"
-# The files of each ONNX form: the second lies beside the first.
-ONNX_FORMS = {
-    "ONNX": (*ONNX_FILES.values(), WEIGHTS_FILE),
-    "ONNX int8": (*ONNX_FILES.values(), WEIGHTS_FILE, ONNX_INT8_FILE),
-}
+ONNX_FILES = {"find": "find.onnx", "read": "read.onnx", "weights": "weights.bin"}
+# In 8 bits, for processors: as exact, and more than twice as fast.
+ONNX_INT8_FILES = {"find": "find_int8.onnx", "read": "read_int8.onnx", "weights": "weights_int8.bin"}
+ONNX_FORMS = {"ONNX int8": ONNX_INT8_FILES, "ONNX": ONNX_FILES}  # The fastest first.
 TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
 
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]
@@ -51,17 +47,16 @@ class ExportedModel:
 
     Args:
         description: what `lpr_e2e.export` wrote to `model.json`.
-        find: the first network: scenes float32 `(batch, side, side, 3)`, 0..255, to `objectness` logits
-            `(batch, cells)`, `cell_boxes` `(batch, cells, 4)`, `cell_turns` logits `(batch, cells, 4)` and `cell_tilts`
-            `(batch, cells)`.
-        read: the second: glimpses float32 `(batch, height, width, 3)`, 0..255, to `logits` `(batch, slots, classes)`
-            and `attention` `(batch, slots, rows, columns)`.
+        find: the first network: scenes uint8 `(batch, side, side, 3)` to `objectness` logits `(batch, cells)`,
+            `cell_boxes` `(batch, cells, 4)`, `cell_turns` logits `(batch, cells, 4)` and `cell_tilts` `(batch, cells)`.
+        read: the second: glimpses uint8 `(batch, height, width, 3)` to `logits` `(batch, slots, classes)` and
+            `attention` `(batch, slots, rows, columns)`.
     """
 
     def __init__(self, description: dict, find: Network, read: Network):
         self.vocabulary = Vocabulary(description["characters"], description["slots"])
         self.canvas_size = description["canvas_size"]
-        self.scene_size = description["canvas_size"] // description["scene_shrink"]
+        self.scene_shrink = description["scene_shrink"]
         self.glimpse_size = tuple(description["glimpse_size"])
         self.grid_size = tuple(description["grid_size"])
         self.plates = description["plates"]
@@ -77,17 +72,19 @@ class ExportedModel:
         """Find and read the plates of canvases, uint8 `(batch, canvas_size, canvas_size, 3)`.
 
         Returns:
-            as `PlateModel`; of candidates that are not looked at again only the box is filled in.
+            as `PlateModel`, with glimpses in uint8; of what is no plate only the box is filled in.
         """
-        side, count = self.scene_size, len(canvases)
-        scenes = np.stack([cv2.resize(canvas, (side, side), interpolation=cv2.INTER_AREA) for canvas in canvases])
-        found = self._find(scenes.astype("float32"))
+        count = len(canvases)
+        found = self._find(np.stack([shrunk(canvas, self.scene_shrink) for canvas in canvases]))
         first = [best_plates({name: one[index] for name, one in found.items()}, self.plates) for index in range(count)]
         outputs = {name: np.stack([one[name] for one in first]) for name in first[0]}
-        least = np.where(outputs["box_confidence"][:, :1] >= SURE_CONFIDENCE, FURTHER_CONFIDENCE, LEAST_CONFIDENCE)
-        places = [tuple(place) for place in np.argwhere(outputs["box_confidence"] >= least)]
-        if self.second_look and places:
-            self._look_again(canvases, outputs, places)
+        confidence = outputs["box_confidence"]
+        best = [(image, 0) for image in range(count) if confidence[image, 0] >= LEAST_CONFIDENCE]
+        self._look_again(canvases, outputs, best)
+        least = np.where(confidence[:, :1] >= SURE_CONFIDENCE, FURTHER_CONFIDENCE, LEAST_CONFIDENCE)
+        further = [(image, 1 + plate) for image, plate in np.argwhere(confidence[:, 1:] >= least)]
+        self._look_again(canvases, outputs, further)
+        places = [place for place in [*best, *further] if confidence[place] >= BOX_THRESHOLD]
         answers = self._read_plates(
             [
                 (
@@ -99,15 +96,15 @@ class ExportedModel:
                 for place in places
             ]
         )
-        for name, shape in self._answer_shapes().items():
-            outputs[name] = np.zeros((count, self.plates, *shape), "float32")
+        for name, (shape, kind) in self._answer_shapes().items():
+            outputs[name] = np.zeros((count, self.plates, *shape), kind)
             for place, answer in zip(places, answers, strict=True):
                 outputs[name][place] = answer[name]
         return outputs
 
     def read_glimpses(self, glimpses: np.ndarray) -> np.ndarray:
         """See `PlateModel.read_glimpses`."""
-        return _softmax(self._read(glimpses.astype("float32"))["logits"] / self.temperature)
+        return _softmax(self._read(glimpses)["logits"] / self.temperature)
 
     def read_again(self, canvas: np.ndarray, box_rel: np.ndarray, turns: np.ndarray) -> dict[str, np.ndarray]:
         """Read one plate from all sides, see `PlateModel.read_again`."""
@@ -121,9 +118,11 @@ class ExportedModel:
 
     def _look_again(self, canvases: np.ndarray, outputs: dict, places: list[tuple[int, int]]) -> None:
         """The second look at these plates, into the outputs, in place; see `PlateModel.look_again`."""
+        if not self.second_look or not places:
+            return
         firsts = [outputs["boxes_rel"][place] for place in places]
         windows = [second_window(first, self.second_look) for first in firsts]
-        size = (self.scene_size, self.scene_size)
+        size = (self.canvas_size // self.scene_shrink,) * 2
         turns = [int(outputs["turns"][place].argmax()) for place in places]
         scenes = [
             cut_window(canvases[image], window, quarters, size, (0.0, 0.0), 1)
@@ -170,13 +169,18 @@ class ExportedModel:
         )
         return glimpses, self._read(glimpses)
 
-    def _answer_shapes(self) -> dict[str, tuple[int, ...]]:
+    def _answer_shapes(self) -> dict[str, tuple[tuple[int, ...], str]]:
         slots, classes = self.vocabulary.slots, self.vocabulary.classes
         return {
-            "characters": (slots, classes),
-            "attention": (slots, *self.grid_size),
-            "glimpses": (*self.glimpse_size, 3),
+            "characters": ((slots, classes), "float32"),
+            "attention": ((slots, *self.grid_size), "float32"),
+            "glimpses": ((*self.glimpse_size, 3), "uint8"),
         }
+
+
+def shrunk(canvas: np.ndarray, factor: int) -> np.ndarray:
+    """The scene of a canvas: means of squares of `factor` pixels; a blur is several times as fast as a resize."""
+    return cv2.blur(canvas, (factor, factor), anchor=(0, 0))[::factor, ::factor]
 
 
 def best_plates(found: dict[str, np.ndarray], plates: int) -> dict[str, np.ndarray]:
@@ -223,7 +227,7 @@ def cut_window(
         size: height and width of the window, pixels.
 
     Returns:
-        float32 `(height, width, 3)`, 0..255.
+        uint8 `(height, width, 3)`.
     """
     height, width = size
     cosine, sine = round(np.cos(turns * np.pi / 2)), round(np.sin(turns * np.pi / 2))
@@ -244,7 +248,6 @@ def cut_window(
     window = cv2.warpAffine(
         canvas, matrix, (columns, rows), flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE
     )
-    window = window.astype("float32")
     # By whole factors, this is the mean.
     return cv2.resize(window, (width, height), interpolation=cv2.INTER_AREA) if samples > 1 else window
 
@@ -274,6 +277,11 @@ def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
         ValueError: a file of it is damaged, or was written by another version.
         ImportError: no runtime is installed that can run it.
     """
+    return load_several(folder, 1, threads or os.cpu_count() or 1)[0]
+
+
+def load_several(folder: str | Path, count: int, threads: int = 1) -> list[ExportedModel]:
+    """The same, `count` times, for as many threads that read at the same time; `threads` are those of each runtime."""
     folder = Path(folder)
     try:
         description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
@@ -281,26 +289,28 @@ def load(folder: str | Path, threads: int | None = None) -> ExportedModel:
         raise FileNotFoundError(
             f"{folder}: no exported model (there is no {DESCRIPTION}); write one with `python -m lpr_e2e.export`"
         ) from None
-    threads = threads or os.cpu_count() or 1
     missing = []
-    for exists, runtime, networks in (
-        ((folder / ONNX_FILES["find"]).exists(), "onnxruntime", onnx_networks),
-        ((folder / TFLITE_FILE).exists(), "ai-edge-litert", tflite_networks),
-    ):
-        if exists:
-            try:
-                return ExportedModel(description, *networks(folder, threads))
-            except ImportError:
-                missing.append(runtime)
-            except KeyError as error:
-                raise ValueError(
-                    f"{folder / DESCRIPTION}: no {error}; export the model anew with `python -m lpr_e2e.export`"
-                ) from None
-    raise ImportError(f"{folder}: needs one of {', '.join(missing) or 'onnxruntime, ai-edge-litert'}; pip install it")
+    for files, runtime in ((ONNX_INT8_FILES, "onnxruntime"), (ONNX_FILES, "onnxruntime"), (None, "ai-edge-litert")):
+        if not (folder / (files["find"] if files else TFLITE_FILE)).exists():
+            continue
+        try:
+            if files:  # One session serves any number of threads.
+                networks = [onnx_networks(folder, threads, files)] * count
+            else:
+                networks = [tflite_networks(folder, threads) for _ in range(count)]
+            return [ExportedModel(description, *one) for one in networks]
+        except ImportError:
+            missing.append(runtime)
+        except KeyError as error:
+            raise ValueError(
+                f"{folder / DESCRIPTION}: no {error}; export the model anew with `python -m lpr_e2e.export`"
+            ) from None
+    names = ", ".join(dict.fromkeys(missing)) or "onnxruntime, ai-edge-litert"
+    raise ImportError(f"{folder}: needs one of {names}; pip install it")
 
 
-def onnx_networks(folder: Path, threads: int, int8: bool = True) -> tuple[Network, Network]:
-    """Both networks in ONNX Runtime, the first one in 8 bits where that is wanted and there."""
+def onnx_networks(folder: Path, threads: int, files: dict[str, str] = ONNX_FILES) -> tuple[Network, Network]:
+    """Both networks in ONNX Runtime; `files` is `ONNX_FILES` or `ONNX_INT8_FILES`."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -315,11 +325,13 @@ def onnx_networks(folder: Path, threads: int, int8: bool = True) -> tuple[Networ
         except Exception as error:  # The runtime's own kinds.
             raise ValueError(f"{folder / file}: no ONNX model written by lpr_e2e.export: {error}") from error
         names = [output.name for output in session.get_outputs()]
-        given = session.get_inputs()[0].name
-        return lambda batch: dict(zip(names, session.run(names, {given: batch}), strict=True))
+        (given,) = session.get_inputs()
+        kind = "uint8" if given.type == "tensor(uint8)" else "float32"
+        return lambda batch: dict(
+            zip(names, session.run(names, {given.name: batch.astype(kind, copy=False)}), strict=True)
+        )
 
-    find = ONNX_INT8_FILE if int8 and (folder / ONNX_INT8_FILE).exists() else ONNX_FILES["find"]
-    return network(find), network(ONNX_FILES["read"])
+    return network(files["find"]), network(files["read"])
 
 
 def tflite_networks(folder: Path, threads: int, file: str = TFLITE_FILE) -> tuple[Network, Network]:
@@ -334,6 +346,6 @@ def tflite_networks(folder: Path, threads: int, file: str = TFLITE_FILE) -> tupl
     def network(signature: str) -> Network:
         runner = interpreter.get_signature_runner(signature)
         (given,) = runner.get_input_details()
-        return lambda batch: runner(**{given: batch})
+        return lambda batch: runner(**{given: batch.astype("float32")})
 
     return network("find"), network("read")

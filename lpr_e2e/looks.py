@@ -12,9 +12,9 @@ VOTE_IOU = 0.6
 SUPPRESSION_IOU = 0.3
 # Both looks see the same plate if their boxes overlap by more than this.
 SAME_PLATE_IOU = 0.3
-# What the first look believes in less than this is not looked at again; beside a sure plate a candidate needs more,
-# because most of them are none, and each takes as long as the whole photograph.
-LEAST_CONFIDENCE, FURTHER_CONFIDENCE, SURE_CONFIDENCE = 0.1, 0.25, 0.5
+# What the first look believes in less than this is not looked at again. If the best candidate has proved to be a plate,
+# the others need more, because most of them are none, and each takes as long as the whole photograph.
+LEAST_CONFIDENCE, FURTHER_CONFIDENCE, SURE_CONFIDENCE = 0.1, 0.3, 0.5
 # The most that a plate is taken to rise or fall along its width, radians.
 MOST_TILT = 0.6
 # A window is cut as if the plate were tilted by this much less, radians: a box off by a little, or a tilt that is not

@@ -269,14 +269,15 @@ class PlateModel(keras.Model):
 
     def call(self, canvases, training=None) -> dict:
         found = best_plates(self.find(canvases, training=training), self.architecture.plates)
-        sure = found["box_confidence"][:, 0] >= SURE_CONFIDENCE
-        least = ops.where(sure, FURTHER_CONFIDENCE, LEAST_CONFIDENCE)
+        least = ops.full_like(found["box_confidence"][:, 0], LEAST_CONFIDENCE)
         seen = []
         for index in range(self.architecture.plates):
             first_look = {name: values[:, index] for name, values in found.items()}
             plate = first_look
             if self.architecture.second_look:
                 plate = self.look_again(canvases, first_look, least, training=training)
+            if not seen:
+                least = ops.where(plate["box_confidence"] >= SURE_CONFIDENCE, FURTHER_CONFIDENCE, least)
             turns = ops.argmax(plate["turns"], axis=-1)
             tilts = plate["tilts"] if self.architecture.rectify else None
             seen.append({**plate, **self.read_plates(canvases, plate["boxes_rel"], turns, tilts)})

@@ -41,7 +41,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             if image.width * image.height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{image.width} x {image.height} pixels"))
             image.load()
-            return _to_rgb(ImageOps.exif_transpose(image))
+            ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
+            return _to_rgb(image)
     except PictureError:
         raise
     except FileNotFoundError:

@@ -10,23 +10,34 @@ Example:
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+import os
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
+from queue import SimpleQueue
 
 import numpy as np
 
 from lpr_e2e.boxes import letterbox, upright_glimpse
 from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import BOX_THRESHOLD, Reading, apart, to_reading, to_readings
+from lpr_e2e.reading import (
+    BOX_THRESHOLD,
+    CERTAINTY_THRESHOLD,
+    SURENESS_THRESHOLD,
+    Reading,
+    apart,
+    to_reading,
+    to_readings,
+)
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
-# Decoding a JPEG takes less time than reading its plates: two threads keep ahead of the model.
-DECODING_THREADS = 2
+# Decoding a batch takes far less time than Keras takes to read it.
+DECODING_THREADS = 1
 BATCH_SIZE = 8
 CROPS_AT_ONCE = 64
 # Where nothing is read with certainty, parts of the photograph are looked at: of this share of each side, and only
@@ -42,15 +53,18 @@ class PlateReader:
             and `doubt`, methods `predict_on_batch`, `read_again` and `read_glimpses`.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.format_rule`.
+        several: called when there is more than one batch to read: gives models that read at the same time, each in a
+            thread of its own, instead of `model`. Without it, all is read in the thread that asks for it.
 
     Raises:
         ValueError: the format is no regular expression.
     """
 
-    def __init__(self, model, format: str | None = None):
+    def __init__(self, model, format: str | None = None, several: Callable[[], Sequence] | None = None):
         self.model = model
         self.rule = FormatRule(format) if format else None
         self.vocabulary = model.vocabulary
+        self._several, self._models = several, []
 
     @classmethod
     def load(cls, path: Path | str | None = None, format: str | None = None) -> PlateReader:
@@ -73,7 +87,8 @@ class PlateReader:
         if path.is_dir():
             from lpr_e2e import exported
 
-            return cls(exported.load(path), format)
+            # Two threads with a batch each are faster than two threads that share every layer of one batch.
+            return cls(exported.load(path), format, lambda: exported.load_several(path, os.cpu_count() or 1))
         if not path.is_file():
             raise FileNotFoundError(f"no model at {path}: name a .keras file with --model, or train one with train.py")
         # Importing TensorFlow takes seconds: a mistyped path should be reported before that.
@@ -129,36 +144,52 @@ class PlateReader:
         batch_size: int = BATCH_SIZE,
         fill: bool = False,
     ) -> Iterator[tuple[str, np.ndarray | None, list[Reading]]]:
-        """Read any number of photographs, in order, with the memory of two batches.
+        """Read any number of photographs, in order, with the memory of a few batches.
 
-        The next batch is decoded by threads while the model reads this one.
+        The next batches are decoded, and with several models also read, while the caller uses this one.
 
         Args:
             photographs: pairs of img_id and file (or what the file holds, a uint8 RGB array, or the reason why there is
                 neither).
             batch_size: photographs per call of the model.
-            fill: fill a short batch up with empty canvases, as it is always done after a full one: the model is
+            fill: fill a short batch up with empty canvases, as it is always done after a full one: the Keras model is
                 compiled anew for every new size, which takes longer than to read a full batch.
 
         Yields:
             img_id, the decoded photograph (uint8 RGB, EXIF rotation applied; None if unreadable), its readings.
         """
-        photographs = iter(photographs)
-        pool = ThreadPoolExecutor(DECODING_THREADS)
-
-        def start_decoding():
-            return [(img_id, pool.submit(self._decode, source)) for img_id, source in islice(photographs, batch_size)]
-
+        batches = _batches(photographs, batch_size)
+        first, second = next(batches, []), next(batches, [])
+        batches = chain(filter(None, (first, second)), batches)
+        if second and self._several and not self._models:
+            self._models = list(self._several())
+        models = self._models if second else []
+        pool = ThreadPoolExecutor(len(models) or DECODING_THREADS)
         try:
-            batch = start_decoding()
-            while batch:
-                upcoming = start_decoding()
-                fill = fill or len(batch) == batch_size
-                decoded = [(img_id, future.result()) for img_id, future in batch]
-                yield from self._read_batch(decoded, batch_size if fill else 0)
-                batch = upcoming
+            if models:
+                free: SimpleQueue = SimpleQueue()
+                for model in models:
+                    free.put(model)
+                found = _ahead(pool, lambda batch: self._read_with_one_of(free, batch), batches, len(models))
+            else:
+                least = batch_size if fill or second else 0
+                decoded = _ahead(pool, self._decode_batch, batches, 1)
+                found = (self._read_batch(self.model, batch, least) for batch in decoded)
+            yield from chain.from_iterable(found)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_with_one_of(self, free: SimpleQueue, batch) -> list:
+        """Decode and read a batch with a model that no other thread is using."""
+        decoded = self._decode_batch(batch)
+        model = free.get()
+        try:
+            return list(self._read_batch(model, decoded))
+        finally:
+            free.put(model)
+
+    def _decode_batch(self, batch) -> list:
+        return [(img_id, self._decode(source)) for img_id, source in batch]
 
     def _decode(self, source):
         """`(photograph, canvas, frame)`, or the reason why there is none, as a string."""
@@ -173,25 +204,27 @@ class PlateReader:
             return str(error)
         return photograph, *letterbox(photograph, self.model.canvas_size)
 
-    def _outputs(self, canvases: np.ndarray) -> dict:
+    def _outputs(self, model, canvases: np.ndarray) -> dict:
         """The model's outputs; where it reads with doubt, those of a reading from all sides if that is more certain."""
-        outputs = {name: np.array(values) for name, values in self.model.predict_on_batch(canvases).items()}
-        for image, plate in np.argwhere(outputs["box_confidence"] >= BOX_THRESHOLD):
-            certainty = self.vocabulary.certainty(outputs["characters"][image, plate])
-            if certainty >= self.model.doubt:
-                continue
+        outputs = {name: np.array(values) for name, values in model.predict_on_batch(canvases).items()}
+        boxes = outputs["box_confidence"]
+        certainties = np.array([[self.vocabulary.certainty(one) for one in plates] for plates in outputs["characters"]])
+        sure = (boxes * certainties >= SURENESS_THRESHOLD) & (certainties >= CERTAINTY_THRESHOLD)
+        # Beside a plate that is read, one with a box as doubtful as this is not reported, whatever it says.
+        reported = (boxes >= BOX_THRESHOLD) & ((boxes >= SURENESS_THRESHOLD) | ~sure.any(1, keepdims=True))
+        for image, plate in np.argwhere(reported & (certainties < model.doubt)):
             seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns")]
-            answer = self.model.read_again(canvases[image], *seen)
-            if self.vocabulary.certainty(answer["characters"]) > certainty:
+            answer = model.read_again(canvases[image], *seen)
+            if self.vocabulary.certainty(answer["characters"]) > certainties[image, plate]:
                 for name, values in answer.items():
                     outputs[name][image, plate] = values
         return outputs
 
-    def _read_batch(self, batch, least: int):
+    def _read_batch(self, model, batch, least: int = 0):
         """Readings of `(img_id, result of _decode)` pairs, in order; the model gets at least this many canvases."""
         canvases = [decoded[1] for _, decoded in batch if not isinstance(decoded, str)]
         canvases += [np.zeros_like(canvases[0])] * (least - len(canvases)) if canvases else []
-        outputs = self._outputs(np.stack(canvases)) if canvases else {}
+        outputs = self._outputs(model, np.stack(canvases)) if canvases else {}
         index = 0
         for img_id, decoded in batch:
             if isinstance(decoded, str):
@@ -200,11 +233,11 @@ class PlateReader:
             photograph, _, frame = decoded
             readings = to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
             if readings[0].status != "ok":
-                readings = self._look_closer(img_id, photograph) or readings
+                readings = self._look_closer(model, img_id, photograph) or readings
             yield img_id, photograph, readings
             index += 1
 
-    def _look_closer(self, img_id: str, photograph: np.ndarray) -> list[Reading]:
+    def _look_closer(self, model, img_id: str, photograph: np.ndarray) -> list[Reading]:
         """The certain readings in four overlapping parts of a photograph, the most certain first.
 
         For photographs on which nothing is read with certainty: in a part a small plate is larger.
@@ -213,10 +246,10 @@ class PlateReader:
         part = np.ceil(PART * sides).astype(int)
         corners = [tuple(np.array(corner) * (sides - part)) for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
         framed = [
-            letterbox(photograph[top : top + part[0], left : left + part[1]], self.model.canvas_size)
+            letterbox(photograph[top : top + part[0], left : left + part[1]], model.canvas_size)
             for top, left in corners
         ]
-        outputs = self.model.predict_on_batch(np.stack([canvas for canvas, _ in framed]))
+        outputs = model.predict_on_batch(np.stack([canvas for canvas, _ in framed]))
         readings = [
             replace(reading, box_px=tuple((np.array(reading.box_px) + np.tile(corner, 2)).tolist()))
             for index, (corner, (_, frame)) in enumerate(zip(corners, framed, strict=True))
@@ -224,6 +257,23 @@ class PlateReader:
             if reading.status == "ok" and reading.confidence >= CLOSER_CERTAINTY
         ]
         return apart(readings)
+
+
+def _batches(photographs: Iterable, size: int) -> Iterator[list]:
+    """Lists of up to `size` of the photographs."""
+    photographs = iter(photographs)
+    return iter(lambda: list(islice(photographs, size)), [])
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, count: int) -> Iterator:
+    """What `work` makes of each item, in order; the pool works on up to `count` items before they are asked for."""
+    waiting: deque[Future] = deque()
+    for item in items:
+        waiting.append(pool.submit(work, item))
+        if len(waiting) > count:
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def _checked(picture: np.ndarray) -> np.ndarray:

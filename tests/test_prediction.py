@@ -6,6 +6,8 @@ import os
 import signal
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +16,7 @@ from PIL import Image
 
 import predict
 from lpr_e2e import prediction
+from lpr_e2e.picture_files import PictureError
 from lpr_e2e.prediction import PlateReader
 from lpr_e2e.prediction_files import default_output, find_photographs
 from lpr_e2e.vocabulary import Vocabulary
@@ -103,6 +106,21 @@ class TestDoubt:
         assert reading.text == text and len(asked) == looks
         assert reading.confidence == pytest.approx(max(certainty, read_again) if looks else certainty)
 
+    @pytest.mark.parametrize(("beside", "looks"), [(0.39, 0), (0.45, 1)])
+    def test_what_would_not_be_reported_is_not_read_again(self, beside, looks):
+        """Of two plates, the first one is read with certainty, the second one's box is as doubtful as `beside`."""
+        reader, asked = self.reader(0.95, 0.99)
+        alone = reader.model.predict_on_batch
+
+        def both(canvases):
+            outputs = {name: np.array(values) for name, values in alone(canvases).items()}
+            outputs["box_confidence"] = np.array([[0.9, beside]])
+            outputs["characters"][0, 1] = 1 / reader.vocabulary.classes
+            return outputs
+
+        reader.model.predict_on_batch = both
+        assert reader.read(car())[0].text == "12T345" and len(asked) == looks
+
     def test_what_is_no_plate_is_not_read_again(self):
         reader, asked = self.reader(0.6, 0.99)
         reader.read(np.full((100, 100, 3), 120, "uint8"))
@@ -168,6 +186,64 @@ def test_a_short_batch_after_a_full_one_is_filled_up(photographs, fill, sizes):
     assert model.batches == sizes
     assert [img_id for img_id, _, _ in read] == [img_id for img_id, _ in named]
     assert all(readings[0].text == "12T345" for _, _, readings in read)
+
+
+class TestSeveralModels:
+    """More than one batch is read by several models at the same time, each with one thread."""
+
+    class Slow(MagentaModel):
+        """Notes in which threads it is called, and whether by two at the same time."""
+
+        def __init__(self):
+            super().__init__()
+            self.busy, self.threads, self.shared = threading.Lock(), set(), False
+
+        def predict_on_batch(self, canvases):
+            if not self.busy.acquire(blocking=False):
+                self.shared = True
+                return super().predict_on_batch(canvases)
+            self.threads.add(threading.get_ident())
+            time.sleep(0.01)
+            self.busy.release()
+            return super().predict_on_batch(canvases)
+
+    def test_they_read_what_one_reads_in_the_same_order(self):
+        models, alone = [self.Slow() for _ in range(3)], MagentaModel()
+        named = [(str(number), car(box=(100, 60 + number, 140, 180 + number))) for number in range(23)]
+        named[7] = ("7", PictureError("damaged"))
+        found = list(PlateReader(alone, several=lambda: models).read_files(named, batch_size=2))
+        expected = list(PlateReader(MagentaModel()).read_files(named, batch_size=2))
+        assert [(img_id, readings) for img_id, _, readings in found] == [
+            (img_id, readings) for img_id, _, readings in expected
+        ]
+        assert not alone.batches and sum(sum(model.batches) for model in models) == 22
+        assert all(model.threads and not model.shared for model in models)
+
+    def test_one_batch_is_read_by_the_one_with_all_threads(self):
+        alone = MagentaModel()
+        reader = PlateReader(alone, several=lambda: pytest.fail("not needed"))
+        assert len(reader.read([car()] * 3)) == 3 and alone.batches == [3]
+
+    def test_what_goes_wrong_there_is_raised_here(self):
+        broken = MagentaModel()
+        broken.predict_on_batch = lambda canvases: 1 / 0
+        results = PlateReader(MagentaModel(), several=lambda: [broken]).read_files([("", car())] * 3, batch_size=1)
+        with pytest.raises(ZeroDivisionError):
+            list(results)
+
+    def test_little_is_read_ahead(self):
+        taken, models = [], [MagentaModel(), MagentaModel()]
+
+        def endless():
+            while True:
+                taken.append(1)
+                yield "car.jpg", car()
+
+        results = PlateReader(MagentaModel(), several=lambda: models).read_files(endless(), batch_size=4)
+        for _ in range(9):
+            next(results)
+        results.close()
+        assert len(taken) <= 4 * (3 + 3)  # Three batches were used; two were being read, and one waited.
 
 
 def rows_of(output):
