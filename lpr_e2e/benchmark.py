@@ -3,6 +3,7 @@
     python -m lpr_e2e.benchmark FOLDER                       all forms of the model on these photographs
     python -m lpr_e2e.benchmark FOLDER --rapidocr PYTHON     beside RapidOCR, which that interpreter can import
     python -m lpr_e2e.benchmark FOLDER --data DIR            also training, against a constant batch
+    python -m lpr_e2e.benchmark --other-format 0.4           how well plates of another format are learned, nothing else
 
 Every process gets two threads. Times are medians; a machine that does other things at the same time disturbs all of
 them, so compare within one run. RapidOCR is installed into an environment of its own:
@@ -27,6 +28,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
+# Plates of another format: letters and digits in other places, dark on light, all of one length.
+OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
 # Reads photographs one by one; prints the median milliseconds, then that of the first half of them in batches.
 _READ = """
 import json, resource, statistics, sys, time
@@ -228,6 +231,36 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
     return found
 
 
+def other_format(effort: float, folder: Path) -> dict:
+    """Train the preset for real photographs on a drawn data set of `OTHER_FORMAT`.
+
+    Args:
+        effort: share of the preset's steps.
+        folder: gets the data and the run; what is there of them is taken, an interrupted training goes on.
+
+    Returns:
+        the run's `figures.json`.
+    """
+    from lpr_e2e.ablation import scaled
+    from lpr_e2e.scenes import write_demo
+    from lpr_e2e.settings import PRESETS
+
+    data, run = folder / "data", folder / "run"
+    if not data.exists():
+        drawing = Path(f"{data}.part")
+        shutil.rmtree(drawing, ignore_errors=True)
+        write_demo(drawing, photographs=600, crops=900, validation=150, like=OTHER_FORMAT)
+        drawing.rename(data)
+    if not (run / "figures.json").exists():
+        settings = scaled(PRESETS["standard"], effort)
+        steps = {"recognition.steps": settings.recognition.steps, "joint.steps": settings.joint.steps}
+        sets = [part for name, count in steps.items() for part in ("--set", f"{name}={count}")]
+        start = ["--data", str(data), "--preset", "standard", "--run", str(run), *sets]
+        arguments = ["--resume", str(run)] if (run / "state.npz").exists() else start
+        subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True)
+    return json.loads((run / "figures.json").read_text(encoding="utf-8"))
+
+
 def table(found: dict) -> str:
     """The measurements for people, with their ratios."""
     base = found.get("RapidOCR")
@@ -255,12 +288,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m lpr_e2e.benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photographs", metavar="FOLDER")
+    parser.add_argument("photographs", nargs="?", metavar="FOLDER")
     parser.add_argument("--keras", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="the .keras file")
     parser.add_argument("--exported", type=Path, default=EXPORTED_MODEL, metavar="DIR", help="its exported forms")
     parser.add_argument("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
     parser.add_argument("--data", type=Path, metavar="DIR", help="also measure training on this data")
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="with --data, as for train.py")
+    parser.add_argument(
+        "--other-format",
+        type=float,
+        metavar="EFFORT",
+        help="train on drawn plates of another format, with this share of the preset's steps, in runs/other-format",
+    )
     parser.add_argument("--single", type=int, default=60, metavar="N", help="photographs read one by one, default 60")
     parser.add_argument(
         "--many", type=int, default=2000, metavar="N", help="photographs read as a folder, default 2000"
@@ -268,7 +307,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--runs", type=int, default=3, metavar="N", help="cold starts, default 3")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements as JSON")
     options = parser.parse_args(arguments)
+    if options.other_format is None and not options.photographs:
+        parser.error("a FOLDER of photographs, or --other-format EFFORT")
     try:
+        if options.other_format is not None:
+            figures = other_format(options.other_format, Path("runs") / "other-format")
+            names = ("plates_right", "characters_right", "mean_iou")
+            print(", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in names))
+            if not options.photographs:
+                return 0
         photographs = [Path(path).resolve() for _, path in find_photographs([options.photographs])][: options.single]
         found = {}
         if options.rapidocr:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from pathlib import Path
 
 import pytest
 from PIL import Image
@@ -56,6 +58,31 @@ def test_every_form_is_measured_alone(tmp_path):
     assert {path.name for path in forms["ONNX"].iterdir()} == exact
     assert {path.name for path in forms["ONNX int8"].iterdir()} == coarse
     assert (forms["ONNX"] / "find.onnx").read_text() == "find.onnx"
+
+
+def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch):
+    calls = []
+
+    def train(command, check):
+        calls.append(command)
+        run = Path(command[command.index("--run") + 1])
+        run.mkdir()
+        (run / "figures.json").write_text(json.dumps({"plates_right": 0.9}))
+
+    monkeypatch.setattr(benchmark.subprocess, "run", train)
+    monkeypatch.setattr(
+        "lpr_e2e.scenes.write_demo", lambda folder, like, **counts: (folder.mkdir(), calls.append(like))
+    )
+    for _ in range(2):
+        assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
+    assert calls[0] == benchmark.OTHER_FORMAT and len(calls) == 2
+    assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=1500"]
+
+
+def test_without_anything_to_measure_it_says_so(capsys):
+    with pytest.raises(SystemExit, match="2"):
+        benchmark.main([])
+    assert "FOLDER" in capsys.readouterr().err
 
 
 def test_copies_fill_a_folder_up(photographs):
