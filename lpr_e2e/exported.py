@@ -39,8 +39,8 @@ ONNX_INT8_FILES = {"find": "find_int8.onnx", "read": "read_int8.onnx", "weights"
 ONNX_FORMS = {"ONNX int8": ONNX_INT8_FILES, "ONNX": ONNX_FILES}  # The fastest first.
 TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
 
-# The C library returns blocks larger than any freed before to the system, and gets them again for every photograph, page
-# by page, which takes a fifth of its time. Freeing one of this many bytes makes it keep them.
+# The C library returns blocks larger than any freed before to the system, and gets them again, page by page, for every
+# photograph, which takes a fifth of its time. Freeing one of this many bytes makes it keep them.
 _KEPT = 8 << 20
 
 Network = Callable[[np.ndarray], dict[str, np.ndarray]]
