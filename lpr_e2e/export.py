@@ -241,9 +241,8 @@ def write_onnx_int8(model: PlateModel, folder: Path, scenes: np.ndarray, glimpse
     graph.node.remove(quantize)
     graph.input[0].type.tensor_type.elem_type = TensorProto.UINT8
     del graph.value_info[:]
-    first = next(index for index, node in enumerate(read.graph.node) if node.op_type == "Conv")
-    exact = [node.name for index, node in enumerate(read.graph.node) if index < first or "/decoder" in node.name]
-    read = _in_8_bits(read, glimpses, exact)
+    decoder = [node.name for node in read.graph.node if "/decoder" in node.name]
+    read = _in_8_bits(read, glimpses, decoder)
     _share_bytes(find.graph, read.graph)
     _write_with_weights({"find": find, "read": read}, folder, ONNX_INT8_FILES)
 
@@ -322,14 +321,14 @@ def _joined_last_convolutions(graph) -> list[str]:
         outputs = [node.output[0] for node in nodes]
         split = helper.make_node("Split", [f"{name}:0", f"{name}_sizes"], outputs, f"{name}_split", axis=1)
         place = list(graph.node).index(first)
-        replaced = {name for node in nodes for name in node.input[1:]}
         for node in nodes:
             graph.node.remove(node)
-        for array in [array for array in graph.initializer if array.name in replaced]:
-            graph.initializer.remove(array)
         graph.node.insert(place, split)
         graph.node.insert(place, convolution)
         names.append(name)
+    used = {value for node in graph.node for value in node.input}
+    for array in [array for array in graph.initializer if array.name not in used]:
+        graph.initializer.remove(array)
     return names
 
 
