@@ -39,6 +39,8 @@ EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a batch takes far less time than Keras takes to read it.
 DECODING_THREADS = 1
 BATCH_SIZE = 8
+# A seventh of reading is Python, which runs in one thread at a time; and each thread needs a hundred megabytes.
+MOST_READERS = 8
 CROPS_AT_ONCE = 64
 # Where nothing is read with certainty, parts of the photograph are looked at: of this share of each side, and only
 # readings this certain count. Of plate-free windows, none of 200 gave one above 0.7.
@@ -87,8 +89,13 @@ class PlateReader:
         if path.is_dir():
             from lpr_e2e import exported
 
-            # Two threads with a batch each are faster than two threads that share every layer of one batch.
-            return cls(exported.load(path), format, lambda: exported.load_several(path, os.cpu_count() or 1))
+            def several():
+                # Two threads with a batch each are faster than two threads that share every layer of one batch.
+                cores = os.cpu_count() or 1
+                readers = min(cores, MOST_READERS)
+                return exported.load_several(path, readers, cores // readers)
+
+            return cls(exported.load(path), format, several)
         if not path.is_file():
             raise FileNotFoundError(f"no model at {path}: name a .keras file with --model, or train one with train.py")
         # Importing TensorFlow takes seconds: a mistyped path should be reported before that.
