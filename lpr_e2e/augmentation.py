@@ -21,6 +21,7 @@ SMALLEST_PASTED = 10
 _NOISE_MEAN, _NOISE_DEVIATION = 128, 32
 # Rows and columns of the grid on which uneven light is computed.
 _LIGHT_GRID = (48, 96)
+_LEVELS = np.linspace(0, 1, 256)[:, None]
 
 
 def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None):
@@ -100,7 +101,7 @@ def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
         picture = 255 - picture
     if rng.random() < 0.15 * strength:
         picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    levels = np.linspace(0, 1, 256)[:, None] ** np.exp(rng.normal(0, 0.3 * strength))
+    levels = _LEVELS ** np.exp(rng.normal(0, 0.3 * strength))
     gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
     levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
     table = np.clip(levels * 255, 0, 255).astype("uint8")[None]

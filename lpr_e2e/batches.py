@@ -7,6 +7,7 @@ would have seen, and several processes that share the batches make together what
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -351,7 +352,9 @@ def batches(
         return dict(zip(names, arrays, strict=True))
 
     steps = tf.data.Dataset.range(first_step, last_step)
-    return steps.map(load, num_parallel_calls=2, deterministic=True).prefetch(3)
+    # A step takes several times as long as its batch: more threads than these would only take cores from the model.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    return steps.map(load, num_parallel_calls=threads, deterministic=True).prefetch(3)
 
 
 def plain_glimpses(

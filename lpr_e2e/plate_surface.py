@@ -7,6 +7,12 @@ import numpy as np
 
 FIELD_HEIGHT, FIELD_WIDTH = 260, 1100  # pixels of a cached texture; a plate shows a random window of it
 GRAINS = (2, 3, 5, 9, 16, 40)  # grain sizes of the cached textures, in pixels: specks to large blotches
+_LEVELS = np.linspace(0, 1, 256)[:, None]
+# The corners of a rounded rectangle, clockwise from the top left, five points each: at which end of its sides, x and y,
+# and where on the circle.
+_AT_END = np.repeat([[0, 0], [1, 0], [1, 1], [0, 1]], 5, axis=0)
+_ANGLES = np.deg2rad(np.add.outer([180, 270, 0, 90], [0, 22.5, 45, 67.5, 90]).ravel())
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
 
 
 class Surface:
@@ -41,13 +47,12 @@ class Surface:
 
     def paint(self, ink: np.ndarray, ground: np.ndarray, paint: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """uint8 RGB `(height, width, 3)` of an ink mask, in these two RGB colours, with dust and light."""
-        levels = np.linspace(0, 1, 256)[:, None]
-        table = np.clip(ground + (paint - ground) * levels, 0, 255).astype("uint8")[:, None]
+        table = np.clip(ground + (paint - ground) * _LEVELS, 0, 255).astype("uint8")[:, None]
         plate = cv2.LUT(cv2.merge([ink] * 3), table)
         if rng.random() < 0.6:  # Dust and haze: lighter in blotches, in the colour of the dust.
             field = self._window(int(rng.integers(0, 6)), ink.shape, rng)
             dust = rng.uniform(0.02, 0.13) * rng.uniform(160, 240, 3)
-            curve = np.linspace(0, 1, 256)[:, None] ** rng.uniform(1, 4)
+            curve = _LEVELS ** rng.uniform(1, 4)
             plate = cv2.add(plate, cv2.LUT(cv2.merge([field] * 3), (dust * curve).astype("uint8")[:, None]))
         if rng.random() < 0.5:  # Light that differs along the plate.
             gains = rng.uniform(75, 145, (rng.integers(1, 3), rng.integers(2, 5))).astype("uint8")
@@ -157,16 +162,8 @@ def outline(shape: tuple[int, int], radius: float) -> np.ndarray:
 
 def _rounded_rectangle(top: int, left: int, bottom: int, right: int, radius: int) -> np.ndarray:
     """int32 `(n, 1, 2)` outline points `(x, y)`."""
-    corners = []
-    for y, x, start in (
-        (top + radius, left + radius, 180),
-        (top + radius, right - radius, 270),
-        (bottom - radius, right - radius, 0),
-        (bottom - radius, left + radius, 90),
-    ):
-        angles = np.deg2rad(start + np.array([0, 22.5, 45, 67.5, 90]))
-        corners.append(np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], 1))
-    return np.round(np.concatenate(corners)).astype("int32")[:, None]
+    low, high = np.array([left, top]) + radius, np.array([right, bottom]) - radius
+    return np.round(low + _AT_END * (high - low) + radius * _CIRCLE).astype("int32")[:, None]
 
 
 def _field(rng: np.random.Generator, cell: int) -> np.ndarray:
