@@ -8,6 +8,7 @@ would have seen, and several processes that share the batches make together what
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -56,6 +57,7 @@ _TILT_ERROR = 0.05
 # Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
 # in the middle (and with other batches), gave a mean IoU of 0.867 instead of 0.875.
 CLOSE_VIEW = 1.3
+_SWITCH_SECONDS = 0.0005
 
 
 class PictureCache:
@@ -333,6 +335,8 @@ def batches(
     """
     # Many small pictures in parallel threads: OpenCV's own threads would only get in the way.
     cv2.setNumThreads(1)
+    # The thread that trains needs Python for moments only; by default it waits 5 milliseconds for each of them.
+    sys.setswitchinterval(_SWITCH_SECONDS)
     example = make(first_step)
     names = sorted(example)
     types = [example[name].dtype for name in names]

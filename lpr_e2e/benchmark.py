@@ -325,7 +325,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             models |= exported_forms(options.exported, Path(temporary))
             found |= reading(models, photographs, options.many, options.runs)
         if options.data:
-            found["training"] = training(options.data, options.exclude, 40)
+            found["training"] = training(options.data, options.exclude, 80)
     except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"lpr_e2e.benchmark: {error}", file=sys.stderr)
         return 2
