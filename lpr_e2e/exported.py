@@ -34,7 +34,7 @@ from lpr_e2e.vocabulary import Vocabulary
 
 DESCRIPTION = "model.json"
 ONNX_FILES = {"find": "find.onnx", "read": "read.onnx", "weights": "weights.bin"}
-# In 8 bits, for processors: as exact, and more than twice as fast.
+# In 8 bits, for processors: as exact, and nearly twice as fast.
 ONNX_INT8_FILES = {"find": "find_int8.onnx", "read": "read_int8.onnx", "weights": "weights_int8.bin"}
 ONNX_FORMS = {"ONNX int8": ONNX_INT8_FILES, "ONNX": ONNX_FILES}  # The fastest first.
 TFLITE_FILE, INT8_FILE = "plates.tflite", "plates_int8.tflite"
