@@ -28,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 THREADS = 2
-# Plates of another format: letters and digits in other places, dark on light, all of one length.
+# Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
 # Reads photographs one by one; prints the median milliseconds, then that of the first half of them in batches.
 _READ = """
@@ -266,7 +266,7 @@ def table(found: dict) -> str:
     base = found.get("RapidOCR")
     lines = [f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}"]
     for name, row in found.items():
-        if name == "training":
+        if name in ("training", "other format"):
             continue
         cells = [f"{row[key]:.1f} ms" for key in ("single_ms", "cold_ms", "folder_ms")]
         cells += [f"{row['peak_mb']:.0f} MB", f"{row['model_mb']:.2f} MB"] if "peak_mb" in row else ["", ""]
@@ -277,6 +277,9 @@ def table(found: dict) -> str:
     for stage, row in found.get("training", {}).items():
         share = row["constant_s"] / row["pipeline_s"]
         lines.append(f"training, {stage}: {row['pipeline_s']:.3f} s a step, {share:.0%} of a constant batch's speed")
+    if "other format" in found:
+        row = found["other format"]
+        lines.append(f"another format: {row['plates_right']:.1%} of {row['photographs']} plates right")
     return "\n".join(lines)
 
 
@@ -308,22 +311,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements as JSON")
     options = parser.parse_args(arguments)
     if options.other_format is None and not options.photographs:
-        parser.error("a FOLDER of photographs, or --other-format EFFORT")
+        parser.error("expected a FOLDER of photographs, or --other-format EFFORT")
+    found = {}
     try:
         if options.other_format is not None:
-            figures = other_format(options.other_format, Path("runs") / "other-format")
-            names = ("plates_right", "characters_right", "mean_iou")
-            print(", ".join(f"{name.replace('_', ' ')} {figures[name]:.3f}" for name in names))
-            if not options.photographs:
-                return 0
-        photographs = [Path(path).resolve() for _, path in find_photographs([options.photographs])][: options.single]
-        found = {}
-        if options.rapidocr:
-            found["RapidOCR"] = rapidocr(shutil.which(options.rapidocr) or options.rapidocr, photographs, options.runs)
-        with tempfile.TemporaryDirectory() as temporary:
-            models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}
-            models |= exported_forms(options.exported, Path(temporary))
-            found |= reading(models, photographs, options.many, options.runs)
+            found["other format"] = other_format(options.other_format, Path("runs") / "other-format")
+        if options.photographs:
+            named = find_photographs([options.photographs])
+            photographs = [Path(path).resolve() for _, path in named][: options.single]
+            if options.rapidocr:
+                peer = shutil.which(options.rapidocr) or options.rapidocr
+                found["RapidOCR"] = rapidocr(peer, photographs, options.runs)
+            with tempfile.TemporaryDirectory() as temporary:
+                models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}
+                models |= exported_forms(options.exported, Path(temporary))
+                found |= reading(models, photographs, options.many, options.runs)
         if options.data:
             found["training"] = training(options.data, options.exclude, 80)
     except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:

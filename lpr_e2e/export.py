@@ -52,7 +52,7 @@ from lpr_e2e.model import PlateModel, certainties_of, load
 from lpr_e2e.picture_files import PictureError, read_picture
 from lpr_e2e.prediction import CLOSER_CERTAINTY, DEFAULT_MODEL, PART, PlateReader
 from lpr_e2e.prediction_files import find_photographs
-from lpr_e2e.reading import BOX_THRESHOLD, CERTAINTY_THRESHOLD, SAME_PLATE_IOU, SURENESS_THRESHOLD
+from lpr_e2e.reading import BOX_THRESHOLD, SAME_PLATE_IOU, is_sure
 from lpr_e2e.terminal import say
 
 FORMS = ("onnx", "tflite", "int8", "saved_model")
@@ -520,8 +520,7 @@ class Serving(tf.Module):
 def _ok(answer):
     """Which plates of an answer have the status `ok`, see `lpr_e2e.reading.Reading`."""
     box_confidence, confidence = answer["box_confidence"], answer["confidence"]
-    sure = (confidence >= CERTAINTY_THRESHOLD) & (confidence * box_confidence >= SURENESS_THRESHOLD)
-    return sure & (box_confidence >= BOX_THRESHOLD)
+    return is_sure(confidence, box_confidence) & (box_confidence >= BOX_THRESHOLD)
 
 
 def write_saved_model(model: PlateModel, folder: Path) -> None:

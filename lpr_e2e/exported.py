@@ -183,7 +183,10 @@ class ExportedModel:
 
 
 def shrunk(canvas: np.ndarray, factor: int) -> np.ndarray:
-    """The scene of a canvas: means of squares of `factor` pixels; a blur is several times as fast as a resize."""
+    """The scene `(side / factor, side / factor, 3)` of a canvas `(side, side, 3)`, both uint8: means of squares.
+
+    A blur is several times as fast as a resize.
+    """
     return cv2.blur(canvas, (factor, factor), anchor=(0, 0))[::factor, ::factor]
 
 
@@ -295,7 +298,7 @@ def load_several(folder: str | Path, count: int, threads: int = 1) -> list[Expor
             f"{folder}: no exported model (there is no {DESCRIPTION}); write one with `python -m lpr_e2e.export`"
         ) from None
     missing = []
-    for files, runtime in ((ONNX_INT8_FILES, "onnxruntime"), (ONNX_FILES, "onnxruntime"), (None, "ai-edge-litert")):
+    for files, runtime in (*((files, "onnxruntime") for files in ONNX_FORMS.values()), (None, "ai-edge-litert")):
         if not (folder / (files["find"] if files else TFLITE_FILE)).exists():
             continue
         try:

@@ -24,15 +24,7 @@ import numpy as np
 from lpr_e2e.boxes import letterbox, upright_glimpse
 from lpr_e2e.format_rule import FormatRule
 from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import (
-    BOX_THRESHOLD,
-    CERTAINTY_THRESHOLD,
-    SURENESS_THRESHOLD,
-    Reading,
-    apart,
-    to_reading,
-    to_readings,
-)
+from lpr_e2e.reading import BOX_THRESHOLD, SURENESS_THRESHOLD, Reading, apart, is_sure, to_reading, to_readings
 
 DEFAULT_MODEL = Path(__file__).resolve().parent.parent / "saved_models" / "tunisia.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
@@ -216,9 +208,10 @@ class PlateReader:
         outputs = {name: np.array(values) for name, values in model.predict_on_batch(canvases).items()}
         boxes = outputs["box_confidence"]
         certainties = np.array([[self.vocabulary.certainty(one) for one in plates] for plates in outputs["characters"]])
-        sure = (boxes * certainties >= SURENESS_THRESHOLD) & (certainties >= CERTAINTY_THRESHOLD)
         # Beside a plate that is read, one with a box as doubtful as this is not reported, whatever it says.
-        reported = (boxes >= BOX_THRESHOLD) & ((boxes >= SURENESS_THRESHOLD) | ~sure.any(1, keepdims=True))
+        reported = (boxes >= BOX_THRESHOLD) & (
+            (boxes >= SURENESS_THRESHOLD) | ~is_sure(certainties, boxes).any(1, keepdims=True)
+        )
         for image, plate in np.argwhere(reported & (certainties < model.doubt)):
             seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns")]
             answer = model.read_again(canvases[image], *seen)

@@ -66,6 +66,11 @@ class Reading:
         return [img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 
+def is_sure(confidence, box_confidence):
+    """Whether a plate's text is believed: numbers, numpy arrays or TensorFlow tensors of one shape, both 0..1."""
+    return (confidence >= CERTAINTY_THRESHOLD) & (confidence * box_confidence >= SURENESS_THRESHOLD)
+
+
 def to_reading(
     img_id: str,
     characters: np.ndarray,
@@ -81,8 +86,7 @@ def to_reading(
     if not text:
         status = "unreadable: a plate without legible characters"
     else:
-        sure = confidence >= CERTAINTY_THRESHOLD and confidence * box_confidence >= SURENESS_THRESHOLD
-        status = "ok" if sure else "uncertain"
+        status = "ok" if is_sure(confidence, box_confidence) else "uncertain"
     probabilities = tuple(float(value) for value in certainties)
     return Reading(
         img_id, text, confidence, box_px, box_confidence, status, characters, certainties=probabilities, **details

@@ -54,7 +54,7 @@ def test_every_form_is_measured_alone(tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     forms = benchmark.exported_forms(exported, alone)
-    assert set(forms) == {"ONNX", "ONNX int8"}  # There is no plates.tflite.
+    assert list(forms) == ["ONNX int8", "ONNX"]  # The fastest first. There is no plates.tflite.
     assert {path.name for path in forms["ONNX"].iterdir()} == exact
     assert {path.name for path in forms["ONNX int8"].iterdir()} == coarse
     assert (forms["ONNX"] / "find.onnx").read_text() == "find.onnx"
@@ -77,6 +77,13 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
         assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
     assert calls[0] == benchmark.OTHER_FORMAT and len(calls) == 2
     assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=1500"]
+
+
+def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(benchmark, "other_format", lambda *_: {"plates_right": 0.98, "photographs": 150})
+    assert benchmark.main(["--other-format", "0.4", "--json", str(tmp_path / "found.json")]) == 0
+    assert "98.0% of 150 plates" in capsys.readouterr().out
+    assert json.loads((tmp_path / "found.json").read_text())["other format"]["plates_right"] == 0.98
 
 
 def test_without_anything_to_measure_it_says_so(capsys):

@@ -177,6 +177,8 @@ class TestExport:
             assert rows[form]["same_texts"] == 3 and rows[form]["right"] == 1.0, form
             assert rows[form]["largest_difference"] < 0.05
         assert rows["TFLite int8"]["bytes"] < 0.75 * rows["TFLite"]["bytes"]
+        sizes = [(folder / files["find"]).stat().st_size for files in (exported.ONNX_INT8_FILES, exported.ONNX_FILES)]
+        assert sizes[0] < 0.75 * sizes[1] + 1e5
         assert "ONNX" in export.table(list(rows.values()), folder)
 
     def test_shared_filters_are_stored_once(self, model, folder):
