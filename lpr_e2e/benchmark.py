@@ -23,7 +23,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -183,12 +183,13 @@ def rapidocr(interpreter: str, photographs: list[Path], runs: int) -> dict:
     return found
 
 
-def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str, float]]:
+def training(data: Path, exclude: Path | None, rounds: int, steps: int) -> dict[str, dict[str, float]]:
     """Seconds per step of both stages, from the input pipeline and from one batch over and over.
 
     Args:
         data, exclude: as for `train.py`.
-        steps: measured steps, after ten that are not.
+        rounds: how often each of the two is measured, in turns; medians of the rounds are given.
+        steps: measured steps of a round, after five that are not.
     """
     os.environ.update(environment())
     import keras
@@ -215,20 +216,28 @@ def training(data: Path, exclude: Path | None, steps: int) -> dict[str, dict[str
             make: Callable[[int], dict] = run.make(name, stage)
             task.compile(optimizer=keras.optimizers.AdamW(1e-4, use_ema=True), jit_compile=COMPILED)
             constant = {key: keras.ops.convert_to_tensor(value) for key, value in make(0).items()}
-            # One after the other: the pipeline would make its next batches while the constant one is measured.
-            seconds = {}
-            for source, stream in (
-                ("constant", itertools.repeat(constant)),
-                ("pipeline", iter(batches(make, 0, steps + 10, []))),
-            ):
-                times = []
-                for batch in itertools.islice(stream, steps + 10):
-                    times.append(time.perf_counter())
-                    task.train_on_batch({key: keras.ops.convert_to_tensor(value) for key, value in batch.items()})
-                times.append(time.perf_counter())
-                seconds[f"{source}_s"] = (times[-1] - times[10]) / steps
-            found[name] = seconds
+            task.train_on_batch(constant)  # Compiles it.
+            seconds: dict[str, list[float]] = {"constant_s": [], "pipeline_s": []}
+            for start in range(0, rounds * (steps + 5), steps + 5):
+                seconds["constant_s"].append(_step_seconds(task, itertools.repeat(constant, steps + 5)))
+                # The pipeline makes batches ahead: one that ended with the last step would rest before.
+                stream = iter(batches(make, start, start + 2 * steps + 5, []))
+                seconds["pipeline_s"].append(_step_seconds(task, itertools.islice(stream, steps + 5)))
+                del stream  # What it still makes is over within the five steps.
+            found[name] = {source: statistics.median(times) for source, times in seconds.items()}
     return found
+
+
+def _step_seconds(task, stream: Iterable[dict]) -> float:
+    """Mean seconds of a training step on these batches, the first five left out."""
+    import keras
+
+    times = []
+    for batch in stream:
+        times.append(time.perf_counter())
+        task.train_on_batch({key: keras.ops.convert_to_tensor(value) for key, value in batch.items()})
+    times.append(time.perf_counter())
+    return (times[-1] - times[5]) / (len(times) - 6)
 
 
 def other_format(effort: float, folder: Path) -> dict:
@@ -327,7 +336,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 models |= exported_forms(options.exported, Path(temporary))
                 found |= reading(models, photographs, options.many, options.runs)
         if options.data:
-            found["training"] = training(options.data, options.exclude, 80)
+            found["training"] = training(options.data, options.exclude, rounds=5, steps=20)
     except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
         print(f"lpr_e2e.benchmark: {error}", file=sys.stderr)
         return 2

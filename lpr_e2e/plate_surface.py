@@ -47,13 +47,12 @@ class Surface:
 
     def paint(self, ink: np.ndarray, ground: np.ndarray, paint: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """uint8 RGB `(height, width, 3)` of an ink mask, in these two RGB colours, with dust and light."""
-        table = np.clip(ground + (paint - ground) * _LEVELS, 0, 255).astype("uint8")[:, None]
-        plate = cv2.LUT(cv2.merge([ink] * 3), table)
+        plate = _coloured(ink, np.clip(ground + (paint - ground) * _LEVELS, 0, 255))
         if rng.random() < 0.6:  # Dust and haze: lighter in blotches, in the colour of the dust.
             field = self._window(int(rng.integers(0, 6)), ink.shape, rng)
             dust = rng.uniform(0.02, 0.13) * rng.uniform(160, 240, 3)
             curve = _LEVELS ** rng.uniform(1, 4)
-            plate = cv2.add(plate, cv2.LUT(cv2.merge([field] * 3), (dust * curve).astype("uint8")[:, None]))
+            plate = cv2.add(plate, _coloured(field, dust * curve))
         if rng.random() < 0.5:  # Light that differs along the plate.
             gains = rng.uniform(75, 145, (rng.integers(1, 3), rng.integers(2, 5))).astype("uint8")
             gain = cv2.resize(gains, ink.shape[::-1], interpolation=cv2.INTER_LINEAR)
@@ -79,6 +78,11 @@ class Surface:
         top = rng.integers(0, FIELD_HEIGHT - shape[0] + 1)
         left = rng.integers(0, FIELD_WIDTH - shape[1] + 1)
         return self._fields[grain][top : top + shape[0], left : left + shape[1]]
+
+
+def _coloured(mask: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """uint8 `(height, width, 3)` of a uint8 mask and the colour of each of its 256 levels, `(256, 3)` 0..255."""
+    return cv2.merge([cv2.LUT(mask, channel) for channel in colours.T.astype("uint8")])
 
 
 def draw_frame(ink: np.ndarray, rim: float, rng: np.random.Generator) -> None:
