@@ -66,19 +66,19 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     # A linear warp skips pixels when it shrinks: average them first.
     shrink = plate_height / max(1.0, np.linalg.norm(target[3] - target[0]))
     times = _times_too_large(shrink)
-    if times > 1:
-        picture, corners = _shrunk(picture, times), corners / times
+    corners = corners / times
     warp = cv2.getPerspectiveTransform(corners.astype("float32"), target.astype("float32"))
     if behind is None:
-        glimpse = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        glimpse = cv2.warpPerspective(_shrunk(picture, times), warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
     else:
         outline, surroundings = behind
-        if times > 1:
-            outline = _shrunk(outline, times)
+        # Black where the plate is not, so that what the warp mixes at its edge is the plate's share of the colour.
+        layers = [*cv2.split(cv2.bitwise_and(picture, picture, mask=outline)), outline]
+        layers = _shrunk(cv2.merge(layers), times)
+        plate = cv2.warpPerspective(layers, warp, (width, height))
+        free = cv2.merge([255 - plate[..., 3]] * 3)
         glimpse = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_LINEAR)
-        inside = cv2.warpPerspective(outline, warp, (width, height)) / np.float32(255)
-        plate = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
-        glimpse = cv2.blendLinear(plate, glimpse, inside, 1 - inside)
+        glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
     if rng.random() < 0.15 * hardness:
         glimpse = smear(glimpse, rng)
     glimpse = change_light(glimpse, rng, hardness)
@@ -95,6 +95,8 @@ def _times_too_large(shrink: float) -> int:
 
 
 def _shrunk(picture: np.ndarray, times: int) -> np.ndarray:
+    if times == 1:
+        return picture
     return cv2.resize(picture, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
 
 
@@ -113,8 +115,8 @@ def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
     levels = _LEVELS ** np.exp(rng.normal(0, 0.3 * strength))
     gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
     levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
-    table = np.clip(levels * 255, 0, 255).astype("uint8")[None]
-    picture = cv2.LUT(picture, table)
+    table = np.clip(levels * 255, 0, 255).T.astype("uint8")
+    picture = cv2.merge([cv2.LUT(channel, levels) for channel, levels in zip(cv2.split(picture), table, strict=True)])
     if rng.random() < 0.25 * strength:  # A shadow or a lamp on one side.
         down, across = (np.linspace(-1, 1, side) * rng.normal() for side in _LIGHT_GRID)
         ramp = np.add.outer(down, across)
@@ -234,8 +236,7 @@ def paste_plate(
     target = np.array([[0, left], [width, right], [width, right + plate_height], [0, left + plate_height]], "float32")
 
     times = _times_too_large(plate.shape[0] / plate_height)
-    if times > 1:
-        plate, outline = _shrunk(plate, times), _shrunk(outline, times)
+    plate, outline = _shrunk(plate, times), _shrunk(outline, times)
     warp = cv2.getPerspectiveTransform(rectangle_corners((0, 0, *plate.shape[:2])), target)
     drawn = cv2.warpPerspective(plate, warp, (width, height), borderMode=cv2.BORDER_REPLICATE).astype("float32")
     mask = cv2.warpPerspective(outline, warp, (width, height))
@@ -318,7 +319,10 @@ def photograph_on_canvas(
     shrink = fit * scale < 0.7
     if shrink:
         photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / (fit * scale))
-    canvas = cv2.warpAffine(photograph, matrix, (size, size), borderValue=(LETTERBOX_GREY,) * 3)
+    # With a fourth channel OpenCV takes half the time, for the same colours.
+    layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
+    layers = cv2.warpAffine(layers, matrix, (size, size), borderValue=(LETTERBOX_GREY,) * 4)
+    canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
     # A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
     # edges' middles, not its corners, which would loosen it.
     x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
