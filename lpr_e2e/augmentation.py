@@ -165,7 +165,7 @@ def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndar
         picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
     if rng.random() < 0.5 * strength:
         # In the dark the noise is less too; more of it would leave nothing to read.
-        level = rng.uniform(2, 14) * min(1.0, 0.1 + picture.mean() / 80)
+        level = rng.uniform(2, 14) * min(1.0, 0.1 + np.mean(cv2.mean(picture)[:3]) / 80)
         stored, share = _noise(), level / _NOISE_DEVIATION
         start = int(rng.integers(max(1, stored.size - picture.size)))
         noise = np.resize(stored[start : start + picture.size], picture.shape)

@@ -7,11 +7,12 @@ would have seen, and several processes that share the batches make together what
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 import cv2
@@ -43,8 +44,12 @@ from lpr_e2e.plates import PlatePainter
 from lpr_e2e.settings import Mixture
 from lpr_e2e.vocabulary import Vocabulary
 
-# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates.
-RECOGNITION, JOINT, _ORDER, _PLATES = 1, 2, 3, 4
+# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates; of the
+# drawn plates of both.
+RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN = 1, 2, 3, 4, 5
+# Drawing a plate takes longer than a look at it: each is seen in up to so many batches, so many steps apart, each time
+# moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then: so many.
+_ECHOES, _ECHO_STEPS, _ECHO_CACHE = 4, 8, 1024
 # Decoded pictures kept in memory; what does not fit is decoded again each time.
 _CACHE_BYTES = 4 << 30
 # Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
@@ -120,6 +125,7 @@ class BatchMaker:
         ]
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = PictureCache()
+        self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
         self._shown: Counter = Counter()
         self._counting = threading.Lock()
 
@@ -158,6 +164,12 @@ class BatchMaker:
         """A synthetic plate, frontal: uint8 picture, uint8 outline, text."""
         text = self.painter.sample_text(rng)
         return *self.painter.draw(text, rng), text
+
+    def _drawn_at(self, *key: int) -> tuple[np.ndarray, np.ndarray, str]:
+        """A synthetic plate as `_drawn_plate`, a function of the key and the seed, shared: not to be written into."""
+        picture, outline, text = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
+        picture.flags.writeable = outline.flags.writeable = False
+        return picture, outline, text
 
     def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get((kind, one.img_id), [])
@@ -204,18 +216,21 @@ class BatchMaker:
         high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
         return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
 
-    def _plate_to_read(self, rng) -> tuple:
-        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source."""
+    def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
+        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
+
+        Which plate is drawn, if one is, depends on the key `drawn` alone.
+        """
         if (self.texted or self.crops) and rng.random() < self.mixture.real:
             return *self._real_plate(rng), None, 0.55, "real"
-        picture, outline, text = self._drawn_plate(rng)
+        picture, outline, text = self._drawn_again(*drawn)
         return picture, (0, 0, *outline.shape), text, (outline, self._background(rng)), 0.4, "drawn"
 
-    def _nothing_to_read(self, rng) -> tuple:
+    def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
         """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
         if rng.random() < _NOTHING:
             return *self._beside_a_plate(rng), "", None, 0.55, "none"
-        picture, box, _, behind, detail, _ = self._plate_to_read(rng)
+        picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
         turns = int(rng.choice(_WRONG_TURNS))
         box = turn_box(box, *picture.shape[:2], turns)
         behind = behind and (turn_picture(behind[0], turns), behind[1])
@@ -225,13 +240,22 @@ class BatchMaker:
         """The places of this process in `count` places of a batch."""
         return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
 
-    def plates(self, rngs: Sequence[np.random.Generator]) -> tuple[np.ndarray, np.ndarray]:
-        """A glimpse for each generator, uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`."""
-        glimpses = np.empty((len(rngs), *self.architecture.glimpse_size, 3), "uint8")
-        classes = np.empty((len(rngs), self.vocabulary.slots), "int32")
-        for index, rng in enumerate(rngs):
+    def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """This process's share of `count` glimpses of a random stream's step.
+
+        Returns:
+            uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`.
+        """
+        places = self._share(count)
+        glimpses = np.empty((len(places), *self.architecture.glimpse_size, 3), "uint8")
+        classes = np.empty((len(places), self.vocabulary.slots), "int32")
+        for index, place in enumerate(places):
+            rng = np.random.default_rng([self.seed, stream, step, place])
             make = self._nothing_to_read if rng.random() < self.mixture.unreadable else self._plate_to_read
-            picture, box, text, behind, detail, source = make(rng)
+            # The places of a batch change their plates in turn, so that no batch takes longer than the next one.
+            moment = step + place * _ECHO_STEPS
+            drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
+            picture, box, text, behind, detail, source = make(rng, drawn)
             self._count(f"plate: {source}")
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
@@ -243,8 +267,7 @@ class BatchMaker:
 
     def recognition_batch(self, step: int, plates: int) -> dict[str, np.ndarray]:
         """The batch of one step of stage one: `glimpses` and `glimpse_classes`, see `plates`."""
-        rngs = [np.random.default_rng([self.seed, RECOGNITION, step, place]) for place in self._share(plates)]
-        glimpses, classes = self.plates(rngs)
+        glimpses, classes = self.plates(RECOGNITION, step, plates)
         return {"glimpses": glimpses, "glimpse_classes": classes}
 
     def _photograph(self, photograph: Photograph, predicted_share: float, rng) -> dict[str, np.ndarray]:
@@ -320,8 +343,7 @@ class BatchMaker:
             order = np.random.default_rng([self.seed, _ORDER, turn]).permutation(len(self.photographs))
             rng = np.random.default_rng([self.seed, JOINT, step, place])
             samples.append(self._photograph(self.photographs[order[position]], predicted_share, rng))
-        rngs = [np.random.default_rng([self.seed, _PLATES, step, place]) for place in self._share(plates)]
-        glimpses, classes = self.plates(rngs)
+        glimpses, classes = self.plates(_PLATES, step, plates)
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
 

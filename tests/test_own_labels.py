@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lpr_e2e.augmentation import rearranged
-from lpr_e2e.batches import BatchMaker
+from lpr_e2e.batches import RECOGNITION, BatchMaker
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.holdout import same_plate_key
 from lpr_e2e.own_labels import OwnLabels, groups_between, label
@@ -215,7 +215,7 @@ def test_batches_use_them(dataset, tiny_settings):
     mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
     maker = BatchMaker(nameless, vocabulary, tiny_settings.architecture, painter, mixture, 0, own)
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
-    _, classes = maker.plates([np.random.default_rng(seed) for seed in range(60)])
+    _, classes = maker.plates(RECOGNITION, 0, 60)
     shown = {vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in classes}
     assert not shown <= {crop.text for crop in dataset.crops}
     assert {"".join(sorted(one)) for one in shown} <= {"".join(sorted(crop.text)) for crop in dataset.crops}
