@@ -28,62 +28,68 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
-        picture: uint8 `(h, w, 3)` that holds the plate upright.
+        picture: uint8 `(h, w, 3)` that holds the plate upright; or a drawn plate, see `cut_out`.
         corners: `(4, 2)` xy of the plate (or of its box) in the picture, clockwise from the top left.
         size: `(height, width)` of the glimpse, pixels.
         rng: source of randomness.
         tilt: standard deviation of the rotation, degrees.
         detail: least share of the glimpse's resolution that is left; 1 keeps all.
         hardness: strength of the changes of light and sharpness.
-        behind: for a drawn plate, its outline uint8 `(h, w)` (255 on the plate) and a uint8 picture of any size to
-            show around it; None to show what surrounds the corners in `picture`.
+        behind: for a drawn plate, a uint8 picture of any size to show around it.
 
     Returns:
         uint8 `(height, width, 3)`.
     """
     corners = np.asarray(corners, "float32")
-    plate_width, plate_height = np.ptp(corners, axis=0)
+    left_top, right_bottom = corners.min(0), corners.max(0)
+    plate_height = right_bottom[1] - left_top[1]
     angle = np.deg2rad(rng.normal(0, tilt))
-    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    cosine, sine = np.cos(angle), np.sin(angle)
     # A plate seen from its side rises or falls along its width while its characters stand straight.
     rise = rng.normal(0, 0.2 if rng.random() < 0.2 * hardness else 0.03)
     shear = np.array([[1.0, rng.normal(0, 0.08)], [rise, 1.0]])
-    squeeze = np.diag([rng.uniform(0.8, 1.1), 1.0])
-    moved = (corners - corners.mean(0)) @ (rotation @ shear @ squeeze).T
-    moved += rng.normal(0, 0.035, (4, 2)) * [plate_height, plate_height]
+    squeeze = np.array([rng.uniform(0.8, 1.1), 1.0])
+    change = np.array([[cosine, -sine], [sine, cosine]]) @ shear * squeeze
+    moved = (corners - (left_top + right_bottom) / 2) @ change.T
+    moved += rng.normal(0, 0.035 * plate_height, (4, 2))
 
     low, high = moved.min(0), moved.max(0)
-    sides = high - low
-    error = 0.04 if rng.random() < 0.8 else 0.09
-    low = low + rng.normal(0, error, 2) * sides * [0.6, 1.0]
-    high = high + rng.normal(0, error, 2) * sides * [0.6, 1.0]
-    margin = (high - low) * [MARGIN[1], MARGIN[0]]
+    error = (0.04 if rng.random() < 0.8 else 0.09) * (high - low) * (0.6, 1.0)
+    low, high = low + rng.normal(0, 1, 2) * error, high + rng.normal(0, 1, 2) * error
+    margin = (high - low) * MARGIN[::-1]
     low, high = low - margin, high + margin
 
     share = 1.0 if rng.random() < 0.4 else rng.uniform(detail, 1.0)
     height, width = max(14, round(size[0] * share)), max(42, round(size[1] * share))
-    target = (moved - low) / (high - low) * [width, height]
+    target = (moved - low) / (high - low) * (width, height)
     # A linear warp skips pixels when it shrinks: average them first.
-    shrink = plate_height / max(1.0, np.linalg.norm(target[3] - target[0]))
-    times = _times_too_large(shrink)
-    corners = corners / times
-    warp = cv2.getPerspectiveTransform(corners.astype("float32"), target.astype("float32"))
+    times = _times_too_large(plate_height / max(1.0, np.hypot(*(target[3] - target[0]))))
+    warp = cv2.getPerspectiveTransform(corners / np.float32(times), target.astype("float32"))
+    picture = _shrunk(picture, times)
     if behind is None:
-        glimpse = cv2.warpPerspective(_shrunk(picture, times), warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
+        glimpse = cv2.warpPerspective(picture, warp, (width, height), borderMode=cv2.BORDER_REPLICATE)
     else:
-        outline, surroundings = behind
-        # Black where the plate is not, so that what the warp mixes at its edge is the plate's share of the colour.
-        layers = [*cv2.split(cv2.bitwise_and(picture, picture, mask=outline)), outline]
-        layers = _shrunk(cv2.merge(layers), times)
-        plate = cv2.warpPerspective(layers, warp, (width, height))
+        plate = cv2.warpPerspective(picture, warp, (width, height))
         free = cv2.merge([255 - plate[..., 3]] * 3)
-        glimpse = cv2.resize(surroundings, (width, height), interpolation=cv2.INTER_LINEAR)
+        glimpse = cv2.resize(behind, (width, height), interpolation=cv2.INTER_LINEAR)
         glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
     if rng.random() < 0.15 * hardness:
         glimpse = smear(glimpse, rng)
     glimpse = change_light(glimpse, rng, hardness)
     glimpse = change_sharpness(glimpse, rng, hardness)
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+
+
+def cut_out(plate: np.ndarray, outline: np.ndarray) -> np.ndarray:
+    """A drawn plate with its outline as the fourth channel, uint8 `(h, w, 4)`.
+
+    It is black outside the outline: what a warp mixes at the edge is then the plate's share of the colour.
+
+    Args:
+        plate: uint8 `(h, w, 3)`.
+        outline: uint8 `(h, w)`, 255 on the plate.
+    """
+    return cv2.merge([*cv2.split(cv2.bitwise_and(plate, plate, mask=outline)), outline])
 
 
 def _times_too_large(shrink: float) -> int:

@@ -21,6 +21,7 @@ import tensorflow as tf
 
 from lpr_e2e.augmentation import (
     SMALLEST_PASTED,
+    cut_out,
     glimpse_of_plate,
     paste_plate,
     photograph_on_canvas,
@@ -165,11 +166,12 @@ class BatchMaker:
         text = self.painter.sample_text(rng)
         return *self.painter.draw(text, rng), text
 
-    def _drawn_at(self, *key: int) -> tuple[np.ndarray, np.ndarray, str]:
-        """A synthetic plate as `_drawn_plate`, a function of the key and the seed, shared: not to be written into."""
+    def _drawn_at(self, *key: int) -> tuple[np.ndarray, str]:
+        """A synthetic plate, cut out, and its text: a function of key and seed. Shared: do not write into it."""
         picture, outline, text = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
-        picture.flags.writeable = outline.flags.writeable = False
-        return picture, outline, text
+        plate = cut_out(picture, outline)
+        plate.flags.writeable = False
+        return plate, text
 
     def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get((kind, one.img_id), [])
@@ -223,8 +225,8 @@ class BatchMaker:
         """
         if (self.texted or self.crops) and rng.random() < self.mixture.real:
             return *self._real_plate(rng), None, 0.55, "real"
-        picture, outline, text = self._drawn_again(*drawn)
-        return picture, (0, 0, *outline.shape), text, (outline, self._background(rng)), 0.4, "drawn"
+        plate, text = self._drawn_again(*drawn)
+        return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), 0.4, "drawn"
 
     def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
         """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
@@ -233,7 +235,6 @@ class BatchMaker:
         picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
         turns = int(rng.choice(_WRONG_TURNS))
         box = turn_box(box, *picture.shape[:2], turns)
-        behind = behind and (turn_picture(behind[0], turns), behind[1])
         return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
 
     def _share(self, count: int) -> range:
