@@ -50,7 +50,7 @@ from lpr_e2e.vocabulary import Vocabulary
 RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN = 1, 2, 3, 4, 5
 # Drawing a plate takes longer than a look at it: each is seen in up to so many batches, so many steps apart, each time
 # moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then: so many.
-_ECHOES, _ECHO_STEPS, _ECHO_CACHE = 4, 8, 1024
+_ECHOES, _ECHO_STEPS, _ECHO_CACHE = 8, 8, 1024
 # Decoded pictures kept in memory; what does not fit is decoded again each time.
 _CACHE_BYTES = 4 << 30
 # Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside

@@ -17,7 +17,15 @@ from lpr_e2e.augmentation import (
     photograph_on_canvas,
     smear,
 )
-from lpr_e2e.batches import BatchMaker, PictureCache, batches, plain_glimpses, plain_joint_batches
+from lpr_e2e.batches import (
+    _ECHO_STEPS,
+    _ECHOES,
+    BatchMaker,
+    PictureCache,
+    batches,
+    plain_glimpses,
+    plain_joint_batches,
+)
 from lpr_e2e.boxes import intersection_over_union, rectangle_corners, turn_box
 from lpr_e2e.dataset import load_dataset
 from lpr_e2e.glimpse import cut_glimpses
@@ -121,6 +129,16 @@ class TestBatchMaker:
         maker = make_maker(unreadable=0.0)
         assert maker.recognition_batch(0, 40)["glimpse_classes"].any(axis=1).all()
         assert set(maker.shares()) == {"plate: real", "plate: drawn"}
+
+    def test_a_drawn_plate_is_seen_again_later_but_differently(self, make_maker):
+        maker = make_maker(real=0.0, unreadable=0.0)
+        first, second, later = (maker.recognition_batch(step, 8) for step in (0, 1, _ECHO_STEPS))
+        places = [place for place in range(8) if place % _ECHOES < _ECHOES - 1]  # The others have a new plate by then.
+        np.testing.assert_array_equal(first["glimpse_classes"][places], later["glimpse_classes"][places])
+        assert (first["glimpses"][places] != later["glimpses"][places]).any(axis=(1, 2, 3)).all()
+        assert (first["glimpse_classes"] != second["glimpse_classes"]).any(axis=1).all()
+        after = maker.recognition_batch(_ECHOES * _ECHO_STEPS, 8)
+        assert (first["glimpse_classes"] != after["glimpse_classes"]).any(axis=1).all()
 
     def test_a_window_beside_a_plate_misses_it(self, make_maker, dataset):
         for photograph in dataset.photographs[:3]:
