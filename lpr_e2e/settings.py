@@ -188,7 +188,7 @@ def _alike(value, example) -> bool:
 
 
 PRESETS = {
-    # Real photographs: about 100 minutes on two cores.
+    # Real photographs: about 50 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=5000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
