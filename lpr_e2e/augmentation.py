@@ -28,14 +28,14 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
-        picture: uint8 `(h, w, 3)` that holds the plate upright; or a drawn plate, see `cut_out`.
+        picture: uint8 `(h, w, 3)` that holds the plate upright; with `behind`, uint8 `(h, w, 4)`, see `cut_out`.
         corners: `(4, 2)` xy of the plate (or of its box) in the picture, clockwise from the top left.
         size: `(height, width)` of the glimpse, pixels.
         rng: source of randomness.
         tilt: standard deviation of the rotation, degrees.
         detail: least share of the glimpse's resolution that is left; 1 keeps all.
         hardness: strength of the changes of light and sharpness.
-        behind: for a drawn plate, a uint8 picture of any size to show around it.
+        behind: uint8 `(any, any, 3)` to show around a drawn plate; None: what surrounds the corners in `picture`.
 
     Returns:
         uint8 `(height, width, 3)`.
