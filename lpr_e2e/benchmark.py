@@ -167,6 +167,12 @@ def cycled(photographs: list[Path], count: int) -> list[Path]:
     return [photographs[index % len(photographs)] for index in range(count)]
 
 
+def spread(photographs: list[Path], count: int) -> list[Path]:
+    """Up to `count` of the photographs, evenly spaced: the first of a folder are seldom like the rest of it."""
+    count = min(count, len(photographs))
+    return [photographs[index * len(photographs) // count] for index in range(count)]
+
+
 def size_mb(model: Path) -> float:
     """Size of a model's file, or of the files in its folder, in millions of bytes."""
     files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
@@ -327,7 +333,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             found["other format"] = other_format(options.other_format, Path("runs") / "other-format")
         if options.photographs:
             named = find_photographs([options.photographs])
-            photographs = [Path(path).resolve() for _, path in named][: options.single]
+            photographs = spread([Path(path).resolve() for _, path in named], options.single)
             if options.rapidocr:
                 peer = shutil.which(options.rapidocr) or options.rapidocr
                 found["RapidOCR"] = rapidocr(peer, photographs, options.runs)

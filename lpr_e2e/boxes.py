@@ -54,22 +54,24 @@ class Letterbox:
         boxes_px = (np.asarray(boxes_rel, "float32") * self.size - shift) / self.scale
         return np.clip(boxes_px, 0, np.array([self.height, self.width] * 2, "float32"))
 
-    def draw(self, photograph: np.ndarray) -> np.ndarray:
-        """The canvas: uint8 RGB `(size, size, 3)` from a uint8 RGB photograph `(height, width, 3)`."""
+    def draw(self, photograph: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """The canvas: uint8 RGB `(size, size, 3)`, `out` if given, from a uint8 RGB photograph `(height, width, 3)`."""
         interpolation = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         inner = (max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale)))
-        resized = cv2.resize(photograph, inner, interpolation=interpolation)
-        canvas = np.full((self.size, self.size, 3), LETTERBOX_GREY, "uint8")
+        canvas = np.empty((self.size, self.size, 3), "uint8") if out is None else out
         top, left = (round(value) for value in self.offset)
         top, left = min(top, self.size - inner[1]), min(left, self.size - inner[0])
-        canvas[top : top + inner[1], left : left + inner[0]] = resized
+        bottom, right = top + inner[1], left + inner[0]
+        for outside in (canvas[:top], canvas[bottom:], canvas[top:bottom, :left], canvas[top:bottom, right:]):
+            outside[:] = LETTERBOX_GREY
+        cv2.resize(photograph, inner, canvas[top:bottom, left:right], interpolation=interpolation)
         return canvas
 
 
-def letterbox(photograph: np.ndarray, size: int) -> tuple[np.ndarray, Letterbox]:
-    """Lay a uint8 RGB photograph `(h, w, 3)` into a canvas `(size, size, 3)`; also return the frame."""
+def letterbox(photograph: np.ndarray, size: int, out: np.ndarray | None = None) -> tuple[np.ndarray, Letterbox]:
+    """Lay a uint8 RGB photograph `(h, w, 3)` into a canvas `(size, size, 3)`, `out` if given; also return the frame."""
     frame = Letterbox(photograph.shape[0], photograph.shape[1], size)
-    return frame.draw(photograph), frame
+    return frame.draw(photograph, out), frame
 
 
 def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray:

@@ -173,7 +173,7 @@ class PlateReader:
             else:
                 least = batch_size if fill or second else 0
                 decoded = _ahead(pool, self._decode_batch, batches, 1)
-                found = (self._read_batch(self.model, batch, least) for batch in decoded)
+                found = (self._read_batch(self.model, *batch, least) for batch in decoded)
             yield from chain.from_iterable(found)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -183,15 +183,21 @@ class PlateReader:
         decoded = self._decode_batch(batch)
         model = free.get()
         try:
-            return list(self._read_batch(model, decoded))
+            return list(self._read_batch(model, *decoded))
         finally:
             free.put(model)
 
-    def _decode_batch(self, batch) -> list:
-        return [(img_id, self._decode(source)) for img_id, source in batch]
+    def _decode_batch(self, batch) -> tuple[list, np.ndarray]:
+        """The img_id and what `_decode` gives of each photograph, and the canvases of the readable ones."""
+        canvases = np.empty((len(batch), self.model.canvas_size, self.model.canvas_size, 3), "uint8")
+        decoded = [
+            (img_id, self._decode(source, canvas)) for (img_id, source), canvas in zip(batch, canvases, strict=True)
+        ]
+        readable = [not isinstance(one, str) for _, one in decoded]
+        return decoded, canvases if all(readable) else canvases[readable]
 
-    def _decode(self, source):
-        """`(photograph, canvas, frame)`, or the reason why there is none, as a string."""
+    def _decode(self, source, canvas: np.ndarray):
+        """`(photograph, frame)`, the photograph laid into the canvas; or the reason why there is none, as a string."""
         try:
             if isinstance(source, PictureError):
                 raise source
@@ -201,7 +207,7 @@ class PlateReader:
                 photograph = read_picture(source)
         except PictureError as error:
             return str(error)
-        return photograph, *letterbox(photograph, self.model.canvas_size)
+        return photograph, letterbox(photograph, self.model.canvas_size, canvas)[1]
 
     def _outputs(self, model, canvases: np.ndarray) -> dict:
         """The model's outputs; where it reads with doubt, those of a reading from all sides if that is more certain."""
@@ -220,17 +226,18 @@ class PlateReader:
                     outputs[name][image, plate] = values
         return outputs
 
-    def _read_batch(self, model, batch, least: int = 0):
-        """Readings of `(img_id, result of _decode)` pairs, in order; the model gets at least this many canvases."""
-        canvases = [decoded[1] for _, decoded in batch if not isinstance(decoded, str)]
-        canvases += [np.zeros_like(canvases[0])] * (least - len(canvases)) if canvases else []
-        outputs = self._outputs(model, np.stack(canvases)) if canvases else {}
+    def _read_batch(self, model, decoded: list, canvases: np.ndarray, least: int = 0):
+        """Readings of what `_decode_batch` gives, in order; the model gets at least this many canvases."""
+        missing = least - len(canvases)
+        if len(canvases) and missing > 0:
+            canvases = np.concatenate([canvases, np.zeros((missing, *canvases.shape[1:]), "uint8")])
+        outputs = self._outputs(model, canvases) if len(canvases) else {}
         index = 0
-        for img_id, decoded in batch:
-            if isinstance(decoded, str):
-                yield img_id, None, [Reading(img_id, status=f"unreadable: {decoded}")]
+        for img_id, one in decoded:
+            if isinstance(one, str):
+                yield img_id, None, [Reading(img_id, status=f"unreadable: {one}")]
                 continue
-            photograph, _, frame = decoded
+            photograph, frame = one
             readings = to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
             if readings[0].status != "ok":
                 readings = self._look_closer(model, img_id, photograph) or readings

@@ -96,6 +96,11 @@ def test_copies_fill_a_folder_up(photographs):
     assert benchmark.cycled(photographs, 7) == [*photographs, *photographs, photographs[0]]
 
 
+def test_the_measured_photographs_are_spread_over_the_folder():
+    assert benchmark.spread(list(range(10)), 4) == [0, 2, 5, 7]
+    assert benchmark.spread(list(range(3)), 60) == [0, 1, 2]
+
+
 def test_a_failing_process_is_named(tmp_path, photographs, capsys):
     with pytest.raises(RuntimeError, match="no such thing"):
         benchmark.python(sys.executable, "raise ValueError('no such thing')")

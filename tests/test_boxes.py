@@ -31,6 +31,16 @@ def test_letterbox_puts_the_box_where_the_pixels_are():
     assert (canvas[:100] == LETTERBOX_GREY).all() and not (canvas[200] == LETTERBOX_GREY).all()
 
 
+@pytest.mark.parametrize("shape", [(60, 200, 3), (200, 60, 3), (64, 64, 3), (1, 90, 3), (90, 1, 3)])
+def test_a_canvas_that_is_given_is_filled_likewise(shape):
+    photograph = np.random.default_rng(0).integers(0, 256, shape, "uint8")
+    batch = np.full((2, 64, 64, 3), 7, "uint8")
+    canvas, frame = letterbox(photograph, 64, batch[1])
+    expected, its_frame = letterbox(photograph, 64)
+    np.testing.assert_array_equal(batch[1], expected)
+    assert canvas is not expected and frame == its_frame and (batch[0] == 7).all()
+
+
 def test_iou_of_known_boxes():
     box = [0, 0, 2, 2]
     others = [[0, 0, 2, 2], [0, 1, 2, 3], [5, 5, 6, 6], [2, 0, 4, 2], [1, 1, 1, 1]]

@@ -84,6 +84,16 @@ class TestExportedModel:
         np.testing.assert_allclose(found["characters"], expected["characters"], atol=0.03)
         assert np.abs(found["glimpses"] - expected["glimpses"]).mean() < 1.0
 
+    def test_a_side_that_cannot_win_is_not_read_again(self, mirrored, canvases, monkeypatch):
+        read, batches = mirrored._read, []
+        monkeypatch.setattr(mirrored, "_read", lambda batch: batches.append(len(batch)) or read(batch))
+        monkeypatch.setattr(mirrored, "sure", 0.0)  # One scale is enough.
+        monkeypatch.setattr(mirrored.vocabulary, "certainty", lambda characters: 0.7)
+        for second, sides in ((0.4, 2), (0.02, 1)):  # To the power of 1/4, 0.4 is 0.8 and 0.02 is 0.38.
+            del batches[:]
+            mirrored.read_again(canvases[0], self.place[0], np.array([0, second, 0, 1 - second], "float32"))
+            assert batches == [len(exported.TILTS)] * sides + [1]
+
     def test_the_served_graph_reads_again_likewise(self, model, canvases, monkeypatch):
         monkeypatch.setattr(model, "doubt", 1.1)
         expected = model.read_again(canvases[0], *self.place)["characters"]
