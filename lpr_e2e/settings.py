@@ -188,11 +188,11 @@ def _alike(value, example) -> bool:
 
 
 PRESETS = {
-    # Real photographs: about 50 minutes on two cores.
+    # Real photographs: about 80 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
         recognition=Stage(steps=5000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=4000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        joint=Stage(steps=8000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
         epoch_steps=500,
         picture_epochs=2,
     ),

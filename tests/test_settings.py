@@ -27,11 +27,11 @@ def test_settings_survive_a_dict(preset):
 @pytest.mark.parametrize(
     ("assignment", "words"),
     [
-        ("joint.step=5", "joint.step'.*joint.steps=4000"),
+        ("joint.step=5", "joint.step'.*joint.steps=8000"),
         ("mixure.real=0.5", "mixture.real"),
-        ("joint.steps=many", "'many'.*joint.steps=4000"),
-        ("joint.steps=0.5", "joint.steps=4000"),
-        ("joint.steps", "joint.steps=4000"),
+        ("joint.steps=many", "'many'.*joint.steps=8000"),
+        ("joint.steps=0.5", "joint.steps=8000"),
+        ("joint.steps", "joint.steps=8000"),
         ("mixture.real=-1", "mixture.real"),
         ("mixture.real=true", "mixture.real"),
         ("architecture.rectify=1", "architecture.rectify=true"),

@@ -19,7 +19,7 @@ def test_help_shows_examples(capsys):
     [
         (["--data", "nowhere"], "nowhere"),
         (["--resume", "nowhere"], "no run to resume"),
-        (["--data", "nowhere", "--set", "joint.step=5"], "joint.steps=4000"),
+        (["--data", "nowhere", "--set", "joint.step=5"], "joint.steps=8000"),
     ],
 )
 def test_wrong_input_gives_one_clear_line(arguments, words, capsys, tmp_path, monkeypatch):
