@@ -230,6 +230,16 @@ class TestExport:
             spread = values.max() - values.min()
             assert np.abs(found[name] - values).mean() < 0.05 * spread, name
 
+    def test_the_finders_last_convolutions_are_not_rounded_to_8_bits(self, folder):
+        tensors = tf.lite.Interpreter(str(folder / exported.INT8_FILE)).get_tensor_details()
+        kinds = {
+            name: {
+                one["dtype"] for one in tensors if f"/{name}_1/" in one["name"] and one["shape"][1:].tolist() == sides
+            }
+            for name, sides in (("find_distances", [3, 3, 16]), ("find_objectness", [1, 1, 16]), ("stem", [3, 3, 3]))
+        }
+        assert kinds == {"find_distances": {np.float32}, "find_objectness": {np.float32}, "stem": {np.int8}}
+
     def test_several_share_what_can_be_shared(self, folder, photographs):
         models = exported.load_several(folder, 3)
         assert len(models) == 3 and len({id(model) for model in models}) == 3
