@@ -196,7 +196,7 @@ PRESETS = {
         epoch_steps=500,
         picture_epochs=2,
     ),
-    # The demo set of drawn photographs: about 11 minutes on two cores.
+    # The demo set of drawn photographs: five to ten minutes on two cores.
     "small": Settings(
         architecture=Architecture(
             canvas_size=480,
