@@ -93,7 +93,9 @@ class TestTwoProcesses:
             said, _ = process.communicate(timeout=300)
             assert process.returncode == 0, said[-2000:]
         for one, two in zip(state(tmp_path / "one"), state(run), strict=True):
-            np.testing.assert_allclose(two, one, atol=2e-5)
+            # AdamW divides by the gradient's size: single values with next to none differ by more than rounding.
+            assert np.abs(two - one).mean() < 2e-6
+            np.testing.assert_allclose(two, one, atol=3e-4)
 
 
 class TestJoin:
