@@ -76,7 +76,7 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
     for _ in range(2):
         assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
     assert calls[0] == benchmark.OTHER_FORMAT and len(calls) == 2
-    assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=1500"]
+    assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=3000"]
 
 
 def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, capsys):
