@@ -279,10 +279,11 @@ def other_format(effort: float, folder: Path) -> dict:
 def table(found: dict) -> str:
     """The measurements for people, with their ratios."""
     base = found.get("RapidOCR")
-    lines = [f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}"]
-    for name, row in found.items():
-        if name in ("training", "other format"):
-            continue
+    readers = {name: row for name, row in found.items() if name not in ("training", "other format")}
+    lines = []
+    if readers:
+        lines.append(f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}")
+    for name, row in readers.items():
         cells = [f"{row[key]:.1f} ms" for key in ("single_ms", "cold_ms", "folder_ms")]
         cells += [f"{row['peak_mb']:.0f} MB", f"{row['model_mb']:.2f} MB"] if "peak_mb" in row else ["", ""]
         lines.append(f"{name:<12}{cells[0]:>12}{cells[1]:>12}{cells[2]:>12}{cells[3]:>10}{cells[4]:>10}")

@@ -44,6 +44,11 @@ def test_ratios_say_how_much_faster_than_the_peer():
     assert "75% of a constant batch" in lines[4]
 
 
+def test_the_training_on_another_format_stands_alone():
+    found = {"other format": {"plates_right": 0.98, "photographs": 150}}
+    assert benchmark.table(found) == "another format: 98.0% of 150 plates right"
+
+
 def test_every_form_is_measured_alone(tmp_path):
     exported = tmp_path / "exported"
     exported.mkdir()
