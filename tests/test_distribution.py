@@ -92,10 +92,11 @@ class TestTwoProcesses:
         for process in both:
             said, _ = process.communicate(timeout=300)
             assert process.returncode == 0, said[-2000:]
-        for one, two in zip(state(tmp_path / "one"), state(run), strict=True):
-            # AdamW divides by the gradient's size: single values with next to none differ by more than rounding.
-            assert np.abs(two - one).mean() < 2e-6
-            np.testing.assert_allclose(two, one, atol=3e-4)
+        apart = [np.abs(two - one) for one, two in zip(state(tmp_path / "one"), state(run), strict=True)]
+        # AdamW divides by the gradient's size: single values with next to none differ by more than rounding.
+        assert np.quantile(np.concatenate([one.ravel() for one in apart]), 0.999) < 2e-5
+        assert max(one.mean() for one in apart) < 2e-6
+        assert max(one.max() for one in apart) < 3e-4
 
 
 class TestJoin:
