@@ -21,8 +21,13 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow 
 
 from tqdm import tqdm  # noqa: E402
 
-from lpr_e2e import evaluation, prediction, prediction_files, report, submission  # noqa: E402
-from lpr_e2e.terminal import say  # noqa: E402
+from lpr_e2e.common.photographs import find_photographs  # noqa: E402
+from lpr_e2e.common.terminal import say  # noqa: E402
+from lpr_e2e.evaluation import metrics as evaluation  # noqa: E402
+from lpr_e2e.evaluation import report  # noqa: E402
+from lpr_e2e.prediction import challenge as submission  # noqa: E402
+from lpr_e2e.prediction import outputs as prediction_files  # noqa: E402
+from lpr_e2e.prediction import reader as prediction  # noqa: E402
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -59,7 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parse(arguments)
     try:
         # Everything that can be wrong with the call is found before the first photograph is read.
-        photographs = prediction_files.find_photographs(options.photographs)
+        photographs = find_photographs(options.photographs)
         scoring = evaluation.Scoring(evaluation.read_truth(options.truth) if options.truth else [])
         seen = evaluation.read_texts(options.seen) if options.seen else None
         reader = prediction.PlateReader.load(options.model, options.format)
@@ -98,7 +103,7 @@ def main(arguments: list[str] | None = None) -> int:
     place = page.path if page else writer.csv_path
     say(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {place}")
     if options.truth:
-        from lpr_e2e import slices  # Needs pandas, whose import nobody else should wait for.
+        from lpr_e2e.evaluation import slices  # Needs pandas, whose import nobody else should wait for.
 
         figures = scoring.figures(reader.vocabulary)
         table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)

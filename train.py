@@ -22,7 +22,7 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-from lpr_e2e.terminal import say  # noqa: E402
+from lpr_e2e.common.terminal import say  # noqa: E402
 
 DEMO_DATA = Path("demo_data")
 
@@ -51,15 +51,15 @@ def main(arguments: list[str] | None = None) -> int:
     if (options.check and not options.data) or (options.fix and not options.check):
         parser.error("--check needs --data, and --fix needs --check")
     if options.check:
-        from lpr_e2e import check
+        from lpr_e2e.data import check
 
         given = (("--exclude", options.exclude), ("--fix", options.fix))
         return check.main([str(options.data), *(part for name, path in given if path for part in (name, str(path)))])
 
     # TensorFlow takes seconds to import: wrong arguments are reported before.
-    from lpr_e2e.dataset import DatasetError
-    from lpr_e2e.run_folder import RunError
-    from lpr_e2e.training import TrainingError
+    from lpr_e2e.common.errors import TrainingError
+    from lpr_e2e.data.dataset import DatasetError
+    from lpr_e2e.training.run_folder import RunError
 
     try:
         return train(options)
@@ -72,11 +72,12 @@ def train(options: argparse.Namespace) -> int:
     """Start or resume the run that the options describe."""
     from dataclasses import replace
 
-    from lpr_e2e import distribution
-    from lpr_e2e.dataset import load_dataset
-    from lpr_e2e.run_folder import RunFolder
-    from lpr_e2e.settings import PRESETS
-    from lpr_e2e.training import Training, TrainingError, training_vocabulary
+    from lpr_e2e.common.errors import TrainingError
+    from lpr_e2e.data.dataset import load_dataset
+    from lpr_e2e.training import distribution
+    from lpr_e2e.training.run_folder import RunFolder
+    from lpr_e2e.training.settings import PRESETS
+    from lpr_e2e.training.trainer import Training, training_vocabulary
 
     job = distribution.join()
     if job.processes > 1 and not (options.resume or options.run):
@@ -129,7 +130,7 @@ def train(options: argparse.Namespace) -> int:
 
 def draw_demo() -> Path:
     """The demo set, drawn on first use into `demo_data/`."""
-    from lpr_e2e.scenes import write_demo
+    from lpr_e2e.drawing.scenes import write_demo
 
     if not (DEMO_DATA / "SampleSubmission.csv").exists():
         say(f"no --data given: drawing a demo set into {DEMO_DATA}")

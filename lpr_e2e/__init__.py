@@ -16,8 +16,8 @@ Read the modules in this order:
 To read plates, `from lpr_e2e import PlateReader`.
 """
 
-from lpr_e2e.prediction import PlateReader
-from lpr_e2e.reading import Reading
+from lpr_e2e.prediction.reader import PlateReader
+from lpr_e2e.prediction.reading import Reading
 
 __all__ = ["PlateReader", "Reading"]
 

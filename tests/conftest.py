@@ -10,8 +10,8 @@ from dataclasses import replace  # noqa: E402
 
 import pytest  # noqa: E402
 
-from lpr_e2e.scenes import write_demo  # noqa: E402
-from lpr_e2e.settings import PRESETS, Settings, Stage  # noqa: E402
+from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
+from lpr_e2e.training.settings import PRESETS, Settings, Stage  # noqa: E402
 
 
 @pytest.fixture(scope="session")

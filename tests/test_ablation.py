@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lpr_e2e.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, STAGE_ONE, Ablation, scaled, table
-from lpr_e2e.model import load
-from lpr_e2e.settings import PRESETS
+from lpr_e2e.experiments.ablation import APART, EVERYTHING, FINDER, LEVERS, READER, STAGE_ONE, Ablation, scaled, table
+from lpr_e2e.model.plate_model import load
+from lpr_e2e.training.settings import PRESETS
 
 STANDARD = PRESETS["standard"]
 

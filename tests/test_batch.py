@@ -13,11 +13,11 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-pytest.importorskip("apache_beam", reason="needs lpr_e2e/batch-requirements.txt, in an environment of its own")
+pytest.importorskip("apache_beam", reason="needs lpr_e2e/serving/beam-requirements.txt, in an environment of its own")
 
 import predict  # noqa: E402
-from lpr_e2e import batch  # noqa: E402
-from lpr_e2e.prediction import EXPORTED_MODEL  # noqa: E402
+from lpr_e2e.prediction.reader import EXPORTED_MODEL  # noqa: E402
+from lpr_e2e.serving import beam as batch  # noqa: E402
 
 
 @pytest.fixture(scope="module")

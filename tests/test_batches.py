@@ -9,7 +9,11 @@ import cv2
 import numpy as np
 import pytest
 
-from lpr_e2e.augmentation import (
+from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_box
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.model.glimpse import cut_glimpses
+from lpr_e2e.training.augmentation import (
     change_light,
     change_sharpness,
     glimpse_of_plate,
@@ -17,7 +21,7 @@ from lpr_e2e.augmentation import (
     photograph_on_canvas,
     smear,
 )
-from lpr_e2e.batches import (
+from lpr_e2e.training.batches import (
     _ECHO_STEPS,
     _ECHOES,
     BatchMaker,
@@ -26,12 +30,8 @@ from lpr_e2e.batches import (
     plain_glimpses,
     plain_joint_batches,
 )
-from lpr_e2e.boxes import intersection_over_union, rectangle_corners, turn_box
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.glimpse import cut_glimpses
-from lpr_e2e.plates import PlatePainter
-from lpr_e2e.settings import Mixture
-from lpr_e2e.training import training_vocabulary
+from lpr_e2e.training.settings import Mixture
+from lpr_e2e.training.trainer import training_vocabulary
 
 
 @pytest.fixture(scope="module")
@@ -205,7 +205,7 @@ class TestAugmentation:
     def test_the_box_follows_the_plate(self, monkeypatch):
         """Whatever is done to the photograph, the red plate is where the box says."""
         for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
@@ -225,7 +225,7 @@ class TestAugmentation:
     def test_along_its_tilt_a_plate_is_level(self, monkeypatch, turns):
         """A plate with a white upper and a black lower half, however tilted: the border is level in its glimpse."""
         for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         upright = np.full((400, 400, 3), 120, "uint8")
         upright[180:200, 110:290], upright[200:220, 110:290] = 255, 0
         photograph = np.ascontiguousarray(np.rot90(upright, -turns))
@@ -309,7 +309,7 @@ class TestAugmentation:
                 return 0.0
 
         for name in ("smear", "change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
         glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), Still(), 5.0, 0.5)
         red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lpr_e2e import benchmark
+from lpr_e2e.experiments import benchmark
 
 
 @pytest.fixture
@@ -76,7 +76,7 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
 
     monkeypatch.setattr(benchmark.subprocess, "run", train)
     monkeypatch.setattr(
-        "lpr_e2e.scenes.write_demo", lambda folder, like, **counts: (folder.mkdir(), calls.append(like))
+        "lpr_e2e.drawing.scenes.write_demo", lambda folder, like, **counts: (folder.mkdir(), calls.append(like))
     )
     for _ in range(2):
         assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lpr_e2e.boxes import LETTERBOX_GREY, Letterbox, intersection_over_union, letterbox, turn_box, turn_picture
+from lpr_e2e.common.boxes import LETTERBOX_GREY, Letterbox, intersection_over_union, letterbox, turn_box, turn_picture
 
 
 @pytest.mark.parametrize("height, width", [(60, 200), (200, 60), (97, 97), (1, 300), (1333, 750)])

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 from test_dataset import BOX, BOX_TEXT, Folder, ids, picture, plate
 
-from lpr_e2e import check as check_module
-from lpr_e2e.check import check_data, main, write_fixed, write_page
-from lpr_e2e.dataset import DatasetError, load_dataset, read_picture
-from lpr_e2e.scenes import write_demo
+from lpr_e2e.data import check as check_module
+from lpr_e2e.data.check import check_data, main, write_fixed, write_page
+from lpr_e2e.data.dataset import DatasetError, load_dataset, read_picture
+from lpr_e2e.drawing.scenes import write_demo
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 SIDEWAYS = (40, 60, 130, 90)
@@ -167,7 +167,7 @@ def test_test_photographs_are_looked_at_only_when_asked(faulty, capsys, monkeypa
     monkeypatch.setattr(check_module, "find_anywhere", None)
     assert main([str(faulty.path), "--output", str(tmp_path / "check.html")]) == 1
     printed = capsys.readouterr().out
-    assert f"To look for them: python -m lpr_e2e.check {faulty.path} --test {faulty.path / 'test'}" in printed
+    assert f"To look for them: python -m lpr_e2e.data.check {faulty.path} --test {faulty.path / 'test'}" in printed
 
 
 def test_a_fault_of_an_excluded_crop_is_named_too(faulty, tmp_path):

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.dataset import DatasetError, PictureError, load_dataset, read_picture
-from lpr_e2e.holdout import same_plate_key
-from lpr_e2e.tables import find_picture_folders, find_tables
+from lpr_e2e.data.dataset import DatasetError, PictureError, load_dataset, read_picture
+from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.data.tables import find_picture_folders, find_tables
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tunisia"
 BOX = (60, 40, 90, 130)

@@ -14,13 +14,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lpr_e2e import distribution
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.distribution import join
-from lpr_e2e.run_folder import RunFolder
-from lpr_e2e.stages import RecognitionStage
-from lpr_e2e.supervision import TrainingError
-from lpr_e2e.training import Training
+from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.training import distribution
+from lpr_e2e.training.distribution import join
+from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.tasks import RecognitionStage
+from lpr_e2e.training.trainer import Training
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 TINY = (

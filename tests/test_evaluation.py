@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from lpr_e2e.evaluation import (
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.evaluation.metrics import (
     Truth,
     alignment,
     average_precision,
@@ -18,8 +19,7 @@ from lpr_e2e.evaluation import (
     read_truth,
     score,
 )
-from lpr_e2e.reading import Reading
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.prediction.reading import Reading
 
 VOCABULARY = Vocabulary("0123456789T", 8)
 BOX = (0.0, 0.0, 10.0, 20.0)

@@ -16,12 +16,14 @@ import tensorflow as tf
 from PIL import Image
 
 import predict
-from lpr_e2e import box_head, export, exported
-from lpr_e2e.exported import ExportedModel, best_plates, cut_window
-from lpr_e2e.glimpse import cut_glimpses
-from lpr_e2e.looks import window_margin
-from lpr_e2e.model import PlateModel
-from lpr_e2e.prediction import PlateReader
+from lpr_e2e.common.procedure import window_margin
+from lpr_e2e.export import exporter as export
+from lpr_e2e.model import box_head
+from lpr_e2e.model.glimpse import cut_glimpses
+from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.prediction import exported
+from lpr_e2e.prediction.exported import ExportedModel, best_plates, cut_window
+from lpr_e2e.prediction.reader import PlateReader
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -285,7 +287,7 @@ class TestExport:
             exported.load(tmp_path)
         Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
         assert predict.main([str(tmp_path), "--model", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
-        assert "lpr_e2e.export" in capsys.readouterr().err
+        assert "lpr_e2e export" in capsys.readouterr().err
 
     def test_a_damaged_file_is_named(self, folder, tmp_path):
         (tmp_path / "model.json").write_text((folder / "model.json").read_text())

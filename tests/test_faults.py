@@ -14,12 +14,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import predict
 import train
-from lpr_e2e.model import PlateModel, load
-from lpr_e2e.pictures import write_jpeg
-from lpr_e2e.prediction_files import JsonLines, PredictionsWriter, WholeLines, find_photographs
-from lpr_e2e.reading import COLUMNS, Reading
-from lpr_e2e.run_folder import RunFolder
-from lpr_e2e.tensorboard import Board
+from lpr_e2e.common.files import WholeLines
+from lpr_e2e.common.photographs import find_photographs
+from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
+from lpr_e2e.prediction.pictures import write_jpeg
+from lpr_e2e.prediction.reading import COLUMNS, Reading
+from lpr_e2e.training.board import Board
+from lpr_e2e.training.run_folder import RunFolder
 
 
 @contextlib.contextmanager

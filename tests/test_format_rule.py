@@ -5,10 +5,10 @@ import itertools
 import numpy as np
 import pytest
 
-from lpr_e2e.boxes import Letterbox
-from lpr_e2e.format_rule import FormatRule, _likeliest_texts
-from lpr_e2e.reading import to_readings
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.common.boxes import Letterbox
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.prediction.format_rule import FormatRule, _likeliest_texts
+from lpr_e2e.prediction.reading import to_readings
 
 VOCABULARY = Vocabulary("018BO", 4)
 

@@ -21,18 +21,18 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.evaluation import read_truth
-from lpr_e2e.exported import load as load_exported
-from lpr_e2e.model import PlateModel, load
-from lpr_e2e.own_labels import OwnLabels
-from lpr_e2e.picture_files import PictureError, read_picture
-from lpr_e2e.reading import Reading
-from lpr_e2e.report import ReportWriter
-from lpr_e2e.run_folder import RunError, RunFolder
-from lpr_e2e.settings import PRESETS, Settings
-from lpr_e2e.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
-from lpr_e2e.terminal import printable
+from lpr_e2e.common.images import PictureError, read_picture
+from lpr_e2e.common.terminal import printable
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
+from lpr_e2e.evaluation.metrics import read_truth
+from lpr_e2e.evaluation.report import ReportWriter
+from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.prediction.exported import load as load_exported
+from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.run_folder import RunError, RunFolder
+from lpr_e2e.training.settings import PRESETS, Settings
 
 CASES = int(os.environ.get("FUZZ_CASES", "30"))
 FUZZ = settings(
@@ -279,10 +279,10 @@ class TestRunFolders:
     @given(data=st.data())
     def test_damaged_own_labels_are_refused(self, data, tmp_path):
         path = tmp_path / "own_labels.csv"
-        OwnLabels({"a.jpg": ("12", 0)}, {("crop", "b.jpg"): [(0, np.array([0.1, 0.5]))]}, {"c.jpg": 0.2}).save(path)
+        PseudoLabels({"a.jpg": ("12", 0)}, {("crop", "b.jpg"): [(0, np.array([0.1, 0.5]))]}, {"c.jpg": 0.2}).save(path)
         path.write_bytes(data.draw(damaged([path.read_bytes()])))
         try:
-            own = OwnLabels.load(path)
+            own = PseudoLabels.load(path)
         except ValueError as error:
             assert "own_labels.csv" in str(error)
         else:

@@ -22,9 +22,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.model import load
-from lpr_e2e.prediction import EXPORTED_MODEL
-from lpr_e2e.scenes import write_demo
+from lpr_e2e.drawing.scenes import write_demo
+from lpr_e2e.model.plate_model import load
+from lpr_e2e.prediction.reader import EXPORTED_MODEL
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = int(os.environ.get("KILLS", "5"))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from lpr_e2e.box_head import cell_centres
-from lpr_e2e.boxes import intersection_over_union
-from lpr_e2e.losses import (
+from lpr_e2e.common.boxes import intersection_over_union
+from lpr_e2e.model.box_head import cell_centres
+from lpr_e2e.training.losses import (
     character_accuracy,
     objectness_loss,
     overlap_loss,

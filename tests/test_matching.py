@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.matching import count_swapped, find_anywhere, match_crops, near_twins
-from lpr_e2e.prints import PHOTOGRAPH_SIDE, crop_print, photograph_print
+from lpr_e2e.data.fingerprints import PHOTOGRAPH_SIDE, crop_print, photograph_print
+from lpr_e2e.data.matching import count_swapped, find_anywhere, match_crops, near_twins
 
 BOX = (60, 40, 90, 130)
 

@@ -15,13 +15,13 @@ import pytest
 import tensorflow as tf
 from keras import ops
 
-from lpr_e2e.box_head import best_plates, cell_centres, pairwise_iou
-from lpr_e2e.boxes import rectangle_corners, turn_box
-from lpr_e2e.glimpse import cut_glimpses
-from lpr_e2e.looks import MARGIN
-from lpr_e2e.model import Architecture, PlateModel, certainties_of, load
-from lpr_e2e.stages import JointStage
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.common.boxes import rectangle_corners, turn_box
+from lpr_e2e.common.procedure import MARGIN
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.model.box_head import best_plates, cell_centres, pairwise_iou
+from lpr_e2e.model.glimpse import cut_glimpses
+from lpr_e2e.model.plate_model import Architecture, PlateModel, certainties_of, load
+from lpr_e2e.training.tasks import JointStage
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +86,7 @@ class TestGlimpse:
     @pytest.mark.parametrize("degrees", [-20.0, 12.0])
     @pytest.mark.parametrize("turns", [0, 1])
     def test_a_tilted_plate_comes_out_upright(self, degrees, turns, monkeypatch):
-        monkeypatch.setattr("lpr_e2e.glimpse.TILT_SLACK", 0.0)
+        monkeypatch.setattr("lpr_e2e.model.glimpse.TILT_SLACK", 0.0)
         straight = tf.image.resize(np.random.default_rng(1).integers(0, 256, (8, 8, 3)), (96, 96)).numpy()
         box = np.array([40, 20, 56, 76], "float32")
         # OpenCV turns counter-clockwise, tilts are clockwise.
@@ -382,7 +382,7 @@ class TestPlateModel:
         model.temperature.assign(1.0)
         np.save(tmp_path / "canvases.npy", canvases)
         script = (
-            "import sys, numpy as np; from lpr_e2e.model import load;"
+            "import sys, numpy as np; from lpr_e2e.model.plate_model import load;"
             "model = load(sys.argv[1] + '/model.keras');"
             "out = model.predict_on_batch(np.load(sys.argv[1] + '/canvases.npy'));"
             "np.savez(sys.argv[1] + '/out.npz', text=model.vocabulary.characters, **out)"
@@ -430,7 +430,7 @@ class TestGradients:
         with tf.GradientTape() as tape:
             out = stage(batch, training=True)
             count = len(batch["canvases"])
-            from lpr_e2e.losses import box_losses, reading_loss
+            from lpr_e2e.training.losses import box_losses, reading_loss
 
             losses = {
                 **box_losses(out, batch),

@@ -11,7 +11,10 @@ import pytest
 
 import predict
 import train
-from lpr_e2e import check, scenes
+from lpr_e2e.data import check
+
+# Letters and digits, two groups of them, on one line or two.
+from lpr_e2e.drawing import scenes
 
 # Letters and digits, two groups of them, on one line or two.
 LIKE = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")

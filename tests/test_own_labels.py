@@ -8,15 +8,16 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from lpr_e2e.augmentation import rearranged
-from lpr_e2e.batches import RECOGNITION, BatchMaker
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.holdout import same_plate_key
-from lpr_e2e.own_labels import OwnLabels, groups_between, label
-from lpr_e2e.plates import PlatePainter
-from lpr_e2e.settings import Mixture
-from lpr_e2e.training import training_vocabulary
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.training.augmentation import rearranged
+from lpr_e2e.training.batches import RECOGNITION, BatchMaker
+from lpr_e2e.training.labelling import groups_between, label
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.settings import Mixture
+from lpr_e2e.training.trainer import training_vocabulary
 
 ROWS, COLUMNS, HEIGHT, WIDTH = 8, 48, 64, 192
 
@@ -122,9 +123,9 @@ def dataset(tiny_data):
 
 def test_own_labels_survive_the_file(tmp_path):
     groups = [(0, np.array([-0.02, 0.5, 1.01])), (3, np.array([0.7, 0.8, 0.9]))]
-    own = OwnLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups}, {"é.jpg": -0.25})
+    own = PseudoLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups}, {"é.jpg": -0.25})
     own.save(tmp_path / "own.csv")
-    again = OwnLabels.load(tmp_path / "own.csv")
+    again = PseudoLabels.load(tmp_path / "own.csv")
     assert again.readings == own.readings and again.tilts == own.tilts and list(again.cuts) == list(own.cuts)
     for (start, cuts), (start_again, cuts_again) in zip(groups, again.cuts["crop", "é.jpg"], strict=True):
         assert start == start_again
@@ -133,7 +134,7 @@ def test_own_labels_survive_the_file(tmp_path):
 
 
 def test_a_given_text_outranks_the_model(dataset):
-    own = OwnLabels({one.img_id: ("1T1", 0) for one in dataset.photographs})
+    own = PseudoLabels({one.img_id: ("1T1", 0) for one in dataset.photographs})
     for before, after in zip(dataset.photographs, own.applied(dataset.photographs), strict=True):
         assert after == before if before.text is not None else (after.text, after.turns) == ("1T1", 0)
 
@@ -208,7 +209,7 @@ def test_batches_use_them(dataset, tiny_settings):
     vocabulary = training_vocabulary(dataset)
     painter = PlatePainter([crop.text for crop in dataset.crops])
     text = dataset.crops[0].text
-    own = OwnLabels(
+    own = PseudoLabels(
         {one.img_id: (text, 0) for one in nameless.photographs},
         {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
     )

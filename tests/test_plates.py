@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lpr_e2e import glyphs
-from lpr_e2e.plates import PlatePainter
+from lpr_e2e.drawing import glyphs
+from lpr_e2e.drawing.plates import PlatePainter
 
 TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 

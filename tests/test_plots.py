@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from matplotlib.axes import Axes
 
-from lpr_e2e.plots import calibration_plot, confusion_plot, shares_plot
+from lpr_e2e.training.plots import calibration_plot, confusion_plot, shares_plot
 
 
 @pytest.fixture

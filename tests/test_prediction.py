@@ -15,11 +15,12 @@ import pytest
 from PIL import Image
 
 import predict
-from lpr_e2e import prediction
-from lpr_e2e.picture_files import PictureError
-from lpr_e2e.prediction import PlateReader
-from lpr_e2e.prediction_files import default_output, find_photographs
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.photographs import find_photographs
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.prediction import reader as prediction
+from lpr_e2e.prediction.outputs import default_output
+from lpr_e2e.prediction.reader import PlateReader
 
 MAGENTA = (255, 0, 255)
 
@@ -166,7 +167,7 @@ class TestCloserLook:
 
 
 def test_crops_are_read_without_looking_for_a_plate(monkeypatch):
-    monkeypatch.setattr("lpr_e2e.prediction.CROPS_AT_ONCE", 2)
+    monkeypatch.setattr("lpr_e2e.prediction.reader.CROPS_AT_ONCE", 2)
     crops = [np.full((20 + index, 90, 3), 40 * index, "uint8") for index in range(6)]
     readings = PlateReader(MagentaModel()).read_crops(crops)
     assert [reading.text for reading in readings] == ["", "", "", "", "9N", "9N"]

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e import prediction
-from lpr_e2e.plates import PlatePainter
-from lpr_e2e.scenes import draw_scene
+from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.scenes import draw_scene
+from lpr_e2e.prediction import reader as prediction
 
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -8,9 +8,9 @@ import subprocess
 import numpy as np
 import pytest
 
-from lpr_e2e.evaluation import Truth, score
-from lpr_e2e.reading import Reading
-from lpr_e2e.report import ReportWriter, risk_coverage
+from lpr_e2e.evaluation.metrics import Truth, score
+from lpr_e2e.evaluation.report import ReportWriter, risk_coverage
+from lpr_e2e.prediction.reading import Reading
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">.jpg"

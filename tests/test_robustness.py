@@ -4,10 +4,10 @@ import cv2
 import numpy as np
 import pytest
 
-from lpr_e2e.dataset import Crop, Photograph
-from lpr_e2e.reading import Reading
-from lpr_e2e.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
-from lpr_e2e.vocabulary import Vocabulary
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.dataset import Crop, Photograph
+from lpr_e2e.experiments.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
+from lpr_e2e.prediction.reading import Reading
 
 RED = np.array([250, 10, 10])
 

@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from lpr_e2e.plates import PlatePainter
-from lpr_e2e.scenes import EXAMPLE_TEXTS, cut_plate, draw_scene, write_demo
+from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.scenes import EXAMPLE_TEXTS, cut_plate, draw_scene, write_demo
 
 SIZES = {"photographs": 6, "crops": 7, "test": 2, "validation": 3}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lpr_e2e.settings import PRESETS, Settings
+from lpr_e2e.training.settings import PRESETS, Settings
 
 STANDARD = PRESETS["standard"]
 

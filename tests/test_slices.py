@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from lpr_e2e.evaluation import Look, Truth, look, read_texts, score
-from lpr_e2e.reading import Reading
-from lpr_e2e.slices import markdown, slices, write
+from lpr_e2e.evaluation.metrics import Look, Truth, look, read_texts, score
+from lpr_e2e.evaluation.slices import markdown, slices, write
+from lpr_e2e.prediction.reading import Reading
 
 BOX = (10.0, 10.0, 30.0, 110.0)
 

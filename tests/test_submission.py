@@ -5,14 +5,14 @@ import csv
 import numpy as np
 import pytest
 
-from lpr_e2e.submission import (
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.prediction.challenge import (
     PROBABILITY_FLOOR,
     digit_distributions,
     digits_asked,
     require_distinct_names,
     write_submission,
 )
-from lpr_e2e.vocabulary import Vocabulary
 
 VOCABULARY = Vocabulary("0123456789NT", 8)
 

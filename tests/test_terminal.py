@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lpr_e2e.terminal import printable, say
+from lpr_e2e.common.terminal import printable, say
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def test_resume_and_weights_exclude_each_other(capsys):
 
 
 def test_interrupted_training_says_how_to_go_on(tiny_data, tmp_path, capsys, monkeypatch):
-    from lpr_e2e.training import Training
+    from lpr_e2e.training.trainer import Training
 
     def interrupt(self):
         raise KeyboardInterrupt

@@ -16,23 +16,24 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lpr_e2e.batches import PictureCache
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.model import PlateModel, load
-from lpr_e2e.own_labels import OwnLabels
-from lpr_e2e.run_folder import RunError, RunFolder
-from lpr_e2e.settings import PRESETS, Settings
-from lpr_e2e.supervision import AveragedAdamW, TrainingError, WarmCosine, averaged_weights
-from lpr_e2e.training import Training, take_weights, training_vocabulary
+from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.training.batches import PictureCache
+from lpr_e2e.training.callbacks import AveragedAdamW, WarmCosine, averaged_weights
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.run_folder import RunError, RunFolder
+from lpr_e2e.training.settings import PRESETS, Settings
+from lpr_e2e.training.trainer import Training, take_weights, training_vocabulary
 
 # Trains in a process of its own that kills itself while a batch of the stage is made.
 KILLED = """
 import os, signal, sys
 from pathlib import Path
-from lpr_e2e.batches import BatchMaker
-from lpr_e2e.dataset import load_dataset
-from lpr_e2e.run_folder import RunFolder
-from lpr_e2e.training import Training
+from lpr_e2e.training.batches import BatchMaker
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.trainer import Training
 folder, stage, deadly = RunFolder(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 config = folder.config()
 training = Training(config["settings"], load_dataset(config["data"]), folder)
@@ -57,7 +58,7 @@ def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
 def everything_is_a_plate():
     """Six steps teach nobody what a plate is; what looks most like one counts as one."""
     with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("lpr_e2e.reading.BOX_THRESHOLD", 0.0)
+        monkeypatch.setattr("lpr_e2e.prediction.reading.BOX_THRESHOLD", 0.0)
         yield
 
 
@@ -103,8 +104,8 @@ class TestRunFolder:
         dataset = load_dataset(tiny_data)
         assert model.vocabulary.characters == training_vocabulary(dataset).characters
         files = [(one.img_id, one.path) for one in dataset.validation_photographs]
-        from lpr_e2e.evaluation import score
-        from lpr_e2e.prediction import PlateReader
+        from lpr_e2e.evaluation.metrics import score
+        from lpr_e2e.prediction.reader import PlateReader
 
         readings = {img_id: found for img_id, _, found in PlateReader(model).read_files(files)}
         again = score(dataset.validation_photographs, readings, model.vocabulary)
@@ -267,9 +268,9 @@ def test_stage_two_alone_labels_with_the_weights_it_starts_from(
 
     def label(model, dataset, share):
         labelling.extend(np.array(weight) for weight in model.trainable_weights)
-        return OwnLabels()
+        return PseudoLabels()
 
-    monkeypatch.setattr("lpr_e2e.training.label", label)
+    monkeypatch.setattr("lpr_e2e.training.trainer.label", label)
     settings = tiny_settings.changed(["recognition.steps=0", "joint.steps=1"])
     run = start(tmp_path / "run", tiny_data, settings)
     weights = finished[0].path / "best.keras"

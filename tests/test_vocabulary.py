@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from lpr_e2e.vocabulary import BLANK, Vocabulary
+from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 
 
 def certain(vocabulary, text):

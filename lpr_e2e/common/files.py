@@ -1,0 +1,90 @@
+"""Files that are whole or not there: files that replace an earlier one, lines, tables; and folders that one owns."""
+
+from __future__ import annotations
+
+import contextlib
+import csv
+import io
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import filelock
+
+from lpr_e2e.common.errors import UserError
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[Path]:
+    """Write a file at once or not at all.
+
+    Args:
+        path: where the file shall be; its folder exists.
+
+    Yields:
+        a path beside it, of the same ending, to write to. Afterwards the file is there under its own name; after an
+        error or an interruption everything is as it was before.
+    """
+    temporary = path.with_name(f"part.{path.name}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+@contextlib.contextmanager
+def owned(lock: Path, refusal: str) -> Iterator[None]:
+    """Own what a lock file stands for, until the end of the context or of this process, however it ends.
+
+    Args:
+        lock: the lock file; it stays behind, and means nothing then.
+        refusal: what to say if another process owns it.
+
+    Raises:
+        UserError: another process owns it.
+    """
+    try:
+        with filelock.FileLock(lock, timeout=0):
+            yield
+    except filelock.Timeout:
+        raise UserError(refusal) from None
+
+
+class WholeLines:
+    """A text file in which everything that is written at once is on disk at once, or not at all.
+
+    A name of a file that is no valid text is written with \\x escapes, so that the file is always UTF-8.
+
+    Args:
+        path: the file; an earlier one is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self._file = path.open("wb", buffering=0)
+
+    def write(self, lines: str) -> None:
+        """Append some lines; if there is no room for all of them (`OSError`), none is left."""
+        before, data = self._file.tell(), lines.encode("utf-8", errors="backslashreplace")
+        try:
+            while data:
+                data = data[self._file.write(data) :]
+        except OSError:
+            self._file.truncate(before)
+            self._file.seek(before)
+            raise
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+
+def csv_lines(rows: Iterable[Sequence[str]]) -> str:
+    """Rows as they stand in a CSV file, each with its line end."""
+    lines = io.StringIO(newline="")
+    csv.writer(lines, lineterminator="\n").writerows(rows)
+    return lines.getvalue()

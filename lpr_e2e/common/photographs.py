@@ -1,0 +1,73 @@
+"""Which photographs a person means by files, folders and patterns."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+from lpr_e2e.common.errors import UserError
+
+# What counts as a photograph in a folder. Formats that cannot be decoded here (HEIC) get a row that says so.
+PICTURE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .jp2 .png .bmp .webp .gif .tif .tiff .ppm .pgm .heic .heif .avif".split()
+)
+
+
+def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
+    """The photographs that files, folders and glob patterns stand for, sorted within each argument.
+
+    A folder stands for all files in it and below that are named like pictures (`PICTURE_SUFFIXES`), without hidden
+    ones and without the annotated pictures of an earlier run (a folder `pictures` beside a `predictions.csv`).
+    A file that is named itself is taken whatever its name.
+
+    Returns:
+        Pairs of img_id and path. The img_id is the path below the folder given, with `/`; the name alone for a file
+        given; and where that would name two files alike, the path below the folder that holds all of them.
+
+    Raises:
+        FileNotFoundError: an argument stands for nothing.
+        ValueError: there is no picture in all the folders given.
+    """
+    found: dict[str, str] = {}  # Absolute path to img_id.
+    for argument in map(str, arguments):
+        matches = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
+        if not matches:
+            raise FileNotFoundError(f"{argument}: no such file or folder")
+        for match in matches:
+            for path in _pictures_below(match) if os.path.isdir(match) else [match]:
+                img_id = Path(path).relative_to(match).as_posix() if path != match else Path(path).name or path
+                found.setdefault(os.path.abspath(path), img_id)
+    if not found:
+        raise UserError(f"no pictures in {', '.join(map(str, arguments))} (names ending in .jpg, .png and so on)")
+    if len(set(found.values())) < len(found):
+        common = os.path.commonpath([os.path.dirname(path) for path in found])
+        found = {path: Path(path).relative_to(common).as_posix() for path in found}
+    return [(img_id, Path(path)) for path, img_id in found.items()]
+
+
+def _pictures_below(folder: str) -> list[str]:
+    """Paths of the files named like pictures in a folder and below it, links followed, sorted."""
+    paths: list[str] = []
+    seen = set()  # Real paths, so that a link to a folder above ends.
+
+    def note_unlisted(error: OSError) -> None:
+        paths.append(error.filename)  # A folder that cannot be listed gets a row with the reason.
+
+    for parent, folders, names in os.walk(folder, followlinks=True, onerror=note_unlisted):
+        folders[:] = sorted(
+            name
+            for name in folders
+            if not name.startswith(".") and not (name == "pictures" and "predictions.csv" in names)
+        )
+        if os.path.realpath(parent) in seen:
+            folders.clear()
+            continue
+        seen.add(os.path.realpath(parent))
+        paths += [
+            os.path.join(parent, name)
+            for name in sorted(names)
+            if not name.startswith(".") and Path(name).suffix.lower() in PICTURE_SUFFIXES
+        ]
+    return paths

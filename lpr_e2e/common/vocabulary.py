@@ -1,0 +1,81 @@
+"""Texts to class numbers and back. The vocabulary is read from the training texts and stored in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+
+from lpr_e2e.common.errors import UserError
+
+# Class 0 fills every slot behind the last character: it ends the text.
+BLANK = 0
+
+
+class Vocabulary:
+    """The characters that a model can read, in class order: class 0 is the blank, class `i` is `characters[i - 1]`.
+
+    Args:
+        characters: every character once, as one string.
+        slots: number of character slots of the decoder: the longest text that can be read.
+    """
+
+    def __init__(self, characters: str, slots: int):
+        if len(set(characters)) != len(characters) or not characters:
+            raise UserError(f"vocabulary {characters!r}: expected at least one character, each exactly once")
+        self.characters = characters
+        self.slots = slots
+        self._class_of = {character: index + 1 for index, character in enumerate(characters)}
+
+    @classmethod
+    def from_texts(cls, texts: Iterable[str]) -> Vocabulary:
+        """The sorted characters of the texts, and slots for the longest."""
+        texts = list(texts)
+        return cls("".join(sorted(set("".join(texts)))), max(map(len, texts)))
+
+    @property
+    def classes(self) -> int:
+        """Number of classes, the blank included."""
+        return len(self.characters) + 1
+
+    def spells(self, text: str) -> bool:
+        """Whether the text fits the slots and uses only known characters."""
+        return len(text) <= self.slots and set(text) <= set(self.characters)
+
+    def encode(self, text: str) -> np.ndarray:
+        """int32 `(slots,)` class numbers of a text, filled up with blanks.
+
+        Raises:
+            ValueError: the text is too long, or holds a character that the vocabulary lacks.
+        """
+        if not self.spells(text):
+            unknown = sorted(set(text) - set(self.characters))
+            raise UserError(
+                f"text {text!r}: expected at most {self.slots} characters out of {self.characters!r}"
+                + (f", found {''.join(unknown)!r}" if unknown else f", found {len(text)}")
+            )
+        classes = np.full(self.slots, BLANK, "int32")
+        classes[: len(text)] = [self._class_of[character] for character in text]
+        return classes
+
+    def decode(self, probabilities: np.ndarray) -> tuple[str, np.ndarray]:
+        """The likeliest text of `(slots, classes)` probabilities, and its certainty per character.
+
+        The text ends at the first slot whose likeliest class is the blank. The certainties, float `(len(text) + 1,)`
+        (without the last one if the text fills every slot), are the probabilities of each character and of the
+        end: a dropped last character shows as an uncertain end.
+        """
+        best = np.asarray(probabilities).argmax(-1)
+        ends = np.flatnonzero(best == BLANK)
+        length = int(ends[0]) if len(ends) else len(best)
+        text = "".join(self.characters[index - 1] for index in best[:length])
+        return text, np.asarray(probabilities).max(-1)[: length + 1]
+
+    def certainty(self, probabilities: np.ndarray) -> float:
+        """The probability of the weakest character of the likeliest text, its end included; 0 if there is no text.
+
+        Args:
+            probabilities: as in `decode`.
+        """
+        text, certainties = self.decode(probabilities)
+        return float(certainties.min()) if text else 0.0

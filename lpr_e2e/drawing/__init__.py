@@ -1,0 +1,1 @@
+"""Drawn plates, cars and scenes: for training, and for a demonstration without real data."""

@@ -1,0 +1,1 @@
+"""Measurements of a model and of its training: robustness, speed, ablation."""

@@ -1,0 +1,226 @@
+"""What each part of the training is worth: the same training without it, lever by lever.
+
+    python -m lpr_e2e ablation DIR --exclude DIR/test_overlap.csv --effort 0.25
+
+trains once with everything and once without each lever, same seed, same steps, and prints a Markdown table of the
+figures on the held-out photographs. What concerns stage two only starts from one and the same stage one. Every row is a
+run of `train.py`, whose command is printed, in a folder of its own below `--output`: a row that is there already is not
+trained again, one that was interrupted is resumed. A whole table takes many hours; `--effort` scales the steps of both
+stages, `--only` takes some rows.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lpr_e2e.training.settings import PRESETS, Settings
+
+_TRAIN = Path(__file__).resolve().parents[2] / "train.py"
+_FIGURES = ("plates_right", "characters_right", "mean_iou", "iou_50", "log_loss")
+
+
+@dataclass(frozen=True)
+class Lever:
+    """A part of the training that can be left out.
+
+    Attributes:
+        name: what the run's folder is called.
+        what: what is left out, for people.
+        without: the settings that leave it out, see `Settings.changed`.
+        changes: what leaving it out changes: `training`, both stages; `stage two`, after the stage one that all such
+            rows share; or the `reading` only, with the weights of `EVERYTHING`.
+    """
+
+    name: str
+    what: str
+    without: tuple[str, ...]
+    changes: str = "stage two"
+
+
+EVERYTHING = Lever("everything", "nothing", ())
+# What the rows of stage two start from.
+STAGE_ONE = Lever("stage-one", "", ("joint.steps=0",), "training")
+LEVERS = (
+    Lever("pretraining", "stage one: pretrained reading of plates alone", ("recognition.steps=0",), "training"),
+    Lever("matching", "texts of photographs found by matching crops", ("mixture.matched=0",), "training"),
+    Lever("pasting", "plates pasted into photographs", ("mixture.pasted_known=0", "mixture.pasted_unknown=0")),
+    Lever("drawing", "drawn plates", ("mixture.real=1", "mixture.pasted_real=1"), "training"),
+    Lever("tilting", "photographs tilted by some ten degrees", ("mixture.tilted=0",)),
+    Lever("turning", "photographs turned by quarters", ("mixture.turned=0",)),
+    Lever("closeness", "photographs as the second look shows them", ("mixture.close=0",)),
+    Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",), "training"),
+    Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
+    Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
+    Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),
+    Lever("averaging", "averaged weights", ("averaging=0",), "training"),
+    Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
+    Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
+    Lever("depth", "the decoder's second layer", ("architecture.decoder_depth=1",), "training"),
+    Lever("resolution", "a quarter of the glimpse's sides", ("architecture.glimpse_size=[48, 144]",), "training"),
+    Lever("width", "a quarter of the filters", ("architecture.widths=[12, 24, 48, 84, 108]",), "training"),
+    Lever("second-look", "the second look", ("architecture.second_look=0",), "reading"),
+    Lever("rectifying", "reading along the tilt", ("architecture.rectify=false",), "reading"),
+    Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), "reading"),
+    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), "reading"),
+)
+# The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
+FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"), "training")
+READER = Lever("apart-reader", "", ("joint.steps=0",), "training")
+APART = Lever("apart", "joint training: the two heads trained apart, each with a backbone of its own", ())
+
+
+def scaled(settings: Settings, effort: float) -> Settings:
+    """The settings with the steps of both stages scaled, to whole epochs."""
+
+    def shorter(stage):
+        epochs = max(1, round(effort * stage.steps / settings.epoch_steps))
+        return replace(stage, steps=epochs * settings.epoch_steps)
+
+    return replace(settings, recognition=shorter(settings.recognition), joint=shorter(settings.joint))
+
+
+class Ablation:
+    """Trains and evaluates the rows of one table.
+
+    Args:
+        data, exclude: as for `train.py`.
+        output: where the runs go.
+        preset: the preset of every run.
+        effort: scale of its steps.
+        seed: of every run.
+        extra: more settings for every run, see `Settings.changed`.
+        train: calls `train.py` with arguments.
+    """
+
+    def __init__(
+        self,
+        data: Path,
+        exclude: Path | None,
+        output: Path,
+        preset: str = "standard",
+        effort: float = 1.0,
+        seed: int = 0,
+        extra: Sequence[str] = (),
+        train: Callable[[list[str]], None] | None = None,
+    ):
+        self.data, self.exclude, self.output, self.preset = data, exclude, output, preset
+        self.settings = scaled(PRESETS[preset].changed(extra), effort)
+        self.seed, self.extra, self.train = seed, tuple(extra), train or _train
+
+    def figures(self, lever: Lever) -> dict:
+        """The figures without a lever, trained now if they are not there yet."""
+        if lever == APART:
+            return self._apart()
+        if lever.changes == "reading":
+            return self._read_otherwise(lever)
+        if lever.changes == "stage two":
+            self.figures(STAGE_ONE)
+        folder = self._folder(lever)
+        if not (folder / "figures.json").exists():
+            self.train(["--resume", str(folder)] if (folder / "state.npz").exists() else self.command(lever, folder))
+        return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+
+    def command(self, lever: Lever, folder: Path) -> list[str]:
+        """The arguments of `train.py` for the training without a lever."""
+        recognition, joint = self.settings.recognition, self.settings.joint
+        steps = recognition.steps
+        if lever == READER:
+            steps += round(joint.steps * (joint.photographs + joint.plates) / recognition.plates)
+        start = []
+        if lever.changes == "stage two":
+            steps, start = 0, ["--weights", str(self._folder(STAGE_ONE) / "best.keras")]
+        sets = [*self.extra, f"recognition.steps={steps}", f"joint.steps={joint.steps}", *lever.without]
+        exclude = ["--exclude", str(self.exclude)] if self.exclude else []
+        arguments = ["--data", str(self.data), *exclude, "--preset", self.preset, "--run", str(folder), *start]
+        return [*arguments, "--seed", str(self.seed), *(part for value in sets for part in ("--set", value))]
+
+    def _folder(self, lever: Lever) -> Path:
+        return self.output / f"{lever.name}-seed{self.seed}"
+
+    def _best(self, lever: Lever):
+        from lpr_e2e.model.plate_model import load
+
+        self.figures(lever)
+        return load(self._folder(lever) / "best.keras")
+
+    def _read_otherwise(self, lever: Lever) -> dict:
+        from lpr_e2e.model.plate_model import PlateModel
+
+        trained = self._best(EVERYTHING)
+        architecture = replace(self.settings, architecture=trained.architecture).changed(lever.without).architecture
+        model = PlateModel(architecture, trained.vocabulary.characters, trained.vocabulary.slots)
+        model.set_weights(trained.get_weights())
+        return self._score(model)
+
+    def _apart(self) -> dict:
+        finder, reader = self._best(FINDER), self._best(READER)
+        finder.reader = reader.reader
+        return self._score(finder)
+
+    def _score(self, model) -> dict:
+        from lpr_e2e.data.dataset import load_dataset
+        from lpr_e2e.evaluation.metrics import score
+        from lpr_e2e.prediction.reader import PlateReader
+
+        held = load_dataset(self.data, exclude=self.exclude, seed=self.seed).validation_photographs
+        found = PlateReader(model).read_files([(photograph.img_id, photograph.path) for photograph in held])
+        return score(held, {img_id: readings for img_id, _, readings in found}, model.vocabulary).as_dict()
+
+
+def table(rows: Sequence[tuple[str, dict]]) -> str:
+    """A Markdown table of what was left out and the figures without it."""
+    lines = ["| without | plates right | characters right | mean IoU | at IoU 0.5 | log loss |", "| --- " * 6 + "|"]
+    forms = ("{:.1%}", "{:.1%}", "{:.3f}", "{:.1%}", "{:.3f}")
+    for name, figures in rows:
+        values = (
+            form.format(figures[key]) if key in figures else "-" for key, form in zip(_FIGURES, forms, strict=True)
+        )
+        lines.append(f"| {name} | {' | '.join(values)} |")
+    return "\n".join(lines)
+
+
+def _train(arguments: list[str]) -> None:
+    print("python train.py", shlex.join(arguments), flush=True)
+    subprocess.run([sys.executable, str(_TRAIN), *arguments], check=True)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    names = [lever.name for lever in (*LEVERS, APART)]
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("data", type=Path, help="data folder, as for train.py")
+    parser.add_argument("--exclude", type=Path, metavar="CSV", help="as for train.py")
+    parser.add_argument(
+        "--output", type=Path, default=Path("runs/ablation"), metavar="DIR", help="default: %(default)s"
+    )
+    parser.add_argument("--preset", choices=tuple(PRESETS), default="standard")
+    parser.add_argument("--effort", type=float, default=1.0, help="scale of the steps, default 1")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", choices=names, metavar="LEVER", help=f"out of {', '.join(names)}")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="NAME=VALUE", help="as for train.py, for all rows"
+    )
+    options = parser.parse_args(arguments)
+    try:
+        ablation = Ablation(
+            options.data, options.exclude, options.output, options.preset, options.effort, options.seed, options.set
+        )
+    except ValueError as error:
+        parser.error(f"--set: {error}")
+    rows = []
+    for lever in (EVERYTHING, *LEVERS, APART):
+        if lever is EVERYTHING or not options.only or lever.name in options.only:
+            rows.append((lever.what, ablation.figures(lever)))
+            print(table(rows[-1:]).splitlines()[-1], flush=True)
+    print(f"\n{table(rows)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,213 @@
+"""How a model bears what a validation set lacks: photographs turned by quarters, photographs without a plate, doubt.
+
+Run `python -m lpr_e2e robustness DIR` on a data folder. It reads the held-out photographs of the folder (see
+`dataset`) as they are and turned by 90, 180 and 270 degrees; windows of photographs that miss the plate; and the
+held-out crops. It prints one table, and with `--output FILE` writes the figures as JSON. The readings are those of
+`predict.py`; nothing is trained or chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from lpr_e2e.common.boxes import turn_box, turn_picture
+from lpr_e2e.common.terminal import printable, say
+from lpr_e2e.data.dataset import Crop, DatasetError, Photograph, load_dataset, read_picture
+from lpr_e2e.evaluation.metrics import Figures, Truth, best_reading, score
+from lpr_e2e.prediction.reader import PlateReader
+from lpr_e2e.prediction.reading import Reading
+
+# A window beside the plate is no photograph any more if it is thinner than this, in pixels.
+SMALLEST_WINDOW = 96
+# Share of the photographs on which the reader must not err: its most certain ones.
+CERTAIN_SHARE = 0.9
+# Crops less than this many times as wide as high hold two lines, or a tilted plate.
+HIGH_ASPECT = 2.2
+
+
+@dataclass(frozen=True)
+class Robustness:
+    """What `measure` found. Shares are 0..1.
+
+    Attributes:
+        turned: whole plates right and mean IoU of the held-out photographs, by the degrees they were turned
+            counter-clockwise; 0 is as they are.
+        certain: number of photographs in the most certain `CERTAIN_SHARE`.
+        certain_errors: wrong readings among them.
+        windows: number of windows without a plate.
+        false_readings: windows in which a text was read with the status `ok`.
+        crops: number of held-out crops and share of them read without an error, in their own frame: of all, and of
+            kinds of them.
+    """
+
+    turned: dict[int, tuple[float, float]]
+    certain: int
+    certain_errors: int
+    windows: int
+    false_readings: int
+    crops: dict[str, tuple[int, float]]
+
+    def table(self) -> str:
+        """The figures as lines of text for people."""
+        rows = [("held-out photographs", "plates", "mean IoU")]
+        for degrees, (plates, iou) in self.turned.items():
+            rows.append((f"turned by {degrees} degrees" if degrees else "as they are", f"{plates:.1%}", f"{iou:.3f}"))
+        most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
+        rows.append((most, str(self.certain_errors), f"of {self.certain}"))
+        rows.append(("readings where there is no plate", str(self.false_readings), f"of {self.windows}"))
+        for kind, (count, right) in self.crops.items():
+            rows.append((f"held-out crops: {kind}", f"{right:.1%}", f"of {count}"))
+        return "\n".join(f"{name:<38}{first:>8}{second:>12}" for name, first, second in rows)
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return {
+            **{name: value for name, value in vars(self).items() if name not in ("turned", "crops")},
+            "crops": {kind: {"crops": count, "plates_right": right} for kind, (count, right) in self.crops.items()},
+            "turned": {
+                str(degrees): {"plates_right": plates, "mean_iou": iou}
+                for degrees, (plates, iou) in self.turned.items()
+            },
+        }
+
+
+def measure(
+    reader: PlateReader,
+    held_out: Sequence[Photograph],
+    others: Sequence[Photograph] = (),
+    crops: Sequence[Crop] = (),
+    windows: int = 200,
+    seed: int = 0,
+) -> Robustness:
+    """Measure a reader.
+
+    Args:
+        reader: the reader.
+        held_out: photographs with box and text that the model has not seen.
+        others: more photographs with a box, for windows where the held-out ones are too few.
+        crops: crops with text that the model has not seen.
+        windows: number of windows without a plate; less if there are not enough photographs.
+        seed: of the windows.
+    """
+    held_out = [photograph for photograph in held_out if photograph.text is not None]
+    turned, upright = {}, {}
+    for quarters in range(4):
+        figures, readings = _read_turned(reader, held_out, quarters)
+        turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
+        upright = upright or readings
+    certain, errors = certain_errors(held_out, upright)
+    named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
+    statuses = [best_reading(readings).status for _, _, readings in reader.read_files(named)]
+    kinds = _crops_right(reader, crops)
+    return Robustness(turned, certain, errors, len(statuses), statuses.count("ok"), kinds)
+
+
+def certain_errors(
+    truths: Sequence[Photograph | Truth], readings: dict[str, list[Reading]], share: float = CERTAIN_SHARE
+) -> tuple[int, int]:
+    """How many photographs the most certain `share` of the best readings are, and how many of these are wrong."""
+    best = sorted(
+        ((best_reading(readings[truth.img_id]), truth.text) for truth in truths), key=lambda pair: -pair[0].confidence
+    )
+    accepted = best[: round(share * len(best))]
+    return len(accepted), sum(reading.text != text for reading, text in accepted)
+
+
+def plate_free_windows(
+    photographs: Sequence[Photograph], count: int, rng: np.random.Generator
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Windows of photographs that lie wholly beside the plate, at most one per photograph.
+
+    Each is a random part, between a half and all, of the larger bands above, below, left or right of the box.
+
+    Yields:
+        a name and uint8 RGB `(h, w, 3)`, at least `SMALLEST_WINDOW` pixels high and wide.
+    """
+    for photograph in photographs:
+        if count <= 0:
+            return
+        picture = read_picture(photograph.path)
+        height, width = picture.shape[:2]
+        ymin, xmin = (max(0, int(np.floor(value))) for value in photograph.box_px[:2])
+        ymax, xmax = (int(np.ceil(value)) for value in photograph.box_px[2:])
+        bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
+        bands = [band for band in bands if min(band[2] - band[0], band[3] - band[1]) >= SMALLEST_WINDOW]
+        if not bands:
+            continue
+        areas = np.array([(bottom - top) * (right - left) for top, left, bottom, right in bands], "float64")
+        top, left, bottom, right = bands[rng.choice(len(bands), p=areas / areas.sum())]
+        rows = max(SMALLEST_WINDOW, int((bottom - top) * rng.uniform(0.5, 1)))
+        columns = max(SMALLEST_WINDOW, int((right - left) * rng.uniform(0.5, 1)))
+        top = int(rng.integers(top, bottom - rows + 1))
+        left = int(rng.integers(left, right - columns + 1))
+        count -= 1
+        yield f"window of {photograph.img_id}", picture[top : top + rows, left : left + columns]
+
+
+def _read_turned(
+    reader: PlateReader, photographs: Sequence[Photograph], quarters: int
+) -> tuple[Figures, dict[str, list[Reading]]]:
+    truths = []
+
+    def turned():
+        for photograph in photographs:
+            picture = read_picture(photograph.path)
+            box_px = turn_box(photograph.box_px, *picture.shape[:2], quarters)
+            truths.append(Truth(photograph.img_id, photograph.text, tuple(box_px.tolist())))
+            yield photograph.img_id, turn_picture(picture, quarters)
+
+    readings = {img_id: found for img_id, _, found in reader.read_files(turned())}
+    return score(truths, readings, reader.vocabulary), readings
+
+
+def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[int, float]]:
+    """Number and share read without an error of upright crops, by kind; kinds without a crop are left out."""
+    crops = [crop for crop in crops if crop.turns is not None]
+    pictures = [turn_picture(read_picture(crop.path), crop.turns) for crop in crops]
+    readings = reader.read_crops(pictures)
+    patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
+    usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
+    kinds: dict[str, list[bool]] = {}
+    for crop, picture, pattern, reading in zip(crops, pictures, patterns, readings, strict=True):
+        high = picture.shape[1] < HIGH_ASPECT * picture.shape[0]
+        for kind, holds in (
+            ("all", True),
+            (f"high, such as two lines (below {HIGH_ASPECT}:1)", high),
+            (f"series {pattern.replace('0', '#')}", pattern != usual),
+        ):
+            if holds:
+                kinds.setdefault(kind, []).append(reading.text == crop.text)
+    return {kind: (len(right), float(np.mean(right))) for kind, right in kinds.items()}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line of `measure`."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("data", type=Path, help="data folder with the CSV files and pictures, as for train.py")
+    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the model that comes with the project")
+    parser.add_argument("--windows", type=int, default=200, metavar="N", help="windows without a plate, default 200")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures to this JSON file")
+    options = parser.parse_args(arguments)
+    try:
+        dataset = load_dataset(options.data)
+        reader = PlateReader.load(options.model)
+    except (DatasetError, OSError, ValueError) as error:
+        parser.exit(2, f"{printable(str(error))}\n")
+    robustness = measure(
+        reader, dataset.validation_photographs, dataset.photographs, dataset.validation_crops, options.windows
+    )
+    say(robustness.table())
+    if options.output:
+        options.output.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

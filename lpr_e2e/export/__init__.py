@@ -1,0 +1,1 @@
+"""The trained model in the forms of other runtimes, each compared with Keras."""

@@ -1,0 +1,1 @@
+"""The one Keras model: shared backbone, box head, differentiable crop, attention decoder."""

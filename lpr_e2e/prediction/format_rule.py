@@ -1,0 +1,90 @@
+"""A rule for what plates can say: it decides between readings that the model itself holds for nearly as likely."""
+
+from __future__ import annotations
+
+import heapq
+import re
+
+import numpy as np
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.vocabulary import BLANK, Vocabulary
+
+# A text that fits is taken only if it is at least this likely against the likeliest text: a plate that clearly says
+# something else is something else.
+LEAST_LIKELIHOOD = 0.1
+# Texts that are tried at most, likeliest first.
+MOST_TEXTS = 5000
+
+
+class FormatRule:
+    """A regular expression that whole texts should match, such as `[0-9]{1,3}T[0-9]{1,4}`.
+
+    Args:
+        expression: in Python's syntax.
+
+    Raises:
+        ValueError: it is no regular expression.
+    """
+
+    def __init__(self, expression: str):
+        try:
+            self._expression = re.compile(expression)
+        except re.error as error:
+            raise UserError(f"format {expression!r}: expected a regular expression; {error}") from None
+
+    def decode(self, probabilities: np.ndarray, vocabulary: Vocabulary) -> tuple[str, np.ndarray]:
+        """As `Vocabulary.decode`, but the likeliest text that fits, if there is one that is nearly as likely.
+
+        The certainties are the model's own probabilities of the characters taken. They are not raised by the rule: a
+        text that only the rule prefers stays as doubtful as the model found it.
+
+        Args:
+            probabilities: float `(slots, classes)`.
+            vocabulary: the model's.
+        """
+        text, certainties = vocabulary.decode(probabilities)
+        if not text or self._expression.fullmatch(text):
+            return text, certainties
+        likelihood = None
+        for candidate, chances in _likeliest_texts(np.asarray(probabilities, "float64"), vocabulary):
+            likelihood = likelihood or chances.prod()
+            if chances.prod() < LEAST_LIKELIHOOD * likelihood:
+                break
+            if self._expression.fullmatch(candidate):
+                return candidate, chances
+        return text, certainties
+
+
+def _likeliest_texts(probabilities: np.ndarray, vocabulary: Vocabulary):
+    """Texts in the order of their probability, at most `MOST_TEXTS`, each with the probabilities of its characters.
+
+    Slots are independent, so a text is one rank per slot. Every text but the likeliest of its length has a likelier
+    one with one rank lower: a heap that starts with the likeliest of every length gives them in order.
+    """
+    slots = len(probabilities)
+    letters = np.delete(probabilities, BLANK, axis=1)
+    order = np.argsort(-letters, axis=1)
+    classes = order + (order >= BLANK)
+
+    def chances(length: int, ranks: tuple[int, ...]) -> np.ndarray:
+        own = [letters[slot, order[slot, rank]] for slot, rank in enumerate(ranks)]
+        return np.array(own if length == slots else [*own, probabilities[length, BLANK]])
+
+    def entry(length: int, ranks: tuple[int, ...]):
+        return -float(np.log(np.maximum(chances(length, ranks), 1e-30)).sum()), length, ranks
+
+    heap = [entry(length, (0,) * length) for length in range(1, slots + 1)]
+    heapq.heapify(heap)
+    met = {(length, ranks) for _, length, ranks in heap}
+    for _ in range(MOST_TEXTS):
+        if not heap:
+            return
+        _, length, ranks = heapq.heappop(heap)
+        text = "".join(vocabulary.characters[classes[slot, rank] - 1] for slot, rank in enumerate(ranks))
+        yield text, chances(length, ranks)
+        for slot in range(length):
+            following = (*ranks[:slot], ranks[slot] + 1, *ranks[slot + 1 :])
+            if following[slot] < letters.shape[1] and (length, following) not in met:
+                met.add((length, following))
+                heapq.heappush(heap, entry(length, following))

@@ -1,0 +1,113 @@
+"""What a prediction leaves: `predictions.csv`, `predictions.jsonl`, and the annotated pictures."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import WholeLines, csv_lines
+from lpr_e2e.prediction.pictures import annotate, write_jpeg
+from lpr_e2e.prediction.reading import COLUMNS, Reading
+
+
+def default_output(arguments: Sequence[str | Path]) -> Path:
+    """`predictions` in the current folder; beside the photographs' folder where that would lie within it."""
+    output = Path.cwd() / "predictions"
+    folders = [Path(argument).resolve() for argument in arguments if os.path.isdir(argument)]
+    for folder in sorted(folders, key=lambda folder: -len(folder.parts)):
+        if output.is_relative_to(folder):
+            output = folder.parent / "predictions"
+    return output
+
+
+class PredictionsWriter:
+    """Writes `predictions.csv` and the annotated pictures of a folder as the readings come.
+
+    Every photograph's rows are on disk before the next one's are written. To be used in a `with` statement.
+
+    Args:
+        output: the folder; made if it is missing. An earlier `predictions.csv` in it is replaced.
+        pictures: whether to draw the annotated pictures, `output/pictures/IMG_ID` (`.jpg` is added to other names).
+        photographs: what will be read.
+
+    Raises:
+        ValueError: an annotated picture could overwrite a photograph.
+        OSError: the folder cannot be written.
+
+    Attributes:
+        count: photographs written so far.
+        statuses: of the most certain readings, counted, without the reasons.
+    """
+
+    def __init__(self, output: Path, pictures: bool, photographs: Sequence[tuple[str, Path]]):
+        self.csv_path = output / "predictions.csv"
+        self.pictures = output / "pictures" if pictures else None
+        self.count = 0
+        self.statuses: Counter = Counter()
+        clash = self.pictures and next(
+            (path for _, path in photographs if path.resolve().is_relative_to(self.pictures.resolve())), None
+        )
+        if clash:
+            raise UserError(
+                f"{clash}: annotated pictures are written to {self.pictures}, over photographs like this one; "
+                "name another folder with --output, or use --no-pictures"
+            )
+        output.mkdir(parents=True, exist_ok=True)
+        self._file = WholeLines(self.csv_path)
+        self._file.write(csv_lines([COLUMNS]))
+
+    def __enter__(self) -> PredictionsWriter:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Write one photograph's rows and its annotated picture (none for an unreadable file)."""
+        self._file.write(csv_lines([reading.row() for reading in readings]))
+        self.count += 1
+        self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
+        if self.pictures and photograph is not None:
+            name = img_id if img_id.lower().endswith((".jpg", ".jpeg")) else f"{img_id}.jpg"
+            write_jpeg(self.pictures / name, annotate(photograph, readings))
+
+
+def as_json(img_id: str, reading: Reading) -> str:
+    """One plate as a JSON object.
+
+    Its keys are the columns of `predictions.csv`, with null for what is not known, and `certainties`: the probability
+    of each character of the text and of its end.
+    """
+    box = reading.box_px or (None,) * 4
+    values = (img_id, reading.text, reading.confidence, *box, reading.box_confidence, reading.status)
+    return json.dumps({**dict(zip(COLUMNS, values, strict=True)), "certainties": list(reading.certainties)})
+
+
+class JsonLines:
+    """Writes one JSON object per plate and line, see `as_json`, as the readings come; to be used in a `with` statement.
+
+    Args:
+        path: the file; an earlier one is replaced.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, path: Path):
+        self._file = WholeLines(path)
+
+    def __enter__(self) -> JsonLines:
+        return self
+
+    def __exit__(self, *_) -> None:
+        self._file.close()
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Write one photograph's plates, at least one line."""
+        self._file.write("".join(as_json(img_id, reading) + "\n" for reading in readings))

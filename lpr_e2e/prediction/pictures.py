@@ -1,0 +1,147 @@
+"""Pictures for people: photographs with the plates found drawn in, and where the decoder looked."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from lpr_e2e.prediction.reading import Reading
+
+# Annotated pictures are for looking at: their longer side is brought into this range, in pixels.
+SMALLEST_SIDE = 640
+LARGEST_SIDE = 2048
+JPEG_QUALITY = 85
+
+OK = (46, 204, 113)
+DOUBTFUL = (255, 159, 28)
+TRUE_BOX = (77, 171, 255)
+LABEL_TEXT = (16, 16, 16)
+
+STRIP_COLUMNS = 3
+STRIP_GAP = 4
+STRIP_GREY = 32
+
+
+def annotate(
+    photograph: np.ndarray, readings: Sequence[Reading], truth_box: Sequence[float] | None = None
+) -> np.ndarray:
+    """Draw boxes and texts of readings into a photograph.
+
+    Green is a certain reading, orange an uncertain or unreadable plate, thin blue the true box. Lines and letters
+    grow with the picture.
+
+    Args:
+        photograph: uint8 RGB `(h, w, 3)`; not changed.
+        readings: of this photograph.
+        truth_box: the true box `(4,)` yxyx in photograph pixels, if known.
+
+    Returns:
+        uint8 RGB `(H, W, 3)`, the photograph's aspect, scaled so that its longer side is 640 to 2048 pixels.
+    """
+    longer = max(photograph.shape[:2])
+    scale = min(max(longer, SMALLEST_SIDE), LARGEST_SIDE) / longer
+    height, width = (max(1, round(side * scale)) for side in photograph.shape[:2])
+    interpolation = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    picture = Image.fromarray(cv2.resize(photograph, (width, height), interpolation=interpolation))
+    draw = ImageDraw.Draw(picture)
+    line = max(2, round(max(height, width) / 320))
+    font = ImageFont.load_default(max(14, round(max(height, width) / 32)))
+
+    if truth_box is not None:
+        _draw_box(draw, truth_box, scale, TRUE_BOX, max(1, line // 2))
+    plates = [reading for reading in readings if reading.box_px is not None]
+    # The most confident plate is drawn last, on top.
+    for reading in reversed(plates):
+        colour = OK if reading.status == "ok" else DOUBTFUL
+        _draw_box(draw, reading.box_px, scale, colour, line)
+    for reading in reversed(plates):
+        colour = OK if reading.status == "ok" else DOUBTFUL
+        label = f"{reading.text}  {reading.confidence:.0%}" if reading.text else "not legible"
+        _draw_label(draw, label, np.asarray(reading.box_px) * scale, colour, font, line)
+    if not plates:
+        _draw_label(draw, "no plate", np.zeros(4), DOUBTFUL, font, line)
+    return np.asarray(picture)
+
+
+def attention_strip(glimpse: np.ndarray, attention: np.ndarray, text: str) -> np.ndarray:
+    """Where the decoder looked for each character.
+
+    The plain glimpse comes first, with the text above it, then one copy per slot with that slot's attention as heat,
+    labelled with its character; the slot that ended the text is labelled `end`, slots behind it stay empty.
+
+    Args:
+        glimpse: RGB `(h, w, 3)`, 0..255, uint8 or float.
+        attention: float `(slots, rows, columns)`, not negative; every slot is scaled to its own maximum.
+        text: what was read, at most `slots` characters.
+
+    Returns:
+        uint8 RGB, a grid of `slots + 1` cells in three columns; its size depends on `h`, `w` and `slots` alone, so that
+        strips of one model can be shown together.
+    """
+    height, width = glimpse.shape[:2]
+    slots = len(attention)
+    glimpse = np.clip(np.asarray(glimpse, "float32"), 0, 255)
+    faded = 0.5 * glimpse.mean(-1, keepdims=True)
+    caption = max(14, round(height * 0.3))
+    font = ImageFont.load_default(round(caption * 0.8))
+
+    cells = [(text or "nothing read", glimpse)]
+    for slot, label in enumerate([*text, "end"][:slots]):
+        heat = cv2.resize(np.asarray(attention[slot], "float32"), (width, height), interpolation=cv2.INTER_LINEAR)
+        heat = np.clip(heat / max(float(heat.max()), 1e-12), 0, 1)
+        colours = cv2.applyColorMap((heat * 255).astype("uint8"), cv2.COLORMAP_INFERNO)[..., ::-1].astype("float32")
+        # Heat replaces the grey plate only where there is some: the character under it stays visible.
+        cells.append((label, np.clip(faded * (1.6 - 0.6 * heat[..., None]) + 0.75 * colours, 0, 255)))
+
+    rows = -(-(slots + 1) // STRIP_COLUMNS)
+    cell_height, cell_width = height + caption + STRIP_GAP, width + STRIP_GAP
+    size = (rows * cell_height + STRIP_GAP, STRIP_COLUMNS * cell_width + STRIP_GAP, 3)
+    strip = np.full(size, STRIP_GREY, "uint8")
+    corners = [divmod(index, STRIP_COLUMNS) for index in range(len(cells))]
+    for (row, column), (_, cell) in zip(corners, cells, strict=True):
+        top, left = STRIP_GAP + row * cell_height + caption, STRIP_GAP + column * cell_width
+        strip[top : top + height, left : left + width] = cell.astype("uint8")
+    picture = Image.fromarray(strip)
+    draw = ImageDraw.Draw(picture)
+    for (row, column), (label, _) in zip(corners, cells, strict=True):
+        left, middle = STRIP_GAP + column * cell_width, STRIP_GAP + row * cell_height + caption / 2
+        draw.text((left + 2, middle), label, font=font, fill=(240, 240, 240), anchor="lm")
+    return np.asarray(picture)
+
+
+def write_jpeg(path: Path, picture: np.ndarray) -> None:
+    """Write a uint8 RGB picture `(h, w, 3)` as JPEG, at once or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
+    Image.fromarray(picture).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    temporary = path.parent / ".part.jpg"
+    temporary.write_bytes(encoded.getvalue())
+    os.replace(temporary, path)
+
+
+def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, colour, line: int) -> None:
+    """Draw a frame around a box, its line outside the box so that no character is covered."""
+    top, left, bottom, right = np.asarray(box_px, "float64") * scale
+    draw.rectangle(
+        (left - line, top - line, max(left, right) + line, max(top, bottom) + line), outline=colour, width=line
+    )
+
+
+def _draw_label(draw: ImageDraw.ImageDraw, label: str, box: np.ndarray, colour, font, line: int) -> None:
+    """Write a label on a filled ground above a box (yxyx, picture pixels), or below it where there is no room."""
+    padding = 2 * line
+    left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
+    width, height = right - left + 2 * padding, bottom - top + 2 * padding
+    picture_width, picture_height = draw.im.size
+    y = box[0] - line - height
+    if y < 0:
+        y = min(box[2] + line, picture_height - height)
+    y, x = max(0, y), max(0, min(box[1] - line, picture_width - width))
+    draw.rectangle((x, y, x + width, y + height), fill=colour)
+    draw.text((x + padding - left, y + padding - top), label, font=font, fill=LABEL_TEXT)

@@ -1,0 +1,1 @@
+"""Reading at scale: Apache Beam."""

@@ -1,0 +1,331 @@
+"""Read any number of photographs with Apache Beam: on several processes, or on a cluster.
+
+    python -m lpr_e2e batch FOLDER --output DIR --workers 2
+    python -m lpr_e2e batch 'gs://bucket/cars/**' --output gs://bucket/read --runner DataflowRunner ...
+
+Photographs and results lie on any file system that Beam knows. The photographs are listed once, sorted, and cut into
+shards. Each shard becomes one file `part-00003-of-00200.csv` with the rows that `predict.py` writes (or `.jsonl`), and
+`unreadable-00003-of-00200.csv` with the files of it that could not be read, if there are any. A part appears when it
+is whole: the same command again reads only the shards that are missing. Options that are not ours go to Beam:
+--runner and so on.
+
+With --workers, local processes share the shards, each with a pipeline of its own: Beam's runner with several processes
+waits for ever for one that was killed. Here the others go on, and then the lost shards are read again.
+
+Reads with the exported form of a model (`python -m lpr_e2e export`); neither TensorFlow nor Keras is needed.
+`lpr_e2e/serving/beam-requirements.txt` lists what is.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import json
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path, PurePosixPath
+
+import apache_beam as beam
+from apache_beam.io.filesystem import BeamIOError
+from apache_beam.io.filesystems import FileSystems
+from apache_beam.options.pipeline_options import PipelineOptions
+from apache_beam.utils.shared import Shared
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import csv_lines
+from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.photographs import PICTURE_SUFFIXES
+from lpr_e2e.common.terminal import say
+from lpr_e2e.prediction.outputs import as_json
+from lpr_e2e.prediction.reader import EXPORTED_MODEL, PlateReader, exported
+from lpr_e2e.prediction.reading import COLUMNS, Reading
+
+SHARD = 500
+PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
+FORMS = ("csv", "jsonl")
+_UNREADABLE_COLUMNS = ("img_id", "status")
+
+
+class BatchError(UserError):
+    """The call, or what lies in the output folder, is not what it should be."""
+
+
+def find_photographs(pattern: str) -> list[tuple[str, str]]:
+    """Pairs of img_id and path of all pictures that a folder or pattern stands for, sorted by path.
+
+    Args:
+        pattern: a folder, searched with all below it, or a pattern as Beam knows them: `*`, `**`, `?`, `[...]`.
+
+    Returns:
+        the img_id is the path below the last folder of the pattern that holds no wildcard.
+
+    Raises:
+        BatchError: there is no picture.
+    """
+    wild = re.search(r"[*?\[]", pattern)
+    root = pattern[: pattern.rfind("/", 0, wild.start()) + 1] if wild else pattern.rstrip("/") + "/"
+    try:
+        (match,) = FileSystems.match([pattern if wild else f"{root}**"])
+    except BeamIOError as error:
+        raise BatchError(f"{pattern}: cannot be listed: {error}") from error
+    found = []
+    for path in sorted({one.path for one in match.metadata_list}):
+        img_id = path.removeprefix(root)
+        parts = PurePosixPath(img_id).parts
+        if PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES and not any(part.startswith(".") for part in parts):
+            found.append((img_id, path))
+    if not found:
+        raise BatchError(f"{pattern}: no pictures (names ending in .jpg, .png and so on)")
+    return found
+
+
+class Batch:
+    """What is to be read, and what of it has been read. It lies in the output folder and survives the process.
+
+    Args:
+        output: the folder of the results, on any file system of Beam.
+        settings: what decides the results: `pattern`, `shard`, `form`, `model`, `format`.
+
+    Raises:
+        BatchError: the folder holds results of other settings, or there is nothing to read.
+    """
+
+    def __init__(self, output: str, settings: dict):
+        self.output, self.settings = output.rstrip("/"), settings
+        plan = f"{self.output}/{PLAN}"
+        if FileSystems.exists(plan):
+            before = json.loads(_read(plan))
+            other = [name for name, value in settings.items() if before.get(name) != value]
+            if other:
+                raise BatchError(
+                    f"{self.output}: holds readings with {other[0]} {before.get(other[0])!r}, not "
+                    f"{settings[other[0]]!r}; name another --output"
+                )
+            lines = _read(f"{self.output}/{PHOTOGRAPHS}").decode().splitlines()
+            self.photographs = [tuple(json.loads(line)) for line in lines]
+        else:
+            self.photographs = find_photographs(settings["pattern"])
+            # The list first: a plan that exists has its list.
+            lines = "".join(json.dumps(photograph) + "\n" for photograph in self.photographs)
+            _write(f"{self.output}/{PHOTOGRAPHS}", lines.encode())
+            _write(plan, json.dumps(settings, indent=2).encode())
+        self.shards = -(-len(self.photographs) // settings["shard"])
+
+    def part(self, shard: int) -> str:
+        """Where the rows of a shard go."""
+        return f"{self.output}/part-{shard:05d}-of-{self.shards:05d}.{self.settings['form']}"
+
+    def unreadable(self, shard: int) -> str:
+        """Where the files of a shard go that could not be read."""
+        return f"{self.output}/unreadable-{shard:05d}-of-{self.shards:05d}.csv"
+
+    def missing(self) -> list[int]:
+        """The shards that are left to read."""
+        (match,) = FileSystems.match([f"{self.output}/part-*"])
+        done = {PurePosixPath(one.path).name for one in match.metadata_list}
+        return [shard for shard in range(self.shards) if PurePosixPath(self.part(shard)).name not in done]
+
+    def task(self, shard: int) -> tuple[str, str, list[tuple[str, str]]]:
+        """What `ReadShard` takes: the shard's part, its list of unreadable files, and its photographs."""
+        size = self.settings["shard"]
+        return self.part(shard), self.unreadable(shard), self.photographs[shard * size : (shard + 1) * size]
+
+    def statuses(self) -> Counter:
+        """How often each status stands in all parts, without the reasons; of the first row of each photograph."""
+        counts: Counter = Counter()
+        for shard in range(self.shards):
+            seen = set()
+            for row in _rows(_read(self.part(shard)).decode(), self.settings["form"]):
+                if row["img_id"] not in seen:
+                    counts[row["status"].split(":")[0]] += 1
+                seen.add(row["img_id"])
+        return counts
+
+
+class ReadShard(beam.DoFn):
+    """Reads the photographs of one shard and writes its files; gives the number of photographs.
+
+    Args:
+        model: folder of an exported model, on any file system of Beam; loaded once per process.
+        format: see `lpr_e2e.prediction.format_rule`, or None.
+        form: one of `FORMS`.
+        threads: of the model, in each process.
+    """
+
+    def __init__(self, model: str, format: str | None, form: str, threads: int):
+        self.model, self.format, self.form, self.threads = model, format, form, threads
+        self.shared = Shared()
+
+    def setup(self):
+        self.reader = self.shared.acquire(self.load)
+
+    def load(self) -> PlateReader:
+        """The reader of a process; raises as `lpr_e2e.prediction.exported.load` and `PlateReader` do."""
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = self.model
+            if FileSystems.get_scheme(folder) is not None:
+                (match,) = FileSystems.match([f"{folder.rstrip('/')}/*"])
+                for one in match.metadata_list:
+                    Path(temporary, PurePosixPath(one.path).name).write_bytes(_read(one.path))
+                folder = temporary
+            models = exported.load_several(folder, self.threads)
+            return PlateReader(models[0], self.format, lambda: models)
+
+    def process(self, shard: tuple[str, str, list[tuple[str, str]]]):
+        part, unreadable, photographs = shard
+        if FileSystems.exists(part):  # Another attempt at the same shard was faster.
+            return
+        rows, refused = [], []
+        for img_id, _, readings in self.reader.read_files(_contents(photographs)):
+            rows += [(img_id, reading) for reading in readings]
+            if readings[0].status.startswith("unreadable") and readings[0].box_px is None:
+                refused.append((img_id, readings[0].status))
+        if refused:
+            _write(unreadable, _table([_UNREADABLE_COLUMNS, *refused]))
+        _write(part, _lines(rows, self.form))
+        yield len(photographs)
+
+
+def _contents(photographs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, bytes | PictureError]]:
+    """img_ids and the bytes of their files; a file that is away is named, other errors are for the runner to retry."""
+    for img_id, path in photographs:
+        try:
+            yield img_id, _read(path)
+        except FileNotFoundError:
+            yield img_id, PictureError("missing file")
+        except PermissionError as error:
+            yield img_id, PictureError(f"unreadable ({error})")
+
+
+def _lines(rows: Sequence[tuple[str, Reading]], form: str) -> bytes:
+    if form == "jsonl":
+        text = "".join(as_json(img_id, reading) + "\n" for img_id, reading in rows)
+        return text.encode("utf-8", "backslashreplace")
+    return _table([COLUMNS, *(reading.row() for _, reading in rows)])
+
+
+def _table(rows: Iterable[Sequence]) -> bytes:
+    return csv_lines(rows).encode("utf-8", "backslashreplace")
+
+
+def _rows(text: str, form: str) -> Iterator[dict]:
+    if form == "jsonl":
+        return map(json.loads, text.splitlines())
+    return csv.DictReader(io.StringIO(text, newline=""))
+
+
+def _read(path: str) -> bytes:
+    with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+        return file.read()
+
+
+def _write(path: str, data: bytes) -> None:
+    """Write a file, whole or not at all."""
+    folder, name = path.rsplit("/", 1)
+    if not FileSystems.exists(folder):
+        FileSystems.mkdirs(folder)
+    temporary = f"{folder}/.{name}.{uuid.uuid4().hex}"
+    with FileSystems.create(temporary, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
+        file.write(data)
+    FileSystems.rename([temporary], [path])
+
+
+def _run(batch: Batch, shards: Sequence[int], read_shard: ReadShard, beam_options: list[str]) -> None:
+    """Read some shards in one pipeline; what goes wrong is said, what was read is whole."""
+    try:
+        with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
+            tasks = pipeline | "shards" >> beam.Create([batch.task(shard) for shard in shards])
+            _ = tasks | "spread" >> beam.Reshuffle() | "read" >> beam.ParDo(read_shard)
+    except Exception as error:  # Runners raise many kinds.
+        reason = (str(error).splitlines() or [""])[0]
+        say(f"lpr_e2e batch: {type(error).__name__}: {reason[:300]}", file=sys.stderr)
+
+
+def _run_processes(shards: Sequence[int], count: int, arguments: list[str]) -> None:
+    """Read some shards in local processes, each with an equal share of them; return when all have ended."""
+    processes = []
+    try:
+        for share in filter(None, (list(shards[index::count]) for index in range(count))):
+            command = [sys.executable, "-m", "lpr_e2e.serving.beam", *arguments, "--shards", json.dumps(share)]
+            processes.append(subprocess.Popen(command))
+        for process in processes:
+            process.wait()
+    finally:
+        for process in processes:
+            process.terminate()  # Does nothing to one that has ended.
+            process.wait()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line. Returns 0, 1 if shards are left to read, 2 for a wrong call, 130 after Ctrl-C."""
+    parser = argparse.ArgumentParser(
+        prog="python -m lpr_e2e batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photographs", help="a folder, or a pattern with * and **")
+    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results, and of what is left")
+    parser.add_argument("--model", default=str(EXPORTED_MODEL), metavar="DIR", help="an exported model; default: ours")
+    parser.add_argument("--format", metavar="REGEX", help="what plates can say, as for predict.py")
+    parser.add_argument("--form", choices=FORMS, default="csv", help="default: %(default)s")
+    parser.add_argument(
+        "--shard", type=int, default=SHARD, metavar="N", help="photographs per file, default %(default)s"
+    )
+    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local processes, default %(default)s")
+    parser.add_argument("--shards", metavar="JSON", help=argparse.SUPPRESS)  # The share of one of several processes.
+    options, rest = parser.parse_known_args(arguments)
+    try:
+        if options.shard < 1:
+            raise BatchError(f"--shard {options.shard}: expected at least 1")
+        if options.workers < 1:
+            raise BatchError(f"--workers {options.workers}: expected at least 1")
+        if options.workers > 1 and rest:
+            raise BatchError(f"--workers is for this machine; with {rest[0]}, Beam's runner decides")
+        threads = max(1, (os.cpu_count() or 1) // options.workers)
+        settings = {name: getattr(options, name) for name in ("shard", "form", "model", "format")}
+        # Loading it here too finds a wrong path or format before any worker starts.
+        read_shard = ReadShard(options.model, options.format, options.form, threads)
+        read_shard.load()
+        batch = Batch(options.output, {"pattern": options.photographs, **settings})
+    except (ValueError, OSError, ImportError) as error:
+        say(f"lpr_e2e batch: {error}", file=sys.stderr)
+        return 2
+    if options.shards:
+        _run(batch, json.loads(options.shards), read_shard, rest)
+        return 0
+    missing = batch.missing()
+    done = batch.shards - len(missing)
+    say(
+        f"{len(batch.photographs)} photographs in {batch.shards} shards"
+        + (f", {done} of them read before" if done else "")
+    )
+    try:
+        while missing:
+            if options.workers == 1:
+                _run(batch, missing, read_shard, rest)
+            else:
+                _run_processes(missing, options.workers, list(arguments if arguments is not None else sys.argv[1:]))
+            before, missing = missing, batch.missing()
+            if len(missing) == len(before) or options.workers == 1:
+                break  # What is left cannot be read; a runner has tried again by itself.
+    except KeyboardInterrupt:
+        return 130
+    left = len(batch.missing())
+    if left:
+        say(f"lpr_e2e batch: {left} of {batch.shards} shards are not read; the same command goes on", file=sys.stderr)
+        return 1
+    counts = ", ".join(f"{count} {status}" for status, count in batch.statuses().most_common())
+    say(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
+    return 0
+
+
+if __name__ == "__main__":
+    # Workers must find the classes of this file under the name of its module.
+    from lpr_e2e.serving import beam as batch
+
+    sys.exit(batch.main())

@@ -1,0 +1,449 @@
+"""Training batches: real crops, synthetic plates and photographs, augmented and mixed.
+
+Each sample of a batch is a function of the data, the seed, the batch's step and the sample's place in it alone. So
+batches can be made in parallel and in any order, a resumed training sees exactly the batches that an uninterrupted one
+would have seen, and several processes that share the batches make together what one would make.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import tensorflow as tf
+
+from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.boxes import (
+    intersection_over_union,
+    letterbox,
+    lies_straight,
+    rectangle_corners,
+    turn_box,
+    turn_picture,
+    upright_glimpse,
+)
+from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.procedure import MOST_TILT
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.dataset import Crop, Dataset, Photograph, read_picture
+from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.training.augmentation import (
+    SMALLEST_PASTED,
+    cut_out,
+    glimpse_of_plate,
+    paste_plate,
+    photograph_on_canvas,
+    rearranged,
+)
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.settings import Mixture
+
+# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates; of the
+# drawn plates of both.
+RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN = 1, 2, 3, 4, 5
+# Drawing a plate takes longer than a look at it: each is seen in up to so many batches, so many steps apart, each time
+# moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then: so many.
+_ECHOES, _ECHO_STEPS, _ECHO_CACHE = 8, 8, 1024
+# Decoded pictures kept in memory; what does not fit is decoded again each time.
+_CACHE_BYTES = 4 << 30
+# Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
+# down is what is mistaken most.
+_NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
+# Windows tried until one misses the plate.
+_TRIALS = 20
+# Standard deviation of the error of tilts that are not the predicted ones, radians.
+_TILT_ERROR = 0.05
+# Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
+# in the middle (and with other batches), gave a mean IoU of 0.867 instead of 0.875.
+CLOSE_VIEW = 1.3
+_SWITCH_SECONDS = 0.0005
+
+
+class PictureCache:
+    """Decoded pictures, uint8 RGB, kept in memory as long as they fit."""
+
+    def __init__(self, most_bytes: int = _CACHE_BYTES):
+        self._pictures: dict = {}
+        self._room = most_bytes
+
+    def read(self, path) -> np.ndarray:
+        """The picture of a file, uint8 `(h, w, 3)`; shared: do not write into it."""
+        picture = self._pictures.get(path)
+        if picture is None:
+            try:
+                picture = read_picture(path)
+            except PictureError as error:
+                raise PictureError(f"{path}: {error}") from error
+            if picture.nbytes <= self._room:
+                self._room -= picture.nbytes
+                self._pictures[path] = picture
+        return picture
+
+
+class BatchMaker:
+    """Makes the training batches of both stages.
+
+    Args:
+        dataset: the data to train on.
+        vocabulary, architecture: of the model that is trained.
+        painter: draws the synthetic plates.
+        mixture: shares of the sources.
+        seed: of everything random.
+        own: what the model itself added to the labels, or None.
+        process, processes: makes only this process's share of each batch, of so many equal ones.
+    """
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        vocabulary: Vocabulary,
+        architecture: Architecture,
+        painter: PlatePainter,
+        mixture: Mixture,
+        seed: int,
+        own: PseudoLabels | None = None,
+        process: int = 0,
+        processes: int = 1,
+    ):
+        self.process, self.processes = process, processes
+        self.own = own or PseudoLabels()
+        self.vocabulary, self.architecture = vocabulary, architecture
+        self.painter, self.mixture, self.seed = painter, mixture, seed
+        known = [one.img_id for one in dataset.photographs if one.text is not None]
+        kept = set(known[: round(mixture.matched * len(known))])
+        photographs = [one if one.img_id in kept else replace(one, text=None) for one in dataset.photographs]
+        self.photographs = self.own.applied(photographs)
+        # A plate whose way up is unknown cannot be shown upright, so its text is not used.
+        self.texted: list[Photograph] = [
+            one for one in self.photographs if one.text is not None and one.turns is not None
+        ]
+        self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
+        self.cache = PictureCache()
+        self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
+        self._shown: Counter = Counter()
+        self._counting = threading.Lock()
+
+    def shares(self) -> dict[str, float]:
+        """Of the plates and photographs in all batches made so far, the share of each source."""
+        with self._counting:
+            total = sum(self._shown.values())
+            return {source: count / total for source, count in self._shown.items()}
+
+    def _count(self, source: str) -> None:
+        with self._counting:
+            self._shown[source] += 1
+
+    def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A real plate, upright: uint8 picture, its box in it yxyx, text."""
+        index = int(rng.integers(len(self.texted) + len(self.crops)))
+        if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
+            photograph = self.texted[index]
+            picture = self.cache.read(photograph.path)
+            box = turn_box(photograph.box_px, *picture.shape[:2], photograph.turns)
+            picture = np.rot90(picture, photograph.turns)
+            pad = 0.6 * np.array([box[2] - box[0], (box[3] - box[1]) * 0.5])
+            top, left = np.maximum(box[:2] - pad, 0).astype(int)
+            bottom, right = np.ceil(box[2:] + pad).astype(int)
+            window = np.ascontiguousarray(picture[top:bottom, left:right])
+            box = box - np.array([top, left, top, left])
+            window, text = self._rearranged("photograph", photograph, window, box, rng)
+            return window, box, text
+        crop = self.crops[index - len(self.texted)]
+        picture = self._upright_crop(crop)
+        box = (0, 0, *picture.shape[:2])
+        picture, text = self._rearranged("crop", crop, picture, box, rng)
+        return picture, box, text
+
+    def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A synthetic plate, frontal: uint8 picture, uint8 outline, text."""
+        text = self.painter.sample_text(rng)
+        return *self.painter.draw(text, rng), text
+
+    def _drawn_at(self, *key: int) -> tuple[np.ndarray, str]:
+        """A synthetic plate, cut out, and its text: a function of key and seed. Shared: do not write into it."""
+        picture, outline, text = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
+        plate = cut_out(picture, outline)
+        plate.flags.writeable = False
+        return plate, text
+
+    def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
+        groups = self.own.cuts.get((kind, one.img_id), [])
+        if not groups or rng.random() >= self.mixture.rearranged:
+            return picture, one.text
+        return rearranged(picture, box, groups, one.text, rng)
+
+    def _upright_crop(self, crop: Crop) -> np.ndarray:
+        return turn_picture(self.cache.read(crop.path), crop.turns)
+
+    def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
+        """A plate to paste, frontal: uint8 picture, uint8 outline, text."""
+        if self.crops and rng.random() < self.mixture.pasted_real:
+            crop = self.crops[int(rng.integers(len(self.crops)))]
+            picture = self._upright_crop(crop)
+            picture, text = self._rearranged("crop", crop, picture, (0, 0, *picture.shape[:2]), rng)
+            return picture, np.full(picture.shape[:2], 255, "uint8"), text
+        return self._drawn_plate(rng)
+
+    def _background(self, rng) -> np.ndarray:
+        """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        picture = self.cache.read(photograph.path)
+        height = max(8, int(picture.shape[0] * rng.uniform(0.05, 0.2)))
+        width = min(picture.shape[1], 3 * height)
+        top = int(rng.integers(max(1, picture.shape[0] - height)))
+        left = int(rng.integers(max(1, picture.shape[1] - width)))
+        return picture[top : top + height, left : left + width]
+
+    def _beside_a_plate(self, rng) -> tuple[np.ndarray, np.ndarray]:
+        """A window of a photograph, as large as a plate could be, that misses its plate: uint8 picture, box in it."""
+        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
+        picture = self.cache.read(photograph.path)
+        sides = np.array(picture.shape[:2])
+        box_sides = np.minimum(sides.max() * rng.uniform(0.02, 0.1) * np.array([1.0, rng.uniform(2.5, 5.0)]), sides)
+        for _ in range(_TRIALS):
+            corner = rng.uniform(0, sides - box_sides)
+            box = np.concatenate([corner, corner + box_sides])
+            if not intersection_over_union(box, photograph.box_px):
+                break
+        else:  # Where the plate fills its photograph, the sky is as good: no characters.
+            box, picture = np.array([0.0, 0.0, *box_sides]), np.full_like(picture, picture.mean((0, 1)))
+        low = np.maximum(box[:2] - 0.5 * box_sides, 0).astype(int)
+        high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
+        return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
+
+    def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
+        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
+
+        Which plate is drawn, if one is, depends on the key `drawn` alone.
+        """
+        if (self.texted or self.crops) and rng.random() < self.mixture.real:
+            return *self._real_plate(rng), None, 0.55, "real"
+        plate, text = self._drawn_again(*drawn)
+        return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), 0.4, "drawn"
+
+    def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
+        """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
+        if rng.random() < _NOTHING:
+            return *self._beside_a_plate(rng), "", None, 0.55, "none"
+        picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
+        turns = int(rng.choice(_WRONG_TURNS))
+        box = turn_box(box, *picture.shape[:2], turns)
+        return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
+
+    def _share(self, count: int) -> range:
+        """The places of this process in `count` places of a batch."""
+        return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
+
+    def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+        """This process's share of `count` glimpses of a random stream's step.
+
+        Returns:
+            uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`.
+        """
+        places = self._share(count)
+        glimpses = np.empty((len(places), *self.architecture.glimpse_size, 3), "uint8")
+        classes = np.empty((len(places), self.vocabulary.slots), "int32")
+        for index, place in enumerate(places):
+            rng = np.random.default_rng([self.seed, stream, step, place])
+            make = self._nothing_to_read if rng.random() < self.mixture.unreadable else self._plate_to_read
+            # The places of a batch change their plates in turn, so that no batch takes longer than the next one.
+            moment = step + place * _ECHO_STEPS
+            drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
+            picture, box, text, behind, detail, source = make(rng, drawn)
+            self._count(f"plate: {source}")
+            size, hardness = self.architecture.glimpse_size, self.mixture.hardness
+            detail = 1 - (1 - detail) * hardness
+            tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
+            corners = rectangle_corners(box)
+            glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
+            classes[index] = self.vocabulary.encode(text)
+        return glimpses, classes
+
+    def recognition_batch(self, step: int, plates: int) -> dict[str, np.ndarray]:
+        """The batch of one step of stage one: `glimpses` and `glimpse_classes`, see `plates`."""
+        glimpses, classes = self.plates(RECOGNITION, step, plates)
+        return {"glimpses": glimpses, "glimpse_classes": classes}
+
+    def _photograph(self, photograph: Photograph, predicted_share: float, rng) -> dict[str, np.ndarray]:
+        """One photograph's sample of stage two; see `joint_batch`."""
+        size = self.architecture.canvas_size
+        picture = self.cache.read(photograph.path)
+        text, turns = photograph.text, photograph.turns
+        hide = rng.random() < self.mixture.hidden
+        share = self.mixture.pasted_unknown if text is None else self.mixture.pasted_known
+        ymin, xmin, ymax, xmax = photograph.box_px
+        large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
+        source = "box only" if text is None or turns is None else "box and text"
+        tilt = 0.0 if lies_straight(photograph.box_px) else self.own.tilts.get(photograph.img_id)
+        if not hide and turns is not None and large_enough and rng.random() < share:
+            plate, outline, text = self._new_plate(rng)
+            source = "another plate pasted"
+            picture, tilt = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
+        canvas, box, quarters, angle, visible = photograph_on_canvas(
+            picture,
+            photograph.box_px,
+            size,
+            rng,
+            self.mixture.hardness,
+            hide,
+            self.mixture.turned,
+            self.mixture.tilted,
+            self.mixture.close if self.architecture.second_look else 0.0,
+            CLOSE_VIEW * self.architecture.second_look,
+        )
+        sides = np.tile(box[2:] - box[:2], 2)
+        self._count(f"photograph: {source if visible else 'no plate to see'}")
+        readable = visible and text is not None and turns is not None
+        use_predicted = rng.random() < predicted_share
+        # What the model takes for a plate where there is none is to be read as nothing.
+        rejected = hide and use_predicted and self.mixture.unreadable > 0
+        tilt_known = visible and tilt is not None
+        tilt = float(np.clip((tilt or 0.0) + angle, -MOST_TILT, MOST_TILT)) if tilt_known else 0.0
+        return {
+            "canvases": canvas,
+            "boxes_rel": box,
+            "box_known": np.float32(visible or hide),
+            "plate_visible": np.float32(visible),
+            "turns": np.int32(((turns or 0) - quarters) % 4),
+            "turns_known": np.float32(visible and turns is not None),
+            "tilts": np.float32(tilt),
+            "tilts_known": np.float32(tilt_known),
+            "classes": self.vocabulary.encode(text) if readable else self.vocabulary.encode(""),
+            "text_known": np.float32(readable or rejected),
+            "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
+            "jittered_tilts": np.float32(tilt + tilt_known * rng.normal(0, _TILT_ERROR)),
+            "use_predicted": np.float32(use_predicted),
+        }
+
+    def joint_batch(self, step: int, photographs: int, plates: int, predicted_share: float) -> dict[str, np.ndarray]:
+        """The batch of one step of stage two.
+
+        Args:
+            step: number of the step, from 0.
+            photographs, plates: how many of each; every photograph is seen once before any is seen again.
+            predicted_share: share of the photographs that are read in the predicted box instead of a jittered true
+                one.
+
+        Returns:
+            `glimpses`, `glimpse_classes` as in `plates`, and for each photograph: `canvases` uint8
+            `(batch, size, size, 3)`; `boxes_rel` and `jittered_boxes_rel` float32 `(batch, 4)` rel yxyx; `turns`
+            int32; `tilts` and `jittered_tilts` float32, radians; `classes` int32 `(batch, slots)`; and the masks,
+            float32 of 0 or 1: `box_known` (the objectness is known everywhere), `plate_visible` (there is a box),
+            `turns_known`, `tilts_known`, `text_known`, `use_predicted`.
+        """
+        samples = []
+        for place in self._share(photographs):
+            turn, position = divmod(step * photographs + place, len(self.photographs))
+            order = np.random.default_rng([self.seed, _ORDER, turn]).permutation(len(self.photographs))
+            rng = np.random.default_rng([self.seed, JOINT, step, place])
+            samples.append(self._photograph(self.photographs[order[position]], predicted_share, rng))
+        glimpses, classes = self.plates(_PLATES, step, plates)
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
+
+
+def batches(
+    make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_step: int, failures: list[Exception]
+) -> tf.data.Dataset:
+    """Batches `make(step)` for `first_step <= step < last_step`, in order, made ahead in parallel threads.
+
+    What goes wrong in a thread is added to `failures`.
+    """
+    # Many small pictures in parallel threads: OpenCV's own threads would only get in the way.
+    cv2.setNumThreads(1)
+    # The thread that trains needs Python for moments only; by default it waits 5 milliseconds for each of them.
+    sys.setswitchinterval(_SWITCH_SECONDS)
+    example = make(first_step)
+    names = sorted(example)
+    types = [example[name].dtype for name in names]
+
+    def make_arrays(step):
+        try:
+            batch = make(int(step))
+        except Exception as error:
+            failures.append(error)  # TensorFlow passes on no more than its text.
+            raise
+        return [batch[name] for name in names]
+
+    def load(step):
+        arrays = tf.numpy_function(make_arrays, [step], types, stateful=False)
+        for array, name in zip(arrays, names, strict=True):
+            array.set_shape(example[name].shape)
+        return dict(zip(names, arrays, strict=True))
+
+    steps = tf.data.Dataset.range(first_step, last_step)
+    # A step takes several times as long as its batch: more threads than these would only take cores from the model.
+    threads = max(1, (os.cpu_count() or 1) // 2)
+    return steps.map(load, num_parallel_calls=threads, deterministic=True).prefetch(3)
+
+
+def plain_glimpses(
+    photographs: list[Photograph], crops: list[Crop], vocabulary: Vocabulary, architecture: Architecture
+) -> dict[str, np.ndarray]:
+    """Glimpses without augmentation, for evaluation: true boxes of photographs, and whole crops.
+
+    Plates whose text or way up is unknown, or whose text the vocabulary cannot spell, are left out.
+
+    Returns:
+        `glimpses` uint8 `(n, height, width, 3)` and `glimpse_classes` int32 `(n, slots)`.
+    """
+    glimpses = [np.empty((0, *architecture.glimpse_size, 3), "uint8")]
+    classes = [np.empty((0, vocabulary.slots), "int32")]
+    for one in [*photographs, *crops]:
+        if one.text is None or one.turns is None or not vocabulary.spells(one.text):
+            continue
+        picture = read_picture(one.path)
+        box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
+        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size)
+        glimpses.append(window[None])
+        classes.append(vocabulary.encode(one.text)[None])
+    return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
+
+
+def plain_joint_batches(
+    photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, size: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """Batches of `size` photographs without augmentation, read in their predicted boxes, for evaluation.
+
+    The last batch is filled up with photographs of which nothing is known: a new size would be compiled anew.
+
+    Yields:
+        The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
+    """
+    for start in range(0, len(photographs), size):
+        samples = []
+        for photograph in photographs[start : start + size]:
+            canvas, frame = letterbox(read_picture(photograph.path), architecture.canvas_size)
+            box = frame.to_rel(photograph.box_px)
+            readable = (
+                photograph.text is not None and photograph.turns is not None and vocabulary.spells(photograph.text)
+            )
+            samples.append(
+                {
+                    "canvases": canvas,
+                    "boxes_rel": box,
+                    "box_known": np.float32(1),
+                    "plate_visible": np.float32(1),
+                    "turns": np.int32(photograph.turns or 0),
+                    "turns_known": np.float32(photograph.turns is not None),
+                    "tilts": np.float32(0),
+                    "tilts_known": np.float32(lies_straight(photograph.box_px)),
+                    "classes": vocabulary.encode(photograph.text if readable else ""),
+                    "text_known": np.float32(readable),
+                    "jittered_boxes_rel": box,
+                    "jittered_tilts": np.float32(0),
+                    "use_predicted": np.float32(1),
+                }
+            )
+        masks = ("box_known", "plate_visible", "turns_known", "tilts_known", "text_known")
+        samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        none = plain_glimpses([], [], vocabulary, architecture)
+        yield {**batch, **none}

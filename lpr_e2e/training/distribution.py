@@ -1,0 +1,107 @@
+"""Training on several machines: every process trains on its share of each batch, and all keep the same weights.
+
+Keras's own data parallelism on the JAX backend. A step is one computation over all processes: the statistics of batch
+normalisation, the clipping of gradients and the losses are those of the whole batch, so two processes train as one
+would. Each process is started by the same command, with Keras's environment:
+
+    KERAS_BACKEND=jax
+    KERAS_DISTRIBUTION_JOB_ADDRESSES=host:port      of the first process
+    KERAS_DISTRIBUTION_NUM_PROCESSES=2
+    KERAS_DISTRIBUTION_PROCESS_ID=0                 1, 2, ... in the others
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import keras
+import numpy as np
+
+from lpr_e2e.common.errors import TrainingError
+
+# A process that is silent for so long is lost, and the others stop.
+HEARTBEAT_SECONDS = 30
+
+
+class Job:
+    """The processes that train together.
+
+    Args:
+        process: number of this one; 0 is the chief, which alone evaluates and writes.
+        processes: how many there are.
+    """
+
+    def __init__(self, process: int = 0, processes: int = 1):
+        self.process, self.processes = process, processes
+        self.parallel = keras.distribution.DataParallel(auto_shard_dataset=False) if processes > 1 else None
+
+    @property
+    def chief(self) -> bool:
+        """Whether this process evaluates and writes."""
+        return self.process == 0
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """Models that are made and trained in this context are those of all processes."""
+        with self._distribution(self.parallel):
+            yield
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Models that are made and used in this context are this process's own."""
+        with self._distribution(None):
+            yield
+
+    @staticmethod
+    @contextlib.contextmanager
+    def _distribution(distribution) -> Iterator[None]:
+        before = keras.distribution.distribution()
+        keras.distribution.set_distribution(distribution)
+        try:
+            yield
+        finally:
+            keras.distribution.set_distribution(before)
+
+    def agree(self, value: float = 0.0) -> float:
+        """The chief's value, in every process; all wait for each other."""
+        if self.processes == 1:
+            return value
+        from jax.experimental import multihost_utils
+
+        return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
+
+
+def join() -> Job:
+    """Join the processes that the environment names; alone if it names none.
+
+    Raises:
+        TrainingError: the environment is incomplete, Keras runs on another backend than JAX, or the others cannot be
+            reached.
+    """
+    values = {
+        name: os.environ.get(f"KERAS_DISTRIBUTION_{name}") for name in ("JOB_ADDRESSES", "NUM_PROCESSES", "PROCESS_ID")
+    }
+    if not any(values.values()):
+        return Job()
+    try:
+        process, processes = int(values["PROCESS_ID"] or ""), int(values["NUM_PROCESSES"] or "")
+        if not values["JOB_ADDRESSES"] or not 0 <= process < processes:
+            raise ValueError
+    except ValueError:
+        found = ", ".join(f"KERAS_DISTRIBUTION_{name}={value or ''}" for name, value in values.items())
+        raise TrainingError(f"several processes: expected address, number and an id below it; found {found}") from None
+    if keras.backend.backend() != "jax":
+        raise TrainingError(f"several processes: need KERAS_BACKEND=jax; found {keras.backend.backend()}")
+    import jax
+
+    jax.config.update("jax_cpu_collectives_implementation", "gloo")
+    address = values["JOB_ADDRESSES"].split(",")[0]
+    try:
+        jax.distributed.initialize(
+            address, processes, process, initialization_timeout=120, heartbeat_timeout_seconds=HEARTBEAT_SECONDS
+        )
+    except RuntimeError as error:
+        raise TrainingError(f"several processes: cannot reach {address}: {error}") from error
+    return Job(process, processes)

@@ -1,0 +1,198 @@
+"""Labels that the model adds itself after stage one, from what it can read by then.
+
+Three things are missing in the data: the texts of the photographs from which no crop was cut, where on a plate each
+character stands, and by how much a plate is tilted in its box. The reader of stage one knows most of them. Its certain
+readings of true boxes become texts of stage two (self-training, after Lee 2013 "Pseudo-Label"). The places it looked
+at let real plates be cut between their characters and put together anew: a real surface with a number that no plate of
+the data has. The tilt at which it reads a plate best is what the box head learns.
+
+Readings that say a number which is held out or excluded, or nearly so, are not used.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+import cv2
+import numpy as np
+from keras import ops
+
+from lpr_e2e.common.boxes import letterbox, lies_straight, turn_box, turn_picture, upright_glimpse
+from lpr_e2e.common.images import read_picture
+from lpr_e2e.common.procedure import MARGIN, MOST_TILT
+from lpr_e2e.data.dataset import Crop, Dataset, Photograph
+from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.training.augmentation import rearranged
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+
+# A reading is used as a label if its weakest character is as certain as this in the mean of all scales.
+LABEL_CERTAINTY = 0.9
+# Cut lines are moved to the emptiest column within this share of the distance between two characters.
+_SNAP = 0.3
+# Characters side by side: not closer than this, in widths of the glimpse; their distances differ by no more than this
+# factor; they rise and fall by no more than this, in heights of the glimpse.
+_CLOSEST, _UNEVEN, _LEVEL = 0.03, 1.7, 0.15
+_BATCH = 64
+# Rearrangements that the model must read rightly before a plate's cuts are used.
+_TRIALS = 2
+# Tilts that are tried, radians.
+_TILTS = np.linspace(-MOST_TILT, MOST_TILT, 19)
+
+
+def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabels:
+    """Label what is trained on, with a model that can read.
+
+    Args:
+        model: a model after stage one.
+        dataset: its data; nothing held out is looked at.
+        share: of the photographs without a text, the share that may get one.
+    """
+    own = PseudoLabels()
+    unknown = [one for one in dataset.photographs if one.text is None]
+    for photograph, reading in _certain_readings(model, unknown[: round(share * len(unknown))]):
+        if not any(_nearly_equal(same_plate_key(reading[0]), withheld) for withheld in dataset.withheld):
+            own.readings[photograph.img_id] = reading
+    known: Iterable[Photograph | Crop] = [*own.applied(dataset.photographs), *dataset.crops]
+    known = [one for one in known if one.text and one.turns is not None and model.vocabulary.spells(one.text)]
+    for one in known:
+        if isinstance(one, Photograph) and not lies_straight(one.box_px):
+            tilt = _tilt_of_best_reading(model, one)
+            if tilt is not None:
+                own.tilts[one.img_id] = tilt
+    for start in range(0, len(known), _BATCH):
+        batch = known[start : start + _BATCH]
+        pictures = [_upright(one, one.turns) for one in batch]
+        glimpses = np.stack([_glimpse(model, *picture) for picture in pictures])
+        groups = []
+        for one, glimpse, (classes, attention) in zip(batch, glimpses, _answers(model, glimpses), strict=True):
+            right = np.array_equal(classes, model.vocabulary.encode(one.text))
+            groups.append(groups_between(glimpse, attention[: len(one.text)], one.text) if right else [])
+        # The cuts are good where the model reads the plate rightly after its characters have changed places.
+        for seed in range(_TRIALS):
+            rng = np.random.default_rng(seed)
+            trials = [
+                rearranged(*picture, cuts, one.text, rng)
+                for picture, cuts, one in zip(pictures, groups, batch, strict=True)
+            ]
+            answers = _answers(
+                model,
+                np.stack([_glimpse(model, trial, box) for (trial, _), (_, box) in zip(trials, pictures, strict=True)]),
+            )
+            for number, ((_, text), (classes, _)) in enumerate(zip(trials, answers, strict=True)):
+                if not np.array_equal(classes, model.vocabulary.encode(text)):
+                    groups[number] = []
+        for one, cuts in zip(batch, groups, strict=True):
+            if cuts:
+                own.cuts["photograph" if isinstance(one, Photograph) else "crop", one.img_id] = cuts
+    return own
+
+
+def _upright(one: Photograph | Crop, turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture with its plate upright, uint8, and the plate's box in it, yxyx."""
+    picture = read_picture(one.path)
+    box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
+    box = turn_box(box, *picture.shape[:2], turns)
+    return turn_picture(picture, turns), box
+
+
+def _glimpse(model: PlateModel, picture: np.ndarray, box, scale: float = 1.0) -> np.ndarray:
+    return upright_glimpse(picture, box, 0, model.architecture.glimpse_size, scale)
+
+
+def _answers(model: PlateModel, glimpses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Classes `(slots,)` and attention `(slots, rows, columns)` of each glimpse."""
+    answer = model.read(glimpses)
+    return list(zip(np.asarray(answer["logits"])[:, -1].argmax(-1), np.asarray(answer["attention"]), strict=True))
+
+
+def _certain_readings(
+    model: PlateModel, photographs: Sequence[Photograph]
+) -> Iterator[tuple[Photograph, tuple[str, int]]]:
+    """Text and turns of the photographs whose plate the model reads with certainty one way up, and no other."""
+    scales = model.architecture.reading_scales
+    views = [
+        (photograph, turns)
+        for photograph in photographs
+        for turns in ([0, 1, 2, 3] if photograph.turns is None else [photograph.turns])
+    ]
+    certain: dict[str, list] = {photograph.img_id: [] for photograph in photographs}
+    for start in range(0, len(views), _BATCH // len(scales)):
+        batch = views[start : start + _BATCH // len(scales)]
+        glimpses = [_glimpse(model, *_upright(*view), scale) for view in batch for scale in scales]
+        logits = np.asarray(model.read(np.stack(glimpses))["logits"])[:, -1]
+        logs = np.asarray(ops.log_softmax(logits))
+        means = np.exp(logs.reshape(len(batch), len(scales), *logits.shape[1:]).mean(1))
+        for (photograph, turns), mean in zip(batch, means, strict=True):
+            text, certainties = model.vocabulary.decode(mean / mean.sum(-1, keepdims=True))
+            if text and certainties.min() >= LABEL_CERTAINTY:
+                certain[photograph.img_id].append((text, turns))
+    for photograph in photographs:
+        if len(certain[photograph.img_id]) == 1:
+            yield photograph, certain[photograph.img_id][0]
+
+
+def _tilt_of_best_reading(model: PlateModel, photograph: Photograph) -> float | None:
+    """The tilt at which the photograph's text is the likeliest, radians; None if it is not read there."""
+    canvas, frame = letterbox(read_picture(photograph.path), model.canvas_size)
+    boxes_rel = np.tile(frame.to_rel(photograph.box_px), (len(_TILTS), 1)).astype("float32")
+    turns = np.full(len(_TILTS), photograph.turns, "int32")
+    glimpses = model.cut(canvas[None], boxes_rel, turns, tilts=_TILTS.astype("float32"))
+    logits = np.asarray(model.read(glimpses)["logits"])[:, -1]
+    classes = model.vocabulary.encode(photograph.text)
+    logs = np.asarray(ops.log_softmax(logits))
+    likelihoods = np.take_along_axis(logs, np.tile(classes, (len(logs), 1))[..., None], axis=-1).sum((1, 2))
+    # Neighbouring tilts are read almost as well: their mean is steadier than the best alone.
+    best = int(np.argmax(np.convolve(likelihoods, np.ones(3) / 3, mode="same")[1:-1])) + 1
+    return float(_TILTS[best]) if np.array_equal(logits[best].argmax(-1), classes) else None
+
+
+def _nearly_equal(text: str, other: str) -> bool:
+    """Whether the texts differ in one character at most: that would be one plate, read a little wrongly."""
+    return len(text) == len(other) and sum(a != b for a, b in zip(text, other, strict=True)) <= 1
+
+
+def groups_between(glimpse: np.ndarray, attention: np.ndarray, text: str) -> list[tuple[int, np.ndarray]]:
+    """Where to cut an upright plate between its characters.
+
+    Args:
+        glimpse: uint8 `(height, width, 3)`, with the usual margins.
+        attention: `(n, rows, columns)`: where each of the n characters was looked for.
+        text: what the plate says.
+
+    Returns:
+        see `PseudoLabels.cuts`; empty if nowhere two digits, or two letters, clearly stand side by side.
+    """
+    rows, columns = attention.shape[1:]
+    # Around the strongest column only: a little attention lies everywhere.
+    along = attention.sum(1)
+    near = np.abs(np.arange(columns) - along.argmax(1)[:, None]) <= columns // 16
+    along = along * near
+    centres = (along * (np.arange(columns) + 0.5)).sum(1) / along.sum(1) / columns
+    across = (attention * near[:, None]).sum(2)
+    heights = (across * (np.arange(rows) + 0.5)).sum(1) / across.sum(1) / rows
+    grey = cv2.cvtColor(glimpse, cv2.COLOR_RGB2GRAY).astype("float32")
+    busy = grey[round(0.25 * len(grey)) : round(0.75 * len(grey))].std(0)
+    groups = []
+    for run in re.finditer(r"[0-9]{2,}|[^\W\d_]{2,}", text):
+        places, levels = centres[run.start() : run.end()], heights[run.start() : run.end()]
+        gaps = np.diff(places)
+        if gaps.min() < _CLOSEST or gaps.max() > _UNEVEN * gaps.min() or np.ptp(levels) > _LEVEL:
+            continue
+        lines = [places[0] - gaps[0] / 2, *(places[:-1] + gaps / 2), places[-1] + gaps[-1] / 2]
+        cuts = [_emptiest(busy, line, _SNAP * gap) for line, gap in zip(lines, [gaps[0], *gaps], strict=False)]
+        cuts.append(_emptiest(busy, lines[-1], _SNAP * gaps[-1]))
+        # From widths of the glimpse to widths of the box in it.
+        groups.append((run.start(), np.array(cuts) * (1 + 2 * MARGIN[1]) - MARGIN[1]))
+    return groups
+
+
+def _emptiest(busy: np.ndarray, place: float, reach: float) -> float:
+    """The place of the least busy column within `reach` of a place, in widths; nearer ones are preferred a little."""
+    width = len(busy)
+    place = min(max(place, 0.5 / width), 1 - 0.5 / width)  # Behind a character at the very edge lies no column.
+    low, high = max(0, round((place - reach) * width)), min(width - 1, round((place + reach) * width))
+    columns = np.arange(min(low, width - 1), high + 1)
+    away = np.abs((columns + 0.5) / width - place) / reach
+    return (columns[np.argmin(busy[columns] * (1 + 0.3 * away))] + 0.5) / width

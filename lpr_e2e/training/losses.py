@@ -1,0 +1,149 @@
+"""The loss terms of both heads. Every term has a mask; what is masked gives no gradient."""
+
+from __future__ import annotations
+
+import keras
+from keras import ops
+
+from lpr_e2e.common.vocabulary import BLANK
+from lpr_e2e.model.box_head import cell_centres
+
+# Weights of the terms in the joint loss.
+WEIGHTS = {
+    "objectness": 1.0,
+    "box_overlap": 2.0,
+    "box_distance": 5.0,
+    "turns": 0.2,
+    "tilt": 3.0,
+    "reading": 1.0,
+    "plates": 1.0,
+}
+LABEL_SMOOTHING = 0.02
+
+
+def masked_mean(values, mask):
+    """Mean of `values` weighted by `mask` (same shape, 0..1); 0 if the mask is empty."""
+    return ops.sum(values * mask) / ops.maximum(ops.sum(mask), 1.0)
+
+
+def reading_loss(classes, logits, mask):
+    """Cross-entropy of the characters with a little label smoothing, in nats per slot.
+
+    Args:
+        classes: int `(batch, slots)`.
+        logits: float `(batch, depth, slots, classes)`: the answers of every decoder layer; the last counts fully,
+            the earlier ones half.
+        mask: float `(batch,)`: 1 where the text is known.
+    """
+    targets = ops.one_hot(classes, logits.shape[-1]) * (1 - LABEL_SMOOTHING) + LABEL_SMOOTHING / logits.shape[-1]
+    entropy = -ops.sum(targets[:, None] * ops.log_softmax(logits, axis=-1), axis=-1)
+    per_layer = ops.mean(entropy, axis=2)
+    weights = ops.convert_to_tensor([0.5] * (logits.shape[1] - 1) + [1.0], dtype=per_layer.dtype)
+    return masked_mean(ops.sum(per_layer * weights, axis=1), mask)
+
+
+def positive_cells(boxes_rel, cells: int):
+    """Which cells learn a plate: those in the middle half of its box, and always the one next to its centre.
+
+    Args:
+        boxes_rel: float `(batch, 4)` rel yxyx.
+        cells: number of cells of the square map.
+
+    Returns:
+        float `(batch, cells)` of 0 or 1.
+    """
+    centres = ops.convert_to_tensor(cell_centres(cells))[None]
+    middle = (boxes_rel[:, None, :2] + boxes_rel[:, None, 2:]) / 2
+    sides = boxes_rel[:, None, 2:] - boxes_rel[:, None, :2]
+    away = ops.abs(centres - middle)
+    inside = ops.all(away <= sides / 4, axis=-1)
+    nearest = ops.all(away <= 0.5 / cells**0.5, axis=-1)
+    return ops.cast(ops.logical_or(inside, nearest), "float32")
+
+
+def objectness_loss(positive, logits, mask):
+    """Focal loss (Lin et al. 2017, alpha 0.25 and gamma 2) over all cells, per positive cell.
+
+    Args:
+        positive: float `(batch, cells)` of 0 or 1.
+        logits: float `(batch, cells)`.
+        mask: float `(batch,)`: 1 where it is known which cells hold a plate.
+    """
+    focal = ops.binary_crossentropy(positive, ops.sigmoid(logits), from_logits=False)
+    probability = ops.sigmoid(logits)
+    missed = positive * (1 - probability) + (1 - positive) * probability
+    balance = positive * 0.25 + (1 - positive) * 0.75
+    focal = focal * balance * ops.square(missed) * mask[:, None]
+    return ops.sum(focal) / ops.maximum(ops.sum(positive * mask[:, None]), 1.0)
+
+
+def overlap_loss(boxes, targets):
+    """1 - CIoU (Zheng et al. 2020) of boxes `(..., 4)` with targets `(..., 4)`, yxyx of one frame; result `(...)`."""
+    top_left = ops.maximum(boxes[..., :2], targets[..., :2])
+    bottom_right = ops.minimum(boxes[..., 2:], targets[..., 2:])
+    overlap = ops.prod(ops.maximum(bottom_right - top_left, 0.0), axis=-1)
+    sides, true_sides = boxes[..., 2:] - boxes[..., :2], targets[..., 2:] - targets[..., :2]
+    union = ops.prod(sides, axis=-1) + ops.prod(true_sides, axis=-1) - overlap
+    iou = overlap / ops.maximum(union, 1e-9)
+    hull = ops.maximum(boxes[..., 2:], targets[..., 2:]) - ops.minimum(boxes[..., :2], targets[..., :2])
+    shift = (boxes[..., :2] + boxes[..., 2:] - targets[..., :2] - targets[..., 2:]) / 2
+    distance = ops.sum(ops.square(shift), axis=-1) / ops.maximum(ops.sum(ops.square(hull), axis=-1), 1e-9)
+
+    def shape(box_sides):
+        return ops.arctan(box_sides[..., 1] / ops.maximum(box_sides[..., 0], 1e-6))
+
+    aspect = 0.4052847 * ops.square(shape(true_sides) - shape(sides))  # 4 / pi^2
+    share = ops.stop_gradient(aspect / ops.maximum(1 - iou + aspect, 1e-9))
+    return 1 - iou + distance + share * aspect
+
+
+def box_losses(found: dict, targets: dict) -> dict:
+    """The terms of the box head.
+
+    Args:
+        found: the outputs of `lpr_e2e.model.box_head.box_head`.
+        targets: `boxes_rel`, `turns`, `tilts` and the masks, as in `lpr_e2e.training.batches.BatchMaker.joint_batch`.
+
+    Returns:
+        `objectness`, `box_overlap` (1 - CIoU), `box_distance` (L1 of the edges relative to the plate's sides),
+        `turns` (cross-entropy) and `tilt` (L1, radians): scalars.
+    """
+    boxes_rel = targets["boxes_rel"]
+    positive = positive_cells(boxes_rel, found["objectness"].shape[-1]) * targets["plate_visible"][:, None]
+    truth = ops.broadcast_to(boxes_rel[:, None], ops.shape(found["cell_boxes"]))
+    sides = ops.tile(boxes_rel[:, None, 2:] - boxes_rel[:, None, :2], (1, 1, 2))
+    distance = ops.mean(ops.abs(found["cell_boxes"] - truth) / ops.maximum(sides, 1e-3), axis=-1)
+    turns = ops.one_hot(targets["turns"], 4)[:, None]
+    turn_entropy = -ops.sum(turns * ops.log_softmax(found["cell_turns"], axis=-1), axis=-1)
+    tilt_error = ops.abs(found["cell_tilts"] - targets["tilts"][:, None])
+    return {
+        "objectness": objectness_loss(positive, found["objectness"], targets["box_known"]),
+        "box_overlap": masked_mean(overlap_loss(found["cell_boxes"], truth), positive),
+        "box_distance": masked_mean(distance, positive),
+        "turns": masked_mean(turn_entropy, positive * targets["turns_known"][:, None]),
+        "tilt": masked_mean(tilt_error, positive * targets["tilts_known"][:, None]),
+    }
+
+
+def plate_accuracy(classes, logits, mask):
+    """Share of the known texts that the last layer reads entirely right; scalar.
+
+    Args: as in `reading_loss`.
+    """
+    right = ops.all(ops.cast(ops.argmax(logits[:, -1], axis=-1), "int32") == ops.cast(classes, "int32"), axis=-1)
+    return masked_mean(ops.cast(right, "float32"), mask)
+
+
+def character_accuracy(classes, logits, mask):
+    """Share of the slots with a character, in the known texts, that the last layer reads right; scalar.
+
+    Args: as in `reading_loss`.
+    """
+    right = ops.cast(ops.cast(ops.argmax(logits[:, -1], axis=-1), "int32") == ops.cast(classes, "int32"), "float32")
+    return masked_mean(right, ops.cast(classes != BLANK, "float32") * mask[:, None])
+
+
+def total(terms: dict, reading_weight: float = 1.0) -> keras.KerasTensor:
+    """The weighted sum of the terms, by `WEIGHTS`; those of the characters times `reading_weight`."""
+    weights = {**WEIGHTS, **{name: reading_weight * WEIGHTS[name] for name in ("reading", "plates")}}
+    return sum(weights[name] * value for name, value in terms.items())

@@ -1,0 +1,110 @@
+"""Plots of figures: which characters are taken for which, and how far the certainty can be trusted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from lpr_e2e.evaluation.metrics import CALIBRATION_BINS, alignment
+
+# What stands for a character that was missed, or read where there is none.
+NONE = "-"
+
+
+def confusion_plot(pairs: Iterable[tuple[str, str]], characters: str) -> np.ndarray:
+    """Which true characters were read as which.
+
+    Args:
+        pairs: true text and text read.
+        characters: those of the vocabulary, in their order.
+
+    Returns:
+        uint8 RGB `(h, w, 3)`: a row per true character, a column per character read, with counts; the last row and
+        column are characters that are not there and characters that were missed.
+    """
+    found = Counter(pair for texts in pairs for pair in alignment(*texts))
+    # A text of the truth may have characters that the model does not know.
+    unknown = {character for pair in found for character in pair} - {*characters, ""}
+    names = [*characters, *sorted(unknown), NONE]
+    places = {name: index for index, name in enumerate(names)}
+    counts = np.zeros((len(names), len(names)), int)
+    for (true, read), count in found.items():
+        counts[places[true or NONE], places[read or NONE]] += count
+    wrong = counts * (1 - np.eye(len(names), dtype=int))
+    side = 1.6 + 0.36 * len(names)
+    figure, axes = _figure(side, side)
+    axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(3, wrong.max()))
+    for row, column in np.argwhere(counts):
+        right = row == column
+        axes.text(
+            column,
+            row,
+            counts[row, column],
+            ha="center",
+            va="center",
+            fontsize=8,
+            color="#999999" if right else "black",
+        )
+    axes.set_xticks(range(len(names)), names)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("read")
+    axes.set_ylabel("true")
+    axes.set_title(f"{wrong.sum()} of {counts[:-1].sum()} characters wrong")
+    return _picture(figure)
+
+
+def calibration_plot(confidences: Sequence[float], right: Sequence[bool], bins: int = CALIBRATION_BINS) -> np.ndarray:
+    """How often readings of one confidence are right.
+
+    Args:
+        confidences: 0..1, one per plate.
+        right: whether the plate was read without an error.
+        bins: number of bins of 0..1.
+
+    Returns:
+        uint8 RGB `(h, w, 3)`: the share of right plates per bin of the confidence, with their number above.
+    """
+    confidences, right = np.asarray(confidences, "float64"), np.asarray(right, "float64")
+    which = np.clip((confidences * bins).astype(int), 0, bins - 1)
+    figure, axes = _figure(5.0, 4.0)
+    axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
+    for index in range(bins):
+        here = right[which == index]
+        if len(here):
+            middle = (index + 0.5) / bins
+            axes.bar(middle, here.mean(), 0.9 / bins, color="#4c9be8")
+            axes.text(middle, here.mean() + 0.02, len(here), ha="center", fontsize=8)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1.1)
+    axes.set_xlabel("confidence (honest: on the line)")
+    axes.set_ylabel("share of plates right")
+    return _picture(figure)
+
+
+def shares_plot(shares: dict[str, float], title: str) -> np.ndarray:
+    """Bars of named shares 0..1, largest first: uint8 RGB `(h, w, 3)`."""
+    ordered = sorted(shares.items(), key=lambda item: item[1])
+    figure, axes = _figure(7.0, 1.0 + 0.35 * len(ordered))
+    names = [name for name, _ in ordered]
+    axes.barh(names, [share for _, share in ordered], color="#4c9be8")
+    for row, (_, share) in enumerate(ordered):
+        axes.text(share, row, f" {share:.1%}", va="center", fontsize=8)
+    axes.set_xlim(0, 1.15 * max(shares.values(), default=1))
+    axes.set_title(title)
+    return _picture(figure)
+
+
+def _figure(width: float, height: float):
+    """A figure of its own, without pyplot's global state, and its axes; inches of 100 pixels."""
+    figure = Figure((width, height), dpi=100, layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def _picture(figure: Figure) -> np.ndarray:
+    figure.canvas.draw()
+    return np.asarray(figure.canvas.buffer_rgba())[..., :3].copy()

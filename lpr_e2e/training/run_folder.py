@@ -1,0 +1,216 @@
+"""The folder that a training run leaves: enough to look at it, to use it, to repeat it and to go on with it.
+
+* `config.json`: settings, data folder, exclusion list, vocabulary; `versions.json`: of everything that matters;
+* `split.csv`: every picture that is trained on or held out; `problems.csv`: every fault found in the data;
+* `own_labels.csv`: what the model itself added to the labels after stage one;
+* `history.csv`: the figures of every epoch; `figures.json`: the final ones;
+* `best.keras`, `last.keras`: models to predict with (averaged weights);
+* `state.npz`: everything that `--resume` needs;
+* `tensorboard/`: event files; `lock`: held by the process that trains.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import platform
+from dataclasses import asdict
+from importlib import metadata
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.data.dataset import Dataset
+from lpr_e2e.training.settings import Settings
+
+_PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "pandas", "opencv-python", "opencv-python-headless", "pillow")
+
+
+class RunError(UserError):
+    """A run folder cannot be used; the message says why and what to do."""
+
+
+class RunFolder:
+    """Reads and writes the files of one run.
+
+    Args:
+        path: the folder; it need not exist yet.
+    """
+
+    def __init__(self, path: str | Path):
+        self.path = Path(path)
+
+    def start(self, settings: Settings, data: Path, exclude: Path | None, dataset: Dataset, vocabulary) -> None:
+        """Make the folder and write down what is trained on what.
+
+        Raises:
+            RunError: the folder already holds a run.
+        """
+        if (self.path / "config.json").exists():
+            raise RunError(
+                f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
+            )
+        self.path.mkdir(parents=True, exist_ok=True)
+        versions = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+        for package in _PACKAGES:
+            try:
+                versions[package] = metadata.version(package)
+            except metadata.PackageNotFoundError:
+                continue
+        self._write_json("versions.json", versions)
+        split(dataset).to_csv(self.path / "split.csv", index=False)
+        columns = ["file", "row", "value", "kind", "message"]
+        problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
+        problems.to_csv(self.path / "problems.csv", index=False)
+        config = {
+            "data": str(data.resolve()),
+            "exclude": str(exclude.resolve()) if exclude else None,
+            "characters": vocabulary.characters,
+            "slots": vocabulary.slots,
+            "settings": settings.as_dict(),
+        }
+        # Last, because it makes the folder a run: whoever is killed before this starts anew.
+        self._write_json("config.json", config)
+
+    @contextlib.contextmanager
+    def locked(self):
+        """Keep every other process from writing this run, as long as this one lives.
+
+        Raises:
+            RunError: another process is training in the folder.
+        """
+        self.path.mkdir(parents=True, exist_ok=True)
+        with open(self.path / "lock", "w") as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise RunError(
+                    f"{self.path}: another process is training in this folder; wait for it, or stop it"
+                ) from None
+            yield
+
+    def config(self) -> dict:
+        """What `start` wrote, with `settings` as `Settings`.
+
+        Raises:
+            RunError: there is no run in the folder.
+        """
+        try:
+            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+            return {**config, "settings": Settings.from_dict(config["settings"])}
+        except FileNotFoundError:
+            raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
+        except (KeyError, TypeError, ValueError) as error:
+            raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+
+    def check_split(self, dataset: Dataset) -> None:
+        """Make sure that the data is still what the run started with.
+
+        Raises:
+            RunError: a picture was added, removed, or changed sides or text.
+        """
+        before = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
+        changed = pd.concat([before, split(dataset)]).drop_duplicates(keep=False)
+        if len(changed):
+            raise RunError(
+                f"{self.path / 'split.csv'}: the data changed since the run started ({len(changed)} rows differ, the "
+                f"first: {','.join(changed.iloc[0])}); restore it, or start a new run, from the weights with --weights"
+            )
+
+    def save_state(self, variables: list, progress: dict) -> None:
+        """Write all variables and the progress, at once or not at all."""
+        arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
+        with self._whole("state.npz") as temporary, open(temporary, "wb") as file:
+            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def progress(self) -> dict | None:
+        """The progress that was last saved, or None at the very start.
+
+        Raises:
+            RunError: the file is damaged.
+        """
+        return self._load_state(lambda state: json.loads(str(state["progress"])))
+
+    def load_variables(self, variables: list) -> None:
+        """Put the saved values into the variables, which must be the same and in the same order.
+
+        Raises:
+            RunError: the file is damaged or belongs to another model.
+        """
+
+        def assign(state):
+            saved = [state[f"variable_{index}"] for index in range(len(state.files) - 1)]
+            if [value.shape for value in saved] != [tuple(variable.shape) for variable in variables]:
+                raise RunError(f"{self.path / 'state.npz'}: belongs to a model or stage of other sizes")
+            for variable, value in zip(variables, saved, strict=True):
+                variable.assign(value)
+
+        self._load_state(assign)
+
+    def _load_state(self, use):
+        path = self.path / "state.npz"
+        if not path.exists():
+            return None
+        try:
+            with np.load(path, allow_pickle=False) as state:
+                return use(state)
+        except RunError:
+            raise
+        except Exception as error:  # A damaged zip raises many kinds.
+            raise RunError(
+                f"{path}: damaged ({error}); start a new run with --weights {self.path / 'best.keras'}"
+            ) from error
+
+    def save_model(self, model: keras.Model, name: str) -> None:
+        """Write the model as `name`, at once or not at all."""
+        with self._whole(name) as temporary:
+            model.save(temporary)
+
+    def add_history(self, row: dict) -> None:
+        """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it."""
+        path = self.path / "history.csv"
+        history = pd.DataFrame([row])
+        if path.exists():
+            before = pd.read_csv(path)
+            again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
+            history = pd.concat([before[~again], history], ignore_index=True)
+        with self._whole(path.name) as temporary:
+            history.to_csv(temporary, index=False)
+
+    def write_figures(self, figures: dict) -> None:
+        """Write the final figures as `figures.json`."""
+        self._write_json("figures.json", figures)
+
+    def _write_json(self, name: str, values: dict) -> None:
+        """Write a file of JSON, at once or not at all."""
+        with self._whole(name) as temporary:
+            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+    @contextlib.contextmanager
+    def _whole(self, name: str):
+        """A path to write a file to; afterwards it is there under its name, or, after an error, as it was before."""
+        temporary = self.path / f"part.{name}"
+        try:
+            yield temporary
+            os.replace(temporary, self.path / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+
+
+def split(dataset: Dataset) -> pd.DataFrame:
+    """One row per picture: its `set`, its `side` (`train` or `held`), its `img_id`, its `text` (empty: unknown)."""
+    rows = [
+        (name, side, one.img_id, one.text or "")
+        for side, prefix in (("train", ""), ("held", "validation_"))
+        for name in ("photographs", "crops")
+        for one in getattr(dataset, prefix + name)
+    ]
+    return pd.DataFrame(rows, columns=["set", "side", "img_id", "text"])

@@ -1,0 +1,219 @@
+"""The settings of a training, all in one place, and the presets."""
+
+from __future__ import annotations
+
+import difflib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field, fields
+
+from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.errors import UserError
+
+
+@dataclass(frozen=True)
+class Mixture:
+    """Shares of the sources in the training batches.
+
+    Attributes:
+        real: of the plates read without their photograph, the share that is real; the others are synthetic.
+        unreadable: of the plates read without their photograph, the share that stands upside down or on its side, or is
+            none: what there is to read is nothing. Above 0, what is taken for a plate where there is none is too.
+        pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
+        pasted_known: the same for the photographs whose text is known.
+        pasted_real: of the pasted plates, the share that is a real crop.
+        hidden: share of photographs shown in a window without their plate, to learn what is no plate.
+        matched: of the photographs with a known text, the share whose text is used.
+        self_labelled: of the photographs without a text that the model reads with certainty after stage one, the share
+            whose reading is used as their text in stage two.
+        rearranged: of the real plates whose characters the model has placed by then, the share whose digits are shown
+            in another order.
+        close: share of photographs shown about as large as the second look shows them.
+        turned: share of photographs turned by one to three quarters.
+        tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
+        worn: share of the synthetic plates that have seen the road, see `lpr_e2e.drawing.plates.PlatePainter`.
+        hardness: strength of the changes of light, sharpness, detail and tilt; 1 is what real photographs need.
+    """
+
+    real: float = 0.4
+    unreadable: float = 0.06
+    pasted_unknown: float = 0.7
+    pasted_known: float = 0.25
+    pasted_real: float = 0.3
+    hidden: float = 0.1
+    matched: float = 1.0
+    self_labelled: float = 1.0
+    rearranged: float = 0.5
+    close: float = 0.4
+    turned: float = 0.2
+    tilted: float = 0.3
+    worn: float = 1.0
+    hardness: float = 1.0
+
+    def __post_init__(self):
+        for one in fields(self):
+            share = getattr(self, one.name)
+            if one.name != "hardness" and not 0 <= share <= 1:
+                raise UserError(f"setting mixture.{one.name}: {share}; expected a share from 0 to 1")
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of the training.
+
+    Attributes:
+        steps: number of optimiser steps; 0 leaves the stage out.
+        plates: glimpses per step that are read without their photograph.
+        photographs: photographs per step; none in stage one.
+        learning_rate: peak, reached after the warm-up; a cosine takes it to a hundredth.
+        warm_up: steps of linear warm-up.
+    """
+
+    steps: int
+    plates: int
+    photographs: int
+    learning_rate: float
+    warm_up: int
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Everything that decides a training, apart from the data.
+
+    Attributes:
+        architecture: sizes of the model.
+        recognition: stage one, which pretrains reading on crops and synthetic plates.
+        joint: stage two, which trains finding and reading together.
+        mixture: shares of the sources.
+        epoch_steps: steps between two evaluations; a training resumes from the last one.
+        patience: epochs without a better validation before a stage ends early.
+        predicted_from, predicted_to: share of the stage two photographs that are read in the predicted box, at the
+            stage's start and from its middle on.
+        crop_gradient: share of the reading loss's gradient that goes through the crop into the box head.
+        reading_weight: weight of the reading loss against the box losses in stage two.
+        weight_decay: of AdamW.
+        averaging: highest momentum of the exponential moving average of the weights, which is what is evaluated and
+            saved; it rises with the steps.
+        picture_epochs: epochs between two sets of pictures in TensorBoard.
+        seed: of the initial weights, the batches and a drawn split.
+    """
+
+    architecture: Architecture
+    recognition: Stage
+    joint: Stage
+    mixture: Mixture = field(default_factory=Mixture)
+    epoch_steps: int = 250
+    patience: int = 12
+    predicted_from: float = 0.0
+    predicted_to: float = 0.7
+    crop_gradient: float = 0.1
+    reading_weight: float = 1.0
+    weight_decay: float = 0.05
+    averaging: float = 0.998
+    picture_epochs: int = 3
+    seed: int = 0
+
+    def __post_init__(self):
+        for name in ("epoch_steps", "patience", "picture_epochs"):
+            if getattr(self, name) < 1:
+                raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
+        if not self.recognition.steps and not self.joint.steps:
+            raise UserError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")
+
+    def as_dict(self) -> dict:
+        """Plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> Settings:
+        """The settings of `as_dict`.
+
+        Raises:
+            ValueError: an unknown or a missing name.
+        """
+        unknown = sorted(set(values) - {one.name for one in fields(cls)})
+        if unknown:
+            raise UserError(f"settings: unknown {unknown}; expected names out of {[one.name for one in fields(cls)]}")
+        nested = {
+            "architecture": Architecture.from_config(values["architecture"]),
+            "recognition": Stage(**values["recognition"]),
+            "joint": Stage(**values["joint"]),
+            "mixture": Mixture(**values["mixture"]),
+        }
+        return cls(**{**values, **nested})
+
+    def changed(self, assignments: Iterable[str]) -> Settings:
+        """These settings with some values replaced.
+
+        Args:
+            assignments: such as `joint.steps=500`, `mixture.real=0.2` or `architecture.glimpse_size=[48, 160]`: a
+                name, with a dot where it is nested, and a value in JSON.
+
+        Raises:
+            ValueError: an unknown name (the nearest valid one is named), or a value of another kind or range.
+        """
+        values = self.as_dict()
+        known = _flat(values)
+        for assignment in assignments:
+            name, equals, text = (part.strip() for part in assignment.partition("="))
+            if name not in known:
+                nearest = difflib.get_close_matches(name, known, n=1, cutoff=0.0)[0]
+                raise UserError(f"unknown setting {name!r}; the nearest is {nearest}={json.dumps(known[nearest])}")
+            try:
+                value = json.loads(text)
+            except ValueError:
+                value = None
+            if not equals or not _alike(value, known[name]):
+                example = json.dumps(known[name])
+                raise UserError(f"setting {name}: {text!r}; expected a value like {name}={example}")
+            *outer, last = name.split(".")
+            (values[outer[0]] if outer else values)[last] = float(value) if isinstance(known[name], float) else value
+        return Settings.from_dict(values)
+
+
+def _flat(values: dict, prefix: str = "") -> dict:
+    """Nested names joined with dots."""
+    flat = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
+
+
+def _alike(value, example) -> bool:
+    """Whether a JSON value can stand for the example: numbers for numbers, whole ones for whole ones, and so on."""
+    if isinstance(example, bool) or isinstance(value, bool):
+        return isinstance(example, bool) and isinstance(value, bool)
+    if isinstance(example, tuple):
+        return isinstance(value, list) and bool(value) and all(_alike(one, example[0]) for one in value)
+    return (isinstance(value, int) or isinstance(value, float) and isinstance(example, float)) and value >= 0
+
+
+PRESETS = {
+    # Real photographs: about 80 minutes on two cores.
+    "standard": Settings(
+        architecture=Architecture(),
+        recognition=Stage(steps=5000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
+        joint=Stage(steps=8000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        epoch_steps=500,
+        picture_epochs=2,
+    ),
+    # The demo set of drawn photographs: five to ten minutes on two cores.
+    "small": Settings(
+        architecture=Architecture(
+            canvas_size=480,
+            scene_shrink=3,
+            glimpse_size=(48, 160),
+            widths=(16, 24, 40, 64, 96),
+            depths=(1, 1, 1, 1),
+            head_width=64,
+            plates=2,
+        ),
+        recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
+        joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
+        # Drawn photographs stand upright, and most drawn plates are clean.
+        mixture=Mixture(
+            unreadable=0.0, turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0
+        ),
+        epoch_steps=150,
+    ),
+}
