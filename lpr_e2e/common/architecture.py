@@ -1,10 +1,14 @@
-"""The sizes of the model."""
+"""The sizes of the model. How it is used to read is in `procedure`."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 
 from lpr_e2e.common.errors import UserError
+
+# The most that the box head can take a plate to rise or fall along its width, radians.
+MOST_TILT = 0.6
 
 
 @dataclass(frozen=True)
@@ -18,14 +22,6 @@ class Architecture:
         widths, depths: see `lpr_e2e.model.backbone.Backbone`.
         head_width: channels of the fused maps of both heads.
         heads, decoder_depth: attention heads and layers of the decoder.
-        plates: the most plates looked for on one photograph.
-        second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
-            plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
-        reading_scales: heights of the glimpses in which each plate is read at prediction, in heights of the usual one;
-            widths differ a third as much. Their answers are averaged: a box a little off then costs no character.
-        sure: plates read with at least this certainty in the first of the `reading_scales` are not read in the others.
-        rectify: whether a plate is read along its tilt, as the box head sees it, or always in an upright window.
-        doubt: plates read with less certainty are read again from all sides, see `PlateModel.read_again`; 0: none.
     """
 
     canvas_size: int = 960
@@ -36,12 +32,6 @@ class Architecture:
     head_width: int = 80
     heads: int = 4
     decoder_depth: int = 2
-    plates: int = 3
-    second_look: float = 2.1
-    reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
-    sure: float = 0.98
-    rectify: bool = True
-    doubt: float = 0.9
 
     def __post_init__(self):
         if self.canvas_size % (32 * self.scene_shrink):
@@ -50,10 +40,19 @@ class Architecture:
             )
         if any(side % 16 for side in self.glimpse_size):
             raise UserError(f"glimpse_size {self.glimpse_size}: expected multiples of 16")
-        if not self.reading_scales or min(self.reading_scales) <= 0:
-            raise UserError(f"reading_scales {self.reading_scales}: expected at least one factor above 0")
+
+    @property
+    def scene_size(self) -> int:
+        """Side of the square scene in which plates are looked for, pixels."""
+        return self.canvas_size // self.scene_shrink
 
     @classmethod
-    def from_config(cls, config: dict) -> Architecture:
-        """The architecture of a dict as `dataclasses.asdict` or JSON give it (lists for tuples)."""
-        return cls(**{key: tuple(value) if isinstance(value, list) else value for key, value in config.items()})
+    def from_config(cls, config: Mapping) -> Architecture:
+        """The architecture of a dict as `dataclasses.asdict` or JSON give it (lists for tuples).
+
+        Models from before procedures were stored keep some numbers of reading here too; `Procedure.from_config` takes
+        those.
+        """
+        names = {one.name for one in fields(cls)}
+        values = {name: value for name, value in config.items() if name in names}
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -13,10 +13,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from lpr_e2e.common.procedure import window_margin
+from lpr_e2e.common.procedure import TODAY
 
-# The grey of the canvas outside the photograph: neither a black car nor a white wall.
-LETTERBOX_GREY = 114
 # A box this much longer than high is filled by its plate, which therefore lies straight in it.
 _STRAIGHT_ASPECT = 3.4
 _ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
@@ -54,8 +52,13 @@ class Letterbox:
         boxes_px = (np.asarray(boxes_rel, "float32") * self.size - shift) / self.scale
         return np.clip(boxes_px, 0, np.array([self.height, self.width] * 2, "float32"))
 
-    def draw(self, photograph: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
-        """The canvas: uint8 RGB `(size, size, 3)`, `out` if given, from a uint8 RGB photograph `(height, width, 3)`."""
+    def draw(
+        self, photograph: np.ndarray, out: np.ndarray | None = None, grey: int = TODAY.letterbox_grey
+    ) -> np.ndarray:
+        """The canvas: uint8 RGB `(size, size, 3)`, `out` if given, from a uint8 RGB photograph `(height, width, 3)`.
+
+        What the photograph leaves free is `grey`.
+        """
         interpolation = cv2.INTER_AREA if self.scale < 1 else cv2.INTER_LINEAR
         inner = (max(1, round(self.width * self.scale)), max(1, round(self.height * self.scale)))
         canvas = np.empty((self.size, self.size, 3), "uint8") if out is None else out
@@ -63,31 +66,38 @@ class Letterbox:
         top, left = min(top, self.size - inner[1]), min(left, self.size - inner[0])
         bottom, right = top + inner[1], left + inner[0]
         for outside in (canvas[:top], canvas[bottom:], canvas[top:bottom, :left], canvas[top:bottom, right:]):
-            outside[:] = LETTERBOX_GREY
+            outside[:] = grey
         cv2.resize(photograph, inner, canvas[top:bottom, left:right], interpolation=interpolation)
         return canvas
 
 
-def letterbox(photograph: np.ndarray, size: int, out: np.ndarray | None = None) -> tuple[np.ndarray, Letterbox]:
+def letterbox(
+    photograph: np.ndarray, size: int, out: np.ndarray | None = None, grey: int = TODAY.letterbox_grey
+) -> tuple[np.ndarray, Letterbox]:
     """Lay a uint8 RGB photograph `(h, w, 3)` into a canvas `(size, size, 3)`, `out` if given; also return the frame."""
     frame = Letterbox(photograph.shape[0], photograph.shape[1], size)
-    return frame.draw(photograph, out), frame
+    return frame.draw(photograph, out, grey), frame
 
 
-def intersection_over_union(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """IoU of boxes `(..., 4)` yxyx with boxes `(..., 4)` of the same frame; shapes broadcast, result `(...)`."""
-    first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
-    top_left = np.maximum(first[..., :2], second[..., :2])
-    bottom_right = np.minimum(first[..., 2:], second[..., 2:])
-    overlap = _area(bottom_right - top_left)
-    areas = [_area(box[..., 2:] - box[..., :2]) for box in (first, second)]
-    union = areas[0] + areas[1] - overlap
-    return np.where(union > 0, overlap / np.maximum(union, 1e-12), 0.0)
+def intersection_over_union(first, second, xp=np):
+    """IoU of boxes `(..., 4)` yxyx with boxes `(..., 4)` of the same frame; shapes broadcast, result `(...)`.
+
+    Args:
+        first, second: arrays of numpy, computed in float64, or tensors of Keras.
+        xp: `numpy`, or `keras.ops` for tensors: differentiable then.
+    """
+    if xp is np:
+        first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
+    top_left = xp.maximum(first[..., :2], second[..., :2])
+    bottom_right = xp.minimum(first[..., 2:], second[..., 2:])
+    overlap = _area(bottom_right - top_left, xp)
+    areas = [_area(box[..., 2:] - box[..., :2], xp) for box in (first, second)]
+    return overlap / xp.maximum(areas[0] + areas[1] - overlap, 1e-12)
 
 
-def _area(sides: np.ndarray) -> np.ndarray:
+def _area(sides, xp):
     """Areas `(...)` of boxes with sides `(..., 2)`; 0 for a negative side, which is no overlap."""
-    sides = np.maximum(sides, 0)
+    sides = xp.maximum(sides, 0.0)
     return sides[..., 0] * sides[..., 1]
 
 
@@ -123,7 +133,9 @@ def lies_straight(box_px) -> bool:
     return max(sides) > _STRAIGHT_ASPECT * min(sides)
 
 
-def upright_glimpse(picture: np.ndarray, box_px, turns: int, size: tuple[int, int], scale: float = 1.0) -> np.ndarray:
+def upright_glimpse(
+    picture: np.ndarray, box_px, turns: int, size: tuple[int, int], margin: tuple[float, float]
+) -> np.ndarray:
     """A plate as the model sees it, without augmentation.
 
     Args:
@@ -131,15 +143,15 @@ def upright_glimpse(picture: np.ndarray, box_px, turns: int, size: tuple[int, in
         box_px: yxyx of the plate in it.
         turns: `numpy.rot90(picture, turns)` puts the plate upright.
         size: `(height, width)` of the glimpse, pixels.
-        scale: as in `lpr_e2e.model.plate_model.PlateModel.cut`.
+        margin: share of the plate's upright (height, width) that is added on each side, as
+            `Procedure.window_margin` gives it.
 
     Returns:
         uint8 `(height, width, 3)`.
     """
     ymin, xmin, ymax, xmax = turn_box(box_px, *picture.shape[:2], turns)
     picture = turn_picture(picture, turns)
-    margin_y, margin_x = window_margin(scale)
-    pad_y, pad_x = margin_y * (ymax - ymin), margin_x * (xmax - xmin)
+    pad_y, pad_x = margin[0] * (ymax - ymin), margin[1] * (xmax - xmin)
     corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))
     warp = cv2.getPerspectiveTransform(corners, rectangle_corners((0, 0, *size)))
     return cv2.warpPerspective(picture, warp, size[::-1], borderMode=cv2.BORDER_REPLICATE)

@@ -1,9 +1,11 @@
-"""Reading a picture file: one function for every photograph and crop, in training and in prediction."""
+"""Pictures: one way to decode a file, for every photograph and crop, in training and in prediction."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
+from collections.abc import Iterator
 from os import PathLike
 from pathlib import Path
 
@@ -14,6 +16,10 @@ from lpr_e2e.common.errors import UserError
 
 # A file that unpacks to more pixels than any camera makes is refused before it fills the memory.
 MAX_PIXELS = 100_000_000
+# What `to_picture` takes.
+ACCEPTED = (
+    "a path, the bytes of a picture file, a file opened with 'rb', a Pillow picture, or a uint8 RGB array (h, w, 3)"
+)
 
 
 class PictureError(UserError):
@@ -33,18 +39,54 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
         PictureError: the file is missing, unreadable, empty, not a picture, damaged or truncated, or holds more
             than 100 megapixels.
     """
-    try:
+    with _reasons():
         if not isinstance(source, bytes) and os.path.exists(source) and not os.path.isfile(source):
             # Opening a pipe would wait for ever.
             raise PictureError("no regular file, or a folder that cannot be listed")
         if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
             raise PictureError("empty file (0 bytes)")
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise PictureError(_too_large(f"{image.width} x {image.height} pixels"))
-            image.load()
-            ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
-            return _to_rgb(image)
+            return _decoded(image)
+
+
+def to_picture(source) -> np.ndarray:
+    """The picture that a program hands over, as `read_picture` gives it; arrays without a copy where that is possible.
+
+    Args:
+        source: one of `ACCEPTED`. Arrays may have any strides, and may be another library's that numpy understands.
+
+    Raises:
+        PictureError: as `read_picture`, or it is nothing of the kind; then the message names what is accepted.
+    """
+    if isinstance(source, (str, PathLike, bytes)):
+        return read_picture(source)
+    if isinstance(source, (bytearray, memoryview)):
+        return read_picture(bytes(source))
+    if isinstance(source, Image.Image):
+        with _reasons():
+            return _decoded(source.copy())  # It stays the caller's, as it is.
+    if hasattr(source, "read") and not hasattr(source, "__array__"):
+        with _reasons():
+            data = source.read()
+        if not isinstance(data, bytes):
+            raise PictureError(f"a file that gives {type(data).__name__}; open it with 'rb': expected {ACCEPTED}")
+        return read_picture(data)
+    if not hasattr(source, "__array__"):
+        raise PictureError(f"{type(source).__name__}: expected {ACCEPTED}")
+    with _reasons():
+        array = np.asarray(source)
+    if array.dtype != np.uint8 or array.ndim != 3 or array.shape[2] != 3 or not array.size:
+        raise PictureError(f"array {array.shape} {array.dtype}: expected {ACCEPTED}")
+    if array.shape[0] * array.shape[1] > MAX_PIXELS:
+        raise PictureError(_too_large(f"{array.shape[1]} x {array.shape[0]} pixels"))
+    return np.ascontiguousarray(array)
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Whatever goes wrong within becomes a PictureError that says why."""
+    try:
+        yield
     except PictureError:
         raise
     except FileNotFoundError:
@@ -56,6 +98,15 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
     except Exception as error:  # Damaged files make the decoders raise nearly anything.
         reason = "truncated" if "truncated" in str(error).lower() else "unreadable or damaged"
         raise PictureError(f"{reason} ({type(error).__name__}: {error})") from error
+
+
+def _decoded(image: Image.Image) -> np.ndarray:
+    """The pixels of an opened picture, which may be changed."""
+    if image.width * image.height > MAX_PIXELS:
+        raise PictureError(_too_large(f"{image.width} x {image.height} pixels"))
+    image.load()
+    ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
+    return _to_rgb(image)
 
 
 def _too_large(found: str) -> str:

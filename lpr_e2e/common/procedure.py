@@ -1,32 +1,158 @@
-"""The numbers of looking at a plate, shared by the Keras model (`model`) and its exported form (`exported`)."""
+"""The numbers by which a photograph is read. A model carries its own, so that new code reads an old model as it was."""
 
 from __future__ import annotations
 
-import numpy as np
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 
-# Share of the plate's upright (height, width) that is added on each side of a glimpse: boxes are never exact.
-MARGIN = (0.15, 0.06)
-# Cells whose boxes overlap the best one by more than this share vote for the final box.
-VOTE_IOU = 0.6
-# A second plate may overlap a better one by no more than this.
-SUPPRESSION_IOU = 0.3
-# Both looks see the same plate if their boxes overlap by more than this.
-SAME_PLATE_IOU = 0.3
-# What the first look believes in less than this is not looked at again. If the best candidate has proved to be a plate,
-# the others need more, because most of them are none, and each takes as long as the whole photograph.
-LEAST_CONFIDENCE, FURTHER_CONFIDENCE, SURE_CONFIDENCE = 0.1, 0.3, 0.5
-# The most that a plate is taken to rise or fall along its width, radians.
-MOST_TILT = 0.6
-# A window is cut as if the plate were tilted by this much less, radians: a box off by a little, or a tilt that is not
-# there, then costs no character.
-TILT_SLACK = 0.04
-# Tilts at which a doubtful plate is read again, in radians, each at every quarter turn that is at least this likely. Of
-# these, the likelier ones are preferred: this power of their probability counts.
-TILTS = np.deg2rad([-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0])
-LEAST_TURN, TURN_POWER = 0.01, 0.25
+from lpr_e2e.common.errors import UserError
+
+# Raised when a number is added, or when the same numbers begin to mean something else.
+VERSION = 1
 
 
-def window_margin(scale: float) -> tuple[float, float]:
-    """`MARGIN` of a window that is higher by the factor `scale`, and wider by a third of the difference."""
-    growth = (scale, 1 + (scale - 1) / 3)
-    return tuple(((1 + 2 * share) * factor - 1) / 2 for share, factor in zip(MARGIN, growth, strict=True))
+@dataclass(frozen=True)
+class Procedure:
+    """How a photograph is read: every number that decides it, but for the sizes and the weights of the model.
+
+    Its steps are those of `lpr_e2e.prediction.driver`. Shares and certainties are 0..1.
+
+    Attributes:
+        letterbox_grey: grey level of the canvas outside the photograph: neither a black car nor a white wall.
+        plates: the most plates looked for on one photograph.
+        vote_iou: cells whose boxes overlap the best one by more than this vote for the final box.
+        suppression_iou: a second plate may overlap a better one by no more than this.
+        second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
+            plate is large, its box exact, and what only resembled a plate is told apart. 0 leaves it out.
+        same_plate_iou: two boxes that overlap by this much are one plate, seen twice.
+        least_confidence: what the first look believes in less than this is not looked at again.
+        sure_confidence, further_confidence: if the best candidate has proved to be a plate with the first of these, the
+            others need the second, because most of them are none, and each takes as long as the whole photograph.
+        margin: share of the plate's upright (height, width) that is added on each side of a glimpse: boxes are never
+            exact.
+        samples: samples per pixel and axis of a glimpse: with two, large plates are averaged and not skipped through.
+        tilt_slack: a glimpse is cut as if the plate were tilted by this much less, radians: a box off by a little, or a
+            tilt that is not there, then costs no character.
+        rectify: whether a plate is read along its tilt, as the box head sees it, or always in an upright window.
+        reading_scales: heights of the glimpses in which a plate is read, in heights of the usual one; widths differ a
+            third as much. Their answers are averaged: a box a little off then costs no character.
+        sure: plates read with at least this certainty at the first of the `reading_scales` are not read at the others.
+        box_threshold: boxes that the model believes in less than this are no plates.
+        doubt: plates read with less certainty are read again from all sides; 0: none.
+        tilts_degrees: the tilts at which they are read again, at each quarter turn.
+        least_turn, turn_power: of the quarter turns, those at least this likely; the likelier ones are preferred: this
+            power of their probability counts. A plate of 0, 1, 6, 8 and 9 also reads well upside down.
+        certainty_threshold: a reading whose weakest character is less certain is more likely wrong than right.
+        sureness_threshold: nor is one believed whose text and box are not both likely, by the product of their
+            certainties: of 700 windows beside the plates of training photographs, 11 gave a text with at least the
+            certainty above, and one of them with at least this product.
+        closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
+            this share of each side. 0: none.
+        closer_certainty: only readings this certain count there. Of 200 plate-free windows, none gave one above 0.7.
+        format_likelihood: a text that fits the user's format is taken only if it is at least this likely against the
+            likeliest text: a plate that clearly says something else is something else.
+    """
+
+    letterbox_grey: int = 114
+    plates: int = 3
+    vote_iou: float = 0.6
+    suppression_iou: float = 0.3
+    second_look: float = 2.1
+    same_plate_iou: float = 0.3
+    least_confidence: float = 0.1
+    sure_confidence: float = 0.5
+    further_confidence: float = 0.3
+    margin: tuple[float, float] = (0.15, 0.06)
+    samples: int = 2
+    tilt_slack: float = 0.04
+    rectify: bool = True
+    reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
+    sure: float = 0.98
+    box_threshold: float = 0.3
+    doubt: float = 0.9
+    tilts_degrees: tuple[float, ...] = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)
+    least_turn: float = 0.01
+    turn_power: float = 0.25
+    certainty_threshold: float = 0.5
+    sureness_threshold: float = 0.4
+    closer_part: float = 0.6
+    closer_certainty: float = 0.8
+    format_likelihood: float = 0.1
+
+    def __post_init__(self):
+        for one in fields(self):
+            value, (low, high) = getattr(self, one.name), _RANGES[one.name]
+            example = one.default
+            values = value if isinstance(example, tuple) else (value,)
+            kind = type(example[0] if isinstance(example, tuple) else example)
+            right = isinstance(values, tuple) and bool(values) and all(_is_number(item, kind) for item in values)
+            right = right and all(low <= item <= high for item in values)
+            if one.name == "margin":
+                right = right and len(values) == 2
+            if not right:
+                raise UserError(f"procedure.{one.name}: {value!r}; expected a value like {example!r}, {low} to {high}")
+
+    def window_margin(self, scale: float) -> tuple[float, float]:
+        """`margin` of a window that is higher by the factor `scale`, and wider by a third of the difference."""
+        growth = (scale, 1 + (scale - 1) / 3)
+        high, wide = (((1 + 2 * share) * factor - 1) / 2 for share, factor in zip(self.margin, growth, strict=True))
+        return high, wide
+
+    @property
+    def tilts(self) -> tuple[float, ...]:
+        """`tilts_degrees` in radians."""
+        return tuple(math.radians(degrees) for degrees in self.tilts_degrees)
+
+    def as_config(self) -> dict:
+        """Plain values for JSON, with the version."""
+        return {"version": VERSION, **asdict(self)}
+
+    @classmethod
+    def from_config(cls, config: Mapping | None, before: Mapping) -> Procedure:
+        """The procedure that a model carries.
+
+        Args:
+            config: what `as_config` gave, or None for a model from before procedures were stored: it is read with
+                today's numbers.
+            before: the values that such a model keeps elsewhere, in its architecture or its description; those that are
+                named like a number of the procedure are taken.
+
+        Raises:
+            UserError: the config is of a later version, or a number is missing, unknown or out of range.
+        """
+        names = [one.name for one in fields(cls)]
+        if config is None:
+            values = {name: before[name] for name in names if name in before}
+        else:
+            if not isinstance(config, Mapping) or config.get("version") != VERSION:
+                found = config.get("version") if isinstance(config, Mapping) else config
+                raise UserError(f"procedure: version {found!r}, expected {VERSION}; update lpr_e2e to read this model")
+            values = {name: value for name, value in config.items() if name != "version"}
+            wrong = sorted(set(names) ^ set(values))
+            if wrong:
+                raise UserError(f"procedure: expected the numbers {', '.join(names)}; missing or unknown: {wrong}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+
+
+def _is_number(value, kind: type) -> bool:
+    if kind is bool or isinstance(value, bool):
+        return kind is bool and isinstance(value, bool)
+    return isinstance(value, int) or (kind is float and isinstance(value, float) and math.isfinite(value))
+
+
+# What each number may be at least and at most; of tuples, each of their items.
+_RANGES: dict[str, tuple[float, float]] = {
+    **dict.fromkeys((one.name for one in fields(Procedure)), (0, 1)),
+    "letterbox_grey": (0, 255),
+    "samples": (1, 8),
+    "plates": (1, 1000),
+    "second_look": (0, 100),
+    "reading_scales": (0.1, 10),
+    "sure": (0, 2),
+    "tilts_degrees": (-80, 80),
+    "turn_power": (0, 10),
+}
+
+# Today's numbers: of a new model, and of a model that carries none.
+TODAY = Procedure()

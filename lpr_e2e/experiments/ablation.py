@@ -65,10 +65,10 @@ LEVERS = (
     Lever("depth", "the decoder's second layer", ("architecture.decoder_depth=1",), "training"),
     Lever("resolution", "a quarter of the glimpse's sides", ("architecture.glimpse_size=[48, 144]",), "training"),
     Lever("width", "a quarter of the filters", ("architecture.widths=[12, 24, 48, 84, 108]",), "training"),
-    Lever("second-look", "the second look", ("architecture.second_look=0",), "reading"),
-    Lever("rectifying", "reading along the tilt", ("architecture.rectify=false",), "reading"),
-    Lever("reading-scales", "several glimpses per plate", ("architecture.reading_scales=[1.0]",), "reading"),
-    Lever("doubt", "doubtful plates read again from all sides", ("architecture.doubt=0",), "reading"),
+    Lever("second-look", "the second look", ("procedure.second_look=0",), "reading"),
+    Lever("rectifying", "reading along the tilt", ("procedure.rectify=false",), "reading"),
+    Lever("reading-scales", "several glimpses per plate", ("procedure.reading_scales=[1.0]",), "reading"),
+    Lever("doubt", "doubtful plates read again from all sides", ("procedure.doubt=0",), "reading"),
 )
 # The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
 FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"), "training")
@@ -154,8 +154,9 @@ class Ablation:
         from lpr_e2e.model.plate_model import PlateModel
 
         trained = self._best(EVERYTHING)
-        architecture = replace(self.settings, architecture=trained.architecture).changed(lever.without).architecture
-        model = PlateModel(architecture, trained.vocabulary.characters, trained.vocabulary.slots)
+        procedure = replace(self.settings, procedure=trained.procedure).changed(lever.without).procedure
+        vocabulary = trained.vocabulary
+        model = PlateModel(trained.architecture, vocabulary.characters, vocabulary.slots, procedure)
         model.set_weights(trained.get_weights())
         return self._score(model)
 
@@ -170,7 +171,7 @@ class Ablation:
         from lpr_e2e.prediction.reader import PlateReader
 
         held = load_dataset(self.data, exclude=self.exclude, seed=self.seed).validation_photographs
-        found = PlateReader(model).read_files([(photograph.img_id, photograph.path) for photograph in held])
+        found = PlateReader.of(model).read_files([(photograph.img_id, photograph.path) for photograph in held])
         return score(held, {img_id: readings for img_id, _, readings in found}, model.vocabulary).as_dict()
 
 

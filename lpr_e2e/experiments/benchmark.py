@@ -149,11 +149,12 @@ def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
     Returns:
         the forms' folders by name.
     """
-    from lpr_e2e.prediction.exported import DESCRIPTION, ONNX_FORMS, TFLITE_FILE
+    from lpr_e2e.prediction import description
+    from lpr_e2e.prediction.engines.loading import FORMS
 
     forms = {}
-    for name, files in {**ONNX_FORMS, "TFLite": {"both": TFLITE_FILE}}.items():
-        paths = [exported / file for file in (DESCRIPTION, *files.values())]
+    for name, (files, *_) in FORMS.items():
+        paths = [exported / file for file in (description.FILE, *files)]
         if all(path.exists() for path in paths):
             forms[name] = folder / name
             forms[name].mkdir()

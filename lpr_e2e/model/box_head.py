@@ -13,7 +13,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from lpr_e2e.common.procedure import MOST_TILT, SUPPRESSION_IOU, VOTE_IOU
+from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.model.backbone import convolution_block
 
 # Share of cells that are positive at the start, for the bias of the objectness (Lin et al. 2017, focal loss).
@@ -70,51 +70,3 @@ class CellBoxes(layers.Layer):
         distances = ops.exp(ops.clip(raw, -4.0, 3.0)) * _TYPICAL_DISTANCE
         centres = ops.convert_to_tensor(cell_centres(raw.shape[1]))
         return ops.concatenate([centres - distances[..., :2], centres + distances[..., 2:]], axis=-1)
-
-
-def pairwise_iou(boxes, box):
-    """IoU `(batch, cells)` of boxes `(batch, cells, 4)` with one box `(batch, 4)` per photograph, yxyx, one frame."""
-    box = box[:, None]
-    top_left = ops.maximum(boxes[..., :2], box[..., :2])
-    bottom_right = ops.minimum(boxes[..., 2:], box[..., 2:])
-    sides = ops.maximum(bottom_right - top_left, 0.0)
-    overlap = sides[..., 0] * sides[..., 1]
-    areas = (boxes[..., 2] - boxes[..., 0]) * (boxes[..., 3] - boxes[..., 1])
-    area = (box[..., 2] - box[..., 0]) * (box[..., 3] - box[..., 1])
-    return overlap / ops.maximum(areas + area - overlap, 1e-9)
-
-
-def best_plates(found: dict, plates: int) -> dict:
-    """The most certain plates of each photograph, by non-maximum suppression with box voting.
-
-    Voting (the mean of the boxes of overlapping cells, weighted by objectness) is steadier than the best cell's own
-    box, and lets the reading loss's gradient reach every cell that voted.
-
-    Args:
-        found: the outputs of `box_head`.
-        plates: number of plates K to return, at least 1; static, so that the graph exports.
-
-    Returns:
-        `boxes_rel` `(batch, K, 4)` yxyx, `box_confidence` `(batch, K)` in 0..1, `turns` probabilities
-        `(batch, K, 4)`, `tilts` `(batch, K)` radians; the most certain first.
-    """
-    confidence = ops.sigmoid(found["objectness"])
-    turns = ops.softmax(found["cell_turns"], axis=-1)
-    boxes = found["cell_boxes"]
-    voted = ops.concatenate([boxes, turns, found["cell_tilts"][..., None]], axis=-1)
-    left, chosen = confidence, []
-    for _ in range(plates):
-        best = ops.one_hot(ops.argmax(left, axis=-1), left.shape[-1], dtype=boxes.dtype)
-        box = ops.sum(best[..., None] * boxes, axis=1)
-        overlap = ops.stop_gradient(pairwise_iou(boxes, box))
-        votes = ops.stop_gradient(left) * ops.cast(overlap > VOTE_IOU, boxes.dtype) + 1e-6 * best
-        votes = (votes / ops.sum(votes, axis=-1, keepdims=True))[..., None]
-        chosen.append((ops.sum(votes * voted, axis=1), ops.max(left, axis=-1)))
-        left = left * ops.cast(overlap <= SUPPRESSION_IOU, left.dtype) * (1.0 - best)
-    voted, box_confidence = (ops.stack(parts, axis=1) for parts in zip(*chosen, strict=True))
-    return {
-        "boxes_rel": voted[..., :4],
-        "box_confidence": box_confidence,
-        "turns": voted[..., 4:8],
-        "tilts": voted[..., 8],
-    }

@@ -10,7 +10,8 @@ from __future__ import annotations
 import numpy as np
 from keras import ops
 
-from lpr_e2e.common.procedure import MARGIN, TILT_SLACK
+from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.steps import tilted_sides
 
 
 def _grid(height: int, width: int, margin: tuple[float, float], samples: int) -> np.ndarray:
@@ -20,37 +21,33 @@ def _grid(height: int, width: int, margin: tuple[float, float], samples: int) ->
     return np.stack(np.meshgrid(v, u, indexing="ij"), axis=-1).reshape(-1, 2).astype("float32")
 
 
-def _tilted_sides(high, wide, tilt):
-    """Height and width of the rectangle tilted by `tilt` >= 0 radians whose upright box is `high` by `wide`.
-
-    The box is never exact, and near 45 degrees it says little about the rectangle: a tilted plate is at least a sixth
-    of its width and a quarter of its box high.
-    """
-    sine, cosine = ops.sin(tilt), ops.cos(tilt)
-    both = ops.cos(2 * tilt)
-    plate_wide = ops.maximum((wide * cosine - high * sine) / both, wide / 2)
-    plate_high = (high * cosine - wide * sine) / both
-    least = ops.minimum(high, ops.maximum(plate_wide / 6, high / 4))
-    return ops.maximum(plate_high, least), plate_wide
-
-
-def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MARGIN, samples: int = 2, tilts=None):
+def cut_glimpses(
+    canvases,
+    boxes_rel,
+    turns,
+    size: tuple[int, int],
+    margin: tuple[float, float],
+    procedure: Procedure,
+    samples: int,
+    tilts=None,
+):
     """Cut one upright window per box.
 
     Args:
         canvases: uint8 or float `(batch, size, size, 3)`, 0..255; a batch of one for several boxes on one photograph.
         boxes_rel: float `(batch, 4)` yxyx, 0..1 of the canvas; outside of it the edge pixels repeat.
         turns: int `(batch,)`: the `k` for which `numpy.rot90(canvas, k)` puts the plate upright.
-        height, width: size of the window in pixels.
+        size: height and width of the window in pixels.
         margin: share of the upright (height, width) of the box that is added on each side.
-        samples: samples per window pixel and axis: with two, large plates are averaged and not skipped through.
+        procedure: whose `tilt_slack` counts.
+        samples: samples per window pixel and axis.
         tilts: float `(batch,)` or None: the plate, put upright by its turns, is turned clockwise by this angle, radians
             within +-`MOST_TILT`; the window is then the tilted rectangle that the box encloses.
 
     Returns:
         float32 `(batch, height, width, 3)`, 0..255, differentiable in `boxes_rel` and `tilts`.
     """
-    size = canvases.shape[1]
+    side, (height, width) = canvases.shape[1], size
     grid = ops.convert_to_tensor(_grid(height, width, margin, samples))
     v, u = grid[None, :, 0], grid[None, :, 1]
     angle = ops.cast(turns, "float32")[:, None] * (np.pi / 2)
@@ -65,24 +62,24 @@ def cut_glimpses(canvases, boxes_rel, turns, height: int, width: int, margin=MAR
         v, u = v * high, u * wide
     else:
         tilts = ops.cast(tilts, "float32")[:, None]
-        high, wide = _tilted_sides(high, wide, ops.maximum(ops.abs(tilts) - TILT_SLACK, 0.0))
+        high, wide = tilted_sides(high, wide, ops.maximum(ops.abs(tilts) - procedure.tilt_slack, 0.0), ops)
         v, u = v * high, u * wide
         v, u = u * ops.sin(tilts) + v * ops.cos(tilts), u * ops.cos(tilts) - v * ops.sin(tilts)
     # Undo numpy.rot90: where on the lying plate is that?
-    y = (centre[:, :1] + cosine * v + sine * u) * size - 0.5
-    x = (centre[:, 1:] + cosine * u - sine * v) * size - 0.5
-    y, x = ops.clip(y, 0.0, size - 1.001), ops.clip(x, 0.0, size - 1.001)
+    y = (centre[:, :1] + cosine * v + sine * u) * side - 0.5
+    x = (centre[:, 1:] + cosine * u - sine * v) * side - 0.5
+    y, x = ops.clip(y, 0.0, side - 1.001), ops.clip(x, 0.0, side - 1.001)
     top, left = ops.floor(ops.stop_gradient(y)), ops.floor(ops.stop_gradient(x))
     down, right = (y - top)[..., None], (x - left)[..., None]
 
     pixels = ops.reshape(canvases, (-1, 3))
-    first_pixel = ops.arange(ops.shape(canvases)[0], dtype="int32")[:, None] * (size * size)
-    index = first_pixel + ops.cast(top, "int32") * size + ops.cast(left, "int32")
+    first_pixel = ops.arange(ops.shape(canvases)[0], dtype="int32")[:, None] * (side * side)
+    index = first_pixel + ops.cast(top, "int32") * side + ops.cast(left, "int32")
 
     def take(offset: int):
         return ops.cast(ops.take(pixels, index + offset, axis=0), "float32")
 
     upper = take(0) * (1 - right) + take(1) * right
-    lower = take(size) * (1 - right) + take(size + 1) * right
+    lower = take(side) * (1 - right) + take(side + 1) * right
     blended = upper * (1 - down) + lower * down
     return ops.mean(ops.reshape(blended, (-1, height, samples, width, samples, 3)), axis=(2, 4))

@@ -10,9 +10,6 @@ import numpy as np
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 
-# A text that fits is taken only if it is at least this likely against the likeliest text: a plate that clearly says
-# something else is something else.
-LEAST_LIKELIHOOD = 0.1
 # Texts that are tried at most, likeliest first.
 MOST_TEXTS = 5000
 
@@ -22,12 +19,14 @@ class FormatRule:
 
     Args:
         expression: in Python's syntax.
+        least_likelihood: `Procedure.format_likelihood` of the model.
 
     Raises:
         ValueError: it is no regular expression.
     """
 
-    def __init__(self, expression: str):
+    def __init__(self, expression: str, least_likelihood: float):
+        self._least_likelihood = least_likelihood
         try:
             self._expression = re.compile(expression)
         except re.error as error:
@@ -49,7 +48,7 @@ class FormatRule:
         likelihood = None
         for candidate, chances in _likeliest_texts(np.asarray(probabilities, "float64"), vocabulary):
             likelihood = likelihood or chances.prod()
-            if chances.prod() < LEAST_LIKELIHOOD * likelihood:
+            if chances.prod() < self._least_likelihood * likelihood:
                 break
             if self._expression.fullmatch(candidate):
                 return candidate, chances

@@ -10,30 +10,27 @@ Example:
 from __future__ import annotations
 
 import importlib.util
-import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from itertools import chain, islice
+from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from lpr_e2e.common.boxes import letterbox, upright_glimpse
-from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.images import PictureError, read_picture
+from lpr_e2e.common.cores import available_cores
+from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
+from lpr_e2e.prediction.driver import Driver
+from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
-from lpr_e2e.prediction.reading import (
-    BOX_THRESHOLD,
-    SURENESS_THRESHOLD,
-    Reading,
-    apart,
-    is_sure,
-    to_reading,
-    to_readings,
-)
+from lpr_e2e.prediction.reading import Reading, to_reading
+
+if TYPE_CHECKING:
+    from lpr_e2e.model.plate_model import PlateModel
 
 DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "saved_models" / "tunisia.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
@@ -43,125 +40,132 @@ BATCH_SIZE = 8
 # A seventh of reading is Python, which runs in one thread at a time; and each thread needs a hundred megabytes.
 MOST_READERS = 8
 CROPS_AT_ONCE = 64
-# Where nothing is read with certainty, parts of the photograph are looked at: of this share of each side, and only
-# readings this certain count. Of plate-free windows, none of 200 gave one above 0.7.
-PART, CLOSER_CERTAINTY = 0.6, 0.8
 
 
 class PlateReader:
     """Reads the plates of photographs with a trained model.
 
     Args:
-        model: a `PlateModel` or an `ExportedModel`: attributes `vocabulary`, `canvas_size`, `glimpse_size`
-            and `doubt`, methods `predict_on_batch`, `read_again` and `read_glimpses`.
+        driver: the reading procedure over an engine.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
             likely, see `lpr_e2e.prediction.format_rule`.
-        several: called when there is more than one batch to read: gives models that read at the same time, each in a
-            thread of its own, instead of `model`. Without it, all is read in the thread that asks for it.
+        several: called when there is more than one batch to read: gives drivers that read at the same time, each in a
+            thread of its own, instead of `driver`. Without it, all is read in the thread that asks for it.
 
     Raises:
-        ValueError: the format is no regular expression.
+        UserError: the format is no regular expression.
     """
 
-    def __init__(self, model, format: str | None = None, several: Callable[[], Sequence] | None = None):
-        self.model = model
-        self.rule = FormatRule(format) if format else None
-        self.vocabulary = model.vocabulary
-        self._several, self._models = several, []
+    def __init__(
+        self, driver: Driver, format: str | None = None, several: Callable[[], Sequence[Driver]] | None = None
+    ):
+        self.driver, self.description = driver, driver.description
+        self.vocabulary, self.procedure = driver.vocabulary, driver.procedure
+        self.rule = FormatRule(format, self.procedure.format_likelihood) if format else None
+        self._several = several
+        self._drivers: list[Driver] = []
+        self._use_rule([driver])
 
     @classmethod
-    def load(cls, path: Path | str | None = None, format: str | None = None) -> PlateReader:
+    def of(cls, model: PlateModel, format: str | None = None) -> PlateReader:
+        """A reader with a Keras model, as its weights and its temperature are now."""
+        from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
+
+        return cls(Driver(KerasEngine(model), describe(model)), format)
+
+    @classmethod
+    def load(cls, path: Path | str | None = None, format: str | None = None, threads: int | None = None) -> PlateReader:
         """Load a model.
 
         Args:
-            path: a `.keras` file, or a folder that `lpr_e2e.export` wrote. None takes the model that comes with the
+            path: a `.keras` file, or a folder that `lpr_e2e export` wrote. None takes the model that comes with the
                 project, in its exported form if ONNX Runtime is installed, else with Keras.
             format: as above.
+            threads: how many cores to use; by default those that this process may use.
 
         Raises:
             FileNotFoundError: there is no such file.
-            ValueError: the file is no model of this package.
+            UserError: the file is no model of this package.
         """
         if path is None:
-            path = (
-                EXPORTED_MODEL if importlib.util.find_spec("onnxruntime") and EXPORTED_MODEL.is_dir() else DEFAULT_MODEL
-            )
-        path = Path(path)
+            exported = importlib.util.find_spec("onnxruntime") and EXPORTED_MODEL.is_dir()
+            path = EXPORTED_MODEL if exported else DEFAULT_MODEL
+        path, cores = Path(path), threads or available_cores()
         if path.is_dir():
-            from lpr_e2e.prediction import exported
-
-            def several():
-                # Two threads with a batch each are faster than two threads that share every layer of one batch.
-                cores = os.cpu_count() or 1
-                readers = min(cores, MOST_READERS)
-                return exported.load_several(path, readers, cores // readers)
-
-            return cls(exported.load(path), format, several)
+            # Two threads with a batch each are faster than two threads that share every layer of one batch.
+            readers = min(cores, MOST_READERS)
+            return cls(*load_drivers(path, 1, cores), format, lambda: load_drivers(path, readers, cores // readers))
         if not path.is_file():
             raise FileNotFoundError(f"no model at {path}: name a .keras file with --model, or train one with train.py")
-        # Importing TensorFlow takes seconds: a mistyped path should be reported before that.
-        from lpr_e2e.model import plate_model as model
+        # Importing Keras takes seconds: a mistyped path should be reported before that.
+        from lpr_e2e.model.plate_model import load
 
-        return cls(model.load(path), format)
+        return cls.of(load(path), format)
 
-    def read(self, photographs):
+    def read(self, photographs: Any) -> list[Reading] | list[list[Reading]]:
         """Read the plates of one photograph or of several.
 
         Args:
-            photographs: a path, or a uint8 RGB array `(h, w, 3)`, or a list of them.
+            photographs: a path, the bytes of a picture file, a file opened with `'rb'`, a Pillow picture or a uint8 RGB
+                array `(h, w, 3)`; or a list, a generator or another iterable of these.
 
         Returns:
-            The readings of one photograph (at least one `Reading`, the most certain first), or for a list one such
-            list per photograph. A file that cannot be read gives one reading with `status` `unreadable: REASON`.
+            The readings of one photograph (at least one `Reading`, the most certain first), or for several one such
+            list per photograph. A file that cannot be read, or anything else in a list that is no picture, gives one
+            reading with `status` `unreadable: REASON`.
 
         Raises:
-            ValueError: an array is no uint8 RGB picture.
+            UserError: what was given alone is nothing of the kind; the message names what is taken.
         """
-        several = isinstance(photographs, (list, tuple))
-        sources = photographs if several else [photographs]
-        named = [("" if isinstance(source, np.ndarray) else Path(source).name, source) for source in sources]
-        results = [readings for _, _, readings in self.read_files(named)]
-        return results if several else results[0]
+        if _is_one(photographs):
+            if not isinstance(photographs, (str, PathLike)):
+                photographs = to_picture(photographs)
+            return next(self.read_files([_named(photographs)]))[2]
+        return [readings for _, _, readings in self.read_files(map(_named, photographs))]
 
-    def read_crops(self, crops: Sequence[np.ndarray]) -> list[Reading]:
+    def read_crops(self, crops: Iterable[Any]) -> list[Reading]:
         """Read pictures that show one upright plate each and hardly anything else, without looking for it.
 
         Args:
-            crops: uint8 RGB arrays `(h, w, 3)`.
+            crops: pictures as `read` takes them.
 
         Returns:
-            one reading per crop, whose box is the whole picture.
+            one reading per crop, whose box is the whole picture; of what is no picture, `unreadable: REASON`.
 
         Raises:
-            ValueError: an array is no uint8 RGB picture.
+            UserError: the crops are no list or other iterable; the message names what is taken.
         """
-        readings = []
-        for start in range(0, len(crops), CROPS_AT_ONCE):
-            batch = crops[start : start + CROPS_AT_ONCE]
-            boxes = [(0.0, 0.0, *map(float, _checked(crop).shape[:2])) for crop in batch]
-            glimpses = [
-                upright_glimpse(crop, box, 0, self.model.glimpse_size) for crop, box in zip(batch, boxes, strict=True)
-            ]
-            for box, characters in zip(boxes, self.model.read_glimpses(np.stack(glimpses)), strict=True):
-                readings.append(to_reading("", characters, box, 1.0, self.vocabulary, self.rule))
-        return readings
+        if _is_one(crops):
+            raise PictureError(f"{type(crops).__name__}: expected a list of crops, each {ACCEPTED}")
+        return list(chain.from_iterable(map(self._read_crops, _batches(crops, CROPS_AT_ONCE))))
+
+    def _read_crops(self, batch: Sequence[Any]) -> list[Reading]:
+        size, margin = self.description.glimpse_size, self.procedure.window_margin(1.0)
+        pictures, readings = {}, {}
+        for place, crop in enumerate(batch):
+            try:
+                pictures[place] = to_picture(crop)
+            except PictureError as error:
+                readings[place] = Reading("", status=f"unreadable: {error}")
+        if pictures:
+            boxes = {place: (0.0, 0.0, *map(float, one.shape[:2])) for place, one in pictures.items()}
+            glimpses = [upright_glimpse(one, boxes[place], 0, size, margin) for place, one in pictures.items()]
+            answers = self.driver.read_glimpses(np.stack(glimpses))
+            for place, characters in zip(pictures, answers, strict=True):
+                plate = {"boxes_px": boxes[place], "box_confidence": 1.0, "characters": characters}
+                readings[place] = to_reading("", plate, self.vocabulary, self.procedure, self.rule)
+        return [readings[place] for place in range(len(batch))]
 
     def read_files(
-        self,
-        photographs: Iterable[tuple[str, Path | str | bytes | np.ndarray | PictureError]],
-        batch_size: int = BATCH_SIZE,
-        fill: bool = False,
+        self, photographs: Iterable[tuple[str, Any]], batch_size: int = BATCH_SIZE
     ) -> Iterator[tuple[str, np.ndarray | None, list[Reading]]]:
         """Read any number of photographs, in order, with the memory of a few batches.
 
-        The next batches are decoded, and with several models also read, while the caller uses this one.
+        The next batches are decoded, and with several drivers also read, while the caller uses this one.
 
         Args:
-            photographs: pairs of img_id and file (or what the file holds, a uint8 RGB array, or the reason why there is
-                neither).
+            photographs: pairs of img_id and picture, as `read` takes it (or the `PictureError` why there is none).
             batch_size: photographs per call of the model.
-            fill: fill a short batch up with empty canvases, as it is always done after a full one: the Keras model is
-                compiled anew for every new size, which takes longer than to read a full batch.
 
         Yields:
             img_id, the decoded photograph (uint8 RGB, EXIF rotation applied; None if unreadable), its readings.
@@ -169,36 +173,50 @@ class PlateReader:
         batches = _batches(photographs, batch_size)
         first, second = next(batches, []), next(batches, [])
         batches = chain(filter(None, (first, second)), batches)
-        if second and self._several and not self._models:
-            self._models = list(self._several())
-        models = self._models if second else []
-        pool = ThreadPoolExecutor(len(models) or DECODING_THREADS)
+        if second and self._several and not self._drivers:
+            self._drivers = list(self._several())
+            self._use_rule(self._drivers)
+        drivers = self._drivers if second else []
+        pool = ThreadPoolExecutor(len(drivers) or DECODING_THREADS)
         try:
-            if models:
+            if drivers:
                 free: SimpleQueue = SimpleQueue()
-                for model in models:
-                    free.put(model)
-                found = _ahead(pool, lambda batch: self._read_with_one_of(free, batch), batches, len(models))
+                for driver in drivers:
+                    free.put(driver)
+                found = _ahead(pool, lambda batch: self._read_with_one_of(free, batch), batches, len(drivers))
             else:
-                least = batch_size if fill or second else 0
                 decoded = _ahead(pool, self._decode_batch, batches, 1)
-                found = (self._read_batch(self.model, *batch, least) for batch in decoded)
+                found = (self._read_batch(self.driver, *batch) for batch in decoded)
             yield from chain.from_iterable(found)
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
+    def _use_rule(self, drivers: Iterable[Driver]) -> None:
+        """Let the drivers judge texts by the format, too: what only fits less certainly is less certain."""
+        if self.rule is None:
+            return
+        rule = self.rule
+
+        def certainty(characters: np.ndarray) -> np.ndarray:
+            decoded = [rule.decode(one, self.vocabulary) for one in characters]
+            return np.array([own.min() if text else 0.0 for text, own in decoded])
+
+        for driver in drivers:
+            driver.certainty = certainty
+
     def _read_with_one_of(self, free: SimpleQueue, batch) -> list:
-        """Decode and read a batch with a model that no other thread is using."""
+        """Decode and read a batch with a driver that no other thread is using."""
         decoded = self._decode_batch(batch)
-        model = free.get()
+        driver = free.get()
         try:
-            return list(self._read_batch(model, *decoded))
+            return list(self._read_batch(driver, *decoded))
         finally:
-            free.put(model)
+            free.put(driver)
 
     def _decode_batch(self, batch) -> tuple[list, np.ndarray]:
         """The img_id and what `_decode` gives of each photograph, and the canvases of the readable ones."""
-        canvases = np.empty((len(batch), self.model.canvas_size, self.model.canvas_size, 3), "uint8")
+        size = self.description.canvas_size
+        canvases = np.empty((len(batch), size, size, 3), "uint8")
         decoded = [
             (img_id, self._decode(source, canvas)) for (img_id, source), canvas in zip(batch, canvases, strict=True)
         ]
@@ -210,75 +228,50 @@ class PlateReader:
         try:
             if isinstance(source, PictureError):
                 raise source
-            if isinstance(source, np.ndarray):
-                photograph = _checked(source)
-            else:
-                photograph = read_picture(source)
+            photograph = to_picture(source)
         except PictureError as error:
             return str(error)
-        return photograph, letterbox(photograph, self.model.canvas_size, canvas)[1]
+        return photograph, letterbox(photograph, len(canvas), canvas, self.procedure.letterbox_grey)[1]
 
-    def _outputs(self, model, canvases: np.ndarray) -> dict:
-        """The model's outputs; where it reads with doubt, those of a reading from all sides if that is more certain."""
-        outputs = {name: np.array(values) for name, values in model.predict_on_batch(canvases).items()}
-        boxes = outputs["box_confidence"]
-        certainties = np.array([[self.vocabulary.certainty(one) for one in plates] for plates in outputs["characters"]])
-        # Beside a plate that is read, one with a box as doubtful as this is not reported, whatever it says.
-        reported = (boxes >= BOX_THRESHOLD) & (
-            (boxes >= SURENESS_THRESHOLD) | ~is_sure(certainties, boxes).any(1, keepdims=True)
-        )
-        for image, plate in np.argwhere(reported & (certainties < model.doubt)):
-            seen = [outputs[name][image, plate] for name in ("boxes_rel", "turns")]
-            answer = model.read_again(canvases[image], *seen)
-            if self.vocabulary.certainty(answer["characters"]) > certainties[image, plate]:
-                for name, values in answer.items():
-                    outputs[name][image, plate] = values
-        return outputs
-
-    def _read_batch(self, model, decoded: list, canvases: np.ndarray, least: int = 0):
-        """Readings of what `_decode_batch` gives, in order; the model gets at least this many canvases."""
-        missing = least - len(canvases)
-        if len(canvases) and missing > 0:
-            canvases = np.concatenate([canvases, np.zeros((missing, *canvases.shape[1:]), "uint8")])
-        outputs = self._outputs(model, canvases) if len(canvases) else {}
-        index = 0
+    def _read_batch(self, driver: Driver, decoded: list, canvases: np.ndarray):
+        """Readings of what `_decode_batch` gives, in order."""
+        readable = [one for _, one in decoded if not isinstance(one, str)]
+        photographs, frames = [one for one, _ in readable], [frame for _, frame in readable]
+        answers = iter(driver.read(photographs, canvases, frames) if readable else [])
         for img_id, one in decoded:
             if isinstance(one, str):
                 yield img_id, None, [Reading(img_id, status=f"unreadable: {one}")]
-                continue
-            photograph, frame = one
-            readings = to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
-            if readings[0].status != "ok":
-                readings = self._look_closer(model, img_id, photograph) or readings
-            yield img_id, photograph, readings
-            index += 1
+            else:
+                yield img_id, one[0], self._readings(img_id, next(answers))
 
-    def _look_closer(self, model, img_id: str, photograph: np.ndarray) -> list[Reading]:
-        """The certain readings in four overlapping parts of a photograph, the most certain first.
-
-        For photographs on which nothing is read with certainty: in a part a small plate is larger.
-        """
-        sides = np.array(photograph.shape[:2])
-        part = np.ceil(PART * sides).astype(int)
-        corners = [tuple(np.array(corner) * (sides - part)) for corner in ((0, 0), (0, 1), (1, 0), (1, 1))]
-        framed = [
-            letterbox(photograph[top : top + part[0], left : left + part[1]], model.canvas_size)
-            for top, left in corners
-        ]
-        outputs = model.predict_on_batch(np.stack([canvas for canvas, _ in framed]))
-        readings = [
-            replace(reading, box_px=tuple((np.array(reading.box_px) + np.tile(corner, 2)).tolist()))
-            for index, (corner, (_, frame)) in enumerate(zip(corners, framed, strict=True))
-            for reading in to_readings(outputs, index, img_id, frame, self.vocabulary, self.rule)
-            if reading.status == "ok" and reading.confidence >= CLOSER_CERTAINTY
-        ]
-        return apart(readings)
+    def _readings(self, img_id: str, seen: dict) -> list[Reading]:
+        """The readings of one photograph, never empty, of what `Driver.read` gives."""
+        # The confidence of the best candidate says by how much a plate was missed.
+        best_box_confidence = float(np.nan_to_num(seen.pop("best_box_confidence")))
+        plates = [{name: values[place] for name, values in seen.items()} for place in range(len(seen["boxes_px"]))]
+        readings = [to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule) for plate in plates]
+        return readings or [Reading(img_id, box_confidence=best_box_confidence)]
 
 
-def _batches(photographs: Iterable, size: int) -> Iterator[list]:
-    """Lists of up to `size` of the photographs."""
-    photographs = iter(photographs)
-    return iter(lambda: list(islice(photographs, size)), [])
+def _is_one(photographs: Any) -> bool:
+    """Whether this is one picture, or nothing at all that could be several."""
+    if hasattr(photographs, "__array__"):  # A row of names, or a stack of pictures, is several.
+        array = np.asarray(photographs)
+        return array.ndim != 4 and array.dtype.kind not in "OUT"
+    one = isinstance(photographs, (str, bytes, bytearray, memoryview, PathLike, Mapping))
+    one = one or hasattr(photographs, "read")
+    return one or not isinstance(photographs, Iterable)
+
+
+def _named(source: Any) -> tuple[str, Any]:
+    """The img_id of a picture that a program hands over: a file's name, else none; and the picture."""
+    return (Path(source).name if isinstance(source, (str, PathLike)) else ""), source
+
+
+def _batches(items: Iterable, size: int) -> Iterator[list]:
+    """Lists of up to `size` of the items."""
+    items = iter(items)
+    return iter(lambda: list(islice(items, size)), [])
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, count: int) -> Iterator:
@@ -290,9 +283,3 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, count: int
             yield waiting.popleft().result()
     while waiting:
         yield waiting.popleft().result()
-
-
-def _checked(picture: np.ndarray) -> np.ndarray:
-    if picture.dtype != np.uint8 or picture.ndim != 3 or picture.shape[2] != 3 or not picture.size:
-        raise UserError(f"array {picture.shape} {picture.dtype}: expected a uint8 RGB picture (h, w, 3)")
-    return picture

@@ -43,8 +43,9 @@ from lpr_e2e.common.files import csv_lines
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import say
+from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.outputs import as_json
-from lpr_e2e.prediction.reader import EXPORTED_MODEL, PlateReader, exported
+from lpr_e2e.prediction.reader import EXPORTED_MODEL, PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 SHARD = 500
@@ -167,7 +168,7 @@ class ReadShard(beam.DoFn):
         self.reader = self.shared.acquire(self.load)
 
     def load(self) -> PlateReader:
-        """The reader of a process; raises as `lpr_e2e.prediction.exported.load` and `PlateReader` do."""
+        """The reader of a process; raises as `load_drivers` and `PlateReader` do."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = self.model
             if FileSystems.get_scheme(folder) is not None:
@@ -175,8 +176,8 @@ class ReadShard(beam.DoFn):
                 for one in match.metadata_list:
                     Path(temporary, PurePosixPath(one.path).name).write_bytes(_read(one.path))
                 folder = temporary
-            models = exported.load_several(folder, self.threads)
-            return PlateReader(models[0], self.format, lambda: models)
+            drivers = load_drivers(Path(folder), self.threads, 1)
+            return PlateReader(drivers[0], self.format, lambda: drivers)
 
     def process(self, shard: tuple[str, str, list[tuple[str, str]]]):
         part, unreadable, photographs = shard

@@ -12,8 +12,9 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpr_e2e.common.boxes import LETTERBOX_GREY, lies_straight, rectangle_corners, turn_box, turn_picture
-from lpr_e2e.common.procedure import MARGIN, MOST_TILT
+from lpr_e2e.common.architecture import MOST_TILT
+from lpr_e2e.common.boxes import lies_straight, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.common.procedure import TODAY
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
@@ -24,13 +25,16 @@ _LIGHT_GRID = (48, 96)
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 
 
-def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None):
+def glimpse_of_plate(
+    picture, corners, size, margin, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None
+):
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
         picture: uint8 `(h, w, 3)` that holds the plate upright; with `behind`, uint8 `(h, w, 4)`, see `cut_out`.
         corners: `(4, 2)` xy of the plate (or of its box) in the picture, clockwise from the top left.
         size: `(height, width)` of the glimpse, pixels.
+        margin: `Procedure.margin` of the model.
         rng: source of randomness.
         tilt: standard deviation of the rotation, degrees.
         detail: least share of the glimpse's resolution that is left; 1 keeps all.
@@ -56,8 +60,8 @@ def glimpse_of_plate(picture, corners, size, rng, tilt: float, detail: float, ha
     low, high = moved.min(0), moved.max(0)
     error = (0.04 if rng.random() < 0.8 else 0.09) * (high - low) * (0.6, 1.0)
     low, high = low + rng.normal(0, 1, 2) * error, high + rng.normal(0, 1, 2) * error
-    margin = (high - low) * MARGIN[::-1]
-    low, high = low - margin, high + margin
+    around = (high - low) * margin[::-1]
+    low, high = low - around, high + around
 
     share = 1.0 if rng.random() < 0.4 else rng.uniform(detail, 1.0)
     height, width = max(14, round(size[0] * share)), max(42, round(size[1] * share))
@@ -327,7 +331,7 @@ def photograph_on_canvas(
         photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / (fit * scale))
     # With a fourth channel OpenCV takes half the time, for the same colours.
     layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
-    layers = cv2.warpAffine(layers, matrix, (size, size), borderValue=(LETTERBOX_GREY,) * 4)
+    layers = cv2.warpAffine(layers, matrix, (size, size), borderValue=(TODAY.letterbox_grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
     # A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
     # edges' middles, not its corners, which would loosen it.

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 import tensorflow as tf
 
-from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.architecture import MOST_TILT, Architecture
 from lpr_e2e.common.boxes import (
     intersection_over_union,
     letterbox,
@@ -30,7 +30,7 @@ from lpr_e2e.common.boxes import (
     upright_glimpse,
 )
 from lpr_e2e.common.images import PictureError
-from lpr_e2e.common.procedure import MOST_TILT
+from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Crop, Dataset, Photograph, read_picture
 from lpr_e2e.drawing.plates import PlatePainter
@@ -92,7 +92,7 @@ class BatchMaker:
 
     Args:
         dataset: the data to train on.
-        vocabulary, architecture: of the model that is trained.
+        vocabulary, architecture, procedure: of the model that is trained.
         painter: draws the synthetic plates.
         mixture: shares of the sources.
         seed: of everything random.
@@ -105,6 +105,7 @@ class BatchMaker:
         dataset: Dataset,
         vocabulary: Vocabulary,
         architecture: Architecture,
+        procedure: Procedure,
         painter: PlatePainter,
         mixture: Mixture,
         seed: int,
@@ -114,7 +115,7 @@ class BatchMaker:
     ):
         self.process, self.processes = process, processes
         self.own = own or PseudoLabels()
-        self.vocabulary, self.architecture = vocabulary, architecture
+        self.vocabulary, self.architecture, self.procedure = vocabulary, architecture, procedure
         self.painter, self.mixture, self.seed = painter, mixture, seed
         known = [one.img_id for one in dataset.photographs if one.text is not None]
         kept = set(known[: round(mixture.matched * len(known))])
@@ -262,7 +263,9 @@ class BatchMaker:
             detail = 1 - (1 - detail) * hardness
             tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
             corners = rectangle_corners(box)
-            glimpses[index] = glimpse_of_plate(picture, corners, size, rng, tilt, detail, hardness, behind)
+            glimpses[index] = glimpse_of_plate(
+                picture, corners, size, self.procedure.margin, rng, tilt, detail, hardness, behind
+            )
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
 
@@ -295,8 +298,8 @@ class BatchMaker:
             hide,
             self.mixture.turned,
             self.mixture.tilted,
-            self.mixture.close if self.architecture.second_look else 0.0,
-            CLOSE_VIEW * self.architecture.second_look,
+            self.mixture.close if self.procedure.second_look else 0.0,
+            CLOSE_VIEW * self.procedure.second_look,
         )
         sides = np.tile(box[2:] - box[:2], 2)
         self._count(f"photograph: {source if visible else 'no plate to see'}")
@@ -385,7 +388,11 @@ def batches(
 
 
 def plain_glimpses(
-    photographs: list[Photograph], crops: list[Crop], vocabulary: Vocabulary, architecture: Architecture
+    photographs: list[Photograph],
+    crops: list[Crop],
+    vocabulary: Vocabulary,
+    architecture: Architecture,
+    procedure: Procedure,
 ) -> dict[str, np.ndarray]:
     """Glimpses without augmentation, for evaluation: true boxes of photographs, and whole crops.
 
@@ -401,14 +408,14 @@ def plain_glimpses(
             continue
         picture = read_picture(one.path)
         box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
-        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size)
+        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size, procedure.margin)
         glimpses.append(window[None])
         classes.append(vocabulary.encode(one.text)[None])
     return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
 
 
 def plain_joint_batches(
-    photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, size: int
+    photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, procedure: Procedure, size: int
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches of `size` photographs without augmentation, read in their predicted boxes, for evaluation.
 
@@ -445,5 +452,5 @@ def plain_joint_batches(
         masks = ("box_known", "plate_visible", "turns_known", "tilts_known", "text_known")
         samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
         batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
-        none = plain_glimpses([], [], vocabulary, architecture)
+        none = plain_glimpses([], [], vocabulary, architecture, procedure)
         yield {**batch, **none}

@@ -120,7 +120,7 @@ def validation_pictures(model: PlateModel, photographs: Sequence[Photograph]) ->
     """
     pictures: dict[str, list[np.ndarray]] = {"photographs": [], "glimpses": [], "attention": []}
     named = [(photograph.img_id, photograph.path) for photograph in photographs]
-    found = PlateReader(model).read_files(named, fill=True)
+    found = PlateReader.of(model).read_files(named)
     for photograph, (_, picture, readings) in zip(photographs, found, strict=True):
         shown = annotate(picture, readings, photograph.box_px)
         pictures["photographs"].append(Letterbox(*shown.shape[:2], _SHOWN_SIDE).draw(shown))

@@ -18,9 +18,9 @@ import cv2
 import numpy as np
 from keras import ops
 
+from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import letterbox, lies_straight, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.common.images import read_picture
-from lpr_e2e.common.procedure import MARGIN, MOST_TILT
 from lpr_e2e.data.dataset import Crop, Dataset, Photograph
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.model.plate_model import PlateModel
@@ -65,10 +65,10 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
         batch = known[start : start + _BATCH]
         pictures = [_upright(one, one.turns) for one in batch]
         glimpses = np.stack([_glimpse(model, *picture) for picture in pictures])
-        groups = []
+        groups, margin = [], model.procedure.margin[1]
         for one, glimpse, (classes, attention) in zip(batch, glimpses, _answers(model, glimpses), strict=True):
             right = np.array_equal(classes, model.vocabulary.encode(one.text))
-            groups.append(groups_between(glimpse, attention[: len(one.text)], one.text) if right else [])
+            groups.append(groups_between(glimpse, attention[: len(one.text)], one.text, margin) if right else [])
         # The cuts are good where the model reads the plate rightly after its characters have changed places.
         for seed in range(_TRIALS):
             rng = np.random.default_rng(seed)
@@ -98,7 +98,7 @@ def _upright(one: Photograph | Crop, turns: int) -> tuple[np.ndarray, np.ndarray
 
 
 def _glimpse(model: PlateModel, picture: np.ndarray, box, scale: float = 1.0) -> np.ndarray:
-    return upright_glimpse(picture, box, 0, model.architecture.glimpse_size, scale)
+    return upright_glimpse(picture, box, 0, model.architecture.glimpse_size, model.procedure.window_margin(scale))
 
 
 def _answers(model: PlateModel, glimpses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
@@ -111,7 +111,7 @@ def _certain_readings(
     model: PlateModel, photographs: Sequence[Photograph]
 ) -> Iterator[tuple[Photograph, tuple[str, int]]]:
     """Text and turns of the photographs whose plate the model reads with certainty one way up, and no other."""
-    scales = model.architecture.reading_scales
+    scales = model.procedure.reading_scales
     views = [
         (photograph, turns)
         for photograph in photographs
@@ -153,13 +153,16 @@ def _nearly_equal(text: str, other: str) -> bool:
     return len(text) == len(other) and sum(a != b for a, b in zip(text, other, strict=True)) <= 1
 
 
-def groups_between(glimpse: np.ndarray, attention: np.ndarray, text: str) -> list[tuple[int, np.ndarray]]:
+def groups_between(
+    glimpse: np.ndarray, attention: np.ndarray, text: str, margin: float
+) -> list[tuple[int, np.ndarray]]:
     """Where to cut an upright plate between its characters.
 
     Args:
         glimpse: uint8 `(height, width, 3)`, with the usual margins.
         attention: `(n, rows, columns)`: where each of the n characters was looked for.
         text: what the plate says.
+        margin: share of the plate's width that the glimpse shows on each side of it.
 
     Returns:
         see `PseudoLabels.cuts`; empty if nowhere two digits, or two letters, clearly stand side by side.
@@ -184,7 +187,7 @@ def groups_between(glimpse: np.ndarray, attention: np.ndarray, text: str) -> lis
         cuts = [_emptiest(busy, line, _SNAP * gap) for line, gap in zip(lines, [gaps[0], *gaps], strict=False)]
         cuts.append(_emptiest(busy, lines[-1], _SNAP * gaps[-1]))
         # From widths of the glimpse to widths of the box in it.
-        groups.append((run.start(), np.array(cuts) * (1 + 2 * MARGIN[1]) - MARGIN[1]))
+        groups.append((run.start(), np.array(cuts) * (1 + 2 * margin) - margin))
     return groups
 
 

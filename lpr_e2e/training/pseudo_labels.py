@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.procedure import MOST_TILT
 from lpr_e2e.data.dataset import Photograph
 
 _COLUMNS = ("set", "img_id", "text", "turns", "cuts", "tilt")

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.procedure import Procedure
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Settings:
 
     Attributes:
         architecture: sizes of the model.
+        procedure: how photographs are read with it.
         recognition: stage one, which pretrains reading on crops and synthetic plates.
         joint: stage two, which trains finding and reading together.
         mixture: shares of the sources.
@@ -101,6 +103,7 @@ class Settings:
     architecture: Architecture
     recognition: Stage
     joint: Stage
+    procedure: Procedure = Procedure()
     mixture: Mixture = field(default_factory=Mixture)
     epoch_steps: int = 250
     patience: int = 12
@@ -122,7 +125,7 @@ class Settings:
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
-        return asdict(self)
+        return {**asdict(self), "procedure": self.procedure.as_config()}
 
     @classmethod
     def from_dict(cls, values: dict) -> Settings:
@@ -136,6 +139,8 @@ class Settings:
             raise UserError(f"settings: unknown {unknown}; expected names out of {[one.name for one in fields(cls)]}")
         nested = {
             "architecture": Architecture.from_config(values["architecture"]),
+            # Runs from before procedures were stored keep some of its numbers in the architecture.
+            "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             "recognition": Stage(**values["recognition"]),
             "joint": Stage(**values["joint"]),
             "mixture": Mixture(**values["mixture"]),
@@ -153,7 +158,7 @@ class Settings:
             ValueError: an unknown name (the nearest valid one is named), or a value of another kind or range.
         """
         values = self.as_dict()
-        known = _flat(values)
+        known = _flat(asdict(self))
         for assignment in assignments:
             name, equals, text = (part.strip() for part in assignment.partition("="))
             if name not in known:
@@ -185,7 +190,8 @@ def _alike(value, example) -> bool:
         return isinstance(example, bool) and isinstance(value, bool)
     if isinstance(example, tuple):
         return isinstance(value, list) and bool(value) and all(_alike(one, example[0]) for one in value)
-    return (isinstance(value, int) or isinstance(value, float) and isinstance(example, float)) and value >= 0
+    number = isinstance(value, int) or (isinstance(value, float) and isinstance(example, float))
+    return number and (value >= 0 or example < 0)
 
 
 PRESETS = {
@@ -206,8 +212,8 @@ PRESETS = {
             widths=(16, 24, 40, 64, 96),
             depths=(1, 1, 1, 1),
             head_width=64,
-            plates=2,
         ),
+        procedure=Procedure(plates=2),
         recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
         joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
         # Drawn photographs stand upright, and most drawn plates are clean.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 from keras import ops
 
-from lpr_e2e.model.box_head import best_plates, pairwise_iou
+from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.training.losses import (
     box_losses,
@@ -69,15 +69,14 @@ class JointStage(_Stage):
         """The dense outputs of the box head, `predicted_boxes` `(batch, 4)` and their `iou` `(batch,)`, and `logits`
         `(batch + plates, depth, slots, classes)` of the photographs' plates, then of the separate glimpses."""
         found = self.model.find(batch["canvases"], training=training)
-        best = {name: values[:, 0] for name, values in best_plates(found, 1).items()}
+        best = {name: values[:, 0] for name, values in self.model.best_plates(found, 1).items()}
         predicted = best["boxes_rel"]
-        iou = ops.stop_gradient(pairwise_iou(predicted[:, None], batch["boxes_rel"])[:, 0])
+        iou = ops.stop_gradient(intersection_over_union(predicted, batch["boxes_rel"], ops))
         # Reading in a box that cuts characters off would teach nonsense. Where no plate is, there are none.
         harmless = ops.logical_or(iou > 0.7, batch["plate_visible"] == 0)
         trusted = (batch["use_predicted"] * ops.cast(harmless, "float32"))[:, None]
         boxes_rel = trusted * self._through(predicted) + (1 - trusted) * batch["jittered_boxes_rel"]
         tilts = trusted[:, 0] * self._through(best["tilts"]) + (1 - trusted[:, 0]) * batch["jittered_tilts"]
-        tilts = tilts if self.model.architecture.rectify else None
         glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"], tilts=tilts)
         glimpses = ops.concatenate([glimpses, ops.cast(batch["glimpses"], "float32")])
         logits = self.model.read(glimpses, training=training)["logits"]
@@ -97,7 +96,7 @@ class JointStage(_Stage):
             "reading": reading_loss(x["classes"], seen, x["text_known"]),
             "plates": reading_loss(x["glimpse_classes"], separate, everywhere),
         }
-        right_way_up = ops.cast(_turns_of_best(y_pred) == ops.cast(x["turns"], "int32"), "float32")
+        right_way_up = ops.cast(self._turns_of_best(y_pred) == ops.cast(x["turns"], "int32"), "float32")
         self._record(
             {
                 **terms,
@@ -109,7 +108,6 @@ class JointStage(_Stage):
         )
         return total(terms, self.reading_weight)
 
-
-def _turns_of_best(found: dict):
-    """int32 `(batch,)`: the likeliest quarter turns at the most certain plate."""
-    return ops.cast(ops.argmax(best_plates(found, 1)["turns"][:, 0], axis=-1), "int32")
+    def _turns_of_best(self, found: dict):
+        """int32 `(batch,)`: the likeliest quarter turns at the most certain plate."""
+        return ops.cast(ops.argmax(self.model.best_plates(found, 1)["turns"][:, 0], axis=-1), "int32")

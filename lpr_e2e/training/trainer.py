@@ -89,7 +89,7 @@ class Training:
         self.say = say if self.job.chief else lambda line: None
         keras.utils.set_random_seed(settings.seed)
         self.vocabulary = training_vocabulary(dataset)
-        self.model = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
+        self.model = self._new_model()
         try:
             self.painter = PlatePainter(training_texts(dataset), settings.mixture.worn)
         except (ValueError, RuntimeError) as error:
@@ -102,14 +102,22 @@ class Training:
             self.say(f"{taken} of {all_weights} weights taken over from {weights}")
         if self.job.processes > 1:
             with self.job.together():
-                self.trained = PlateModel(settings.architecture, self.vocabulary.characters, self.vocabulary.slots)
+                self.trained = self._new_model()
                 self.trained.set_weights(self.model.get_weights())
         # Of the last evaluation: the readings of the held-out photographs, and the img_ids of the surest mistakes.
         self.held_readings: dict[str, list[Reading]] = {}
         self.worst: set[str] = set()
         self.held_glimpses = plain_glimpses(
-            dataset.validation_photographs, dataset.validation_crops, self.vocabulary, settings.architecture
+            dataset.validation_photographs,
+            dataset.validation_crops,
+            self.vocabulary,
+            settings.architecture,
+            settings.procedure,
         )
+
+    def _new_model(self) -> PlateModel:
+        settings, vocabulary = self.settings, self.vocabulary
+        return PlateModel(settings.architecture, vocabulary.characters, vocabulary.slots, settings.procedure)
 
     def run(self) -> Figures | None:
         """Train what is left to train of both stages.
@@ -173,6 +181,7 @@ class Training:
             self.dataset,
             self.vocabulary,
             settings.architecture,
+            settings.procedure,
             self.painter,
             settings.mixture,
             settings.seed,
@@ -306,7 +315,7 @@ class Training:
     def read_photographs(self, photographs: list[Photograph]) -> dict[str, list[Reading]]:
         """Readings of the model as it stands, by img_id."""
         files = [(photograph.img_id, photograph.path) for photograph in photographs]
-        found = PlateReader(self.model).read_files(files, _EVALUATION_BATCH, fill=True)
+        found = PlateReader.of(self.model).read_files(files, _EVALUATION_BATCH)
         return {img_id: readings for img_id, _, readings in found}
 
     def figures(self, photographs: list[Photograph]) -> Figures:
@@ -349,7 +358,11 @@ class Training:
 
     def _held_joint_batches(self) -> Iterator[dict]:
         return plain_joint_batches(
-            self.dataset.validation_photographs, self.vocabulary, self.settings.architecture, _EVALUATION_BATCH
+            self.dataset.validation_photographs,
+            self.vocabulary,
+            self.settings.architecture,
+            self.settings.procedure,
+            _EVALUATION_BATCH,
         )
 
     @staticmethod

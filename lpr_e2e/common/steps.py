@@ -1,0 +1,198 @@
+"""Pure steps of finding and reading a plate, each written once.
+
+`xp` is the namespace to compute in: `numpy` for the reading procedure, `keras.ops` for the training and for graphs.
+Boxes are yxyx of one frame; `n` plates stand in a row, each with its own box, window and turn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lpr_e2e.common.boxes import intersection_over_union
+from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.vocabulary import BLANK
+
+
+def softmax(logits, xp):
+    """Probabilities along the last axis."""
+    odds = xp.exp(logits - xp.max(logits, axis=-1, keepdims=True))
+    return odds / xp.sum(odds, axis=-1, keepdims=True)
+
+
+def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
+    """The most certain plates of each scene, by non-maximum suppression with box voting.
+
+    Voting (the mean of the boxes of overlapping cells, weighted by objectness) is steadier than the best cell's own
+    box, and lets the reading loss's gradient reach every cell that voted.
+
+    Args:
+        found: the outputs of `lpr_e2e.model.box_head.box_head`, over the n cells of each scene.
+        plates: number of plates K to return, at least 1; static, so that the graph exports.
+        procedure: whose `vote_iou` and `suppression_iou` count.
+        xp: the namespace.
+
+    Returns:
+        `boxes_rel` `(batch, K, 4)` yxyx, `box_confidence` `(batch, K)` in 0..1, `turns` probabilities
+        `(batch, K, 4)`, `tilts` `(batch, K)` radians; the most certain first.
+    """
+    confidence = xp.exp(-xp.logaddexp(0.0, -found["objectness"]))
+    voted = {
+        "boxes_rel": found["cell_boxes"],
+        "turns": softmax(found["cell_turns"], xp),
+        "tilts": found["cell_tilts"],
+    }
+    boxes, cells = found["cell_boxes"], xp.arange(confidence.shape[-1])
+    left, chosen = confidence, []
+    for _ in range(plates):
+        best = xp.argmax(left, axis=-1)
+        box = xp.take_along_axis(boxes, best[:, None, None], axis=1)
+        overlap = _fixed(intersection_over_union(boxes, box, xp), xp)
+        is_best = cells == best[:, None]
+        votes = xp.where(overlap > procedure.vote_iou, _fixed(left, xp), 0.0)
+        votes = xp.where(is_best, votes + 1e-6, votes)  # All may be 0.
+        votes = votes / xp.sum(votes, axis=-1, keepdims=True)
+        chosen.append({name: _mean(votes, values, xp) for name, values in voted.items()})
+        chosen[-1]["box_confidence"] = xp.max(left, axis=-1)
+        left = xp.where(xp.logical_or(overlap > procedure.suppression_iou, is_best), 0.0, left)
+    return {name: xp.stack([one[name] for one in chosen], axis=1) for name in chosen[0]}
+
+
+def _fixed(values, xp):
+    """The same values, through which no gradient goes."""
+    return values if xp is np else xp.stop_gradient(values)
+
+
+def _mean(votes, values, xp):
+    """Mean of `values` `(batch, n)` or `(batch, n, d)` over the n cells, weighted by `votes` `(batch, n)`."""
+    if xp is np:  # Few cells vote.
+        voters = [np.flatnonzero(one) for one in votes]
+        parts = [own[cells] @ one[cells] for own, one, cells in zip(votes, values, voters, strict=True)]
+        return np.array(parts, values.dtype)
+    return xp.sum(votes[..., None] * values if len(values.shape) == 3 else votes * values, axis=1)
+
+
+def second_windows(boxes_rel, procedure: Procedure, xp):
+    """The squares `(n, 4)` around boxes `(n, 4)` in which plates are looked for again, in the boxes' frame."""
+    sides = procedure.second_look * xp.max(boxes_rel[:, 2:] - boxes_rel[:, :2], axis=-1, keepdims=True)
+    corners = (boxes_rel[:, :2] + boxes_rel[:, 2:] - sides) / 2
+    return xp.concatenate([corners, corners + sides], axis=-1)
+
+
+def both_looks(first: dict, again: dict, windows, quarters, procedure: Procedure, xp) -> dict:
+    """What the two looks at each plate say together.
+
+    Args:
+        first: `boxes_rel`, `box_confidence`, `turns` and `tilts` of n plates, on the canvas.
+        again: the same of the best plate in each window, which was cut upright.
+        windows: `(n, 4)`, where the windows lie on the canvas.
+        quarters: int `(n,)`: the windows were turned by so many counter-clockwise quarters.
+        procedure: whose `same_plate_iou` counts.
+        xp: the namespace.
+
+    Returns:
+        box, turns and tilt of the second look, and the mean of both confidences, where it sees the same plate;
+        elsewhere the first look stands.
+    """
+    seen = _turned_back(again["boxes_rel"], quarters, xp)
+    corners, sides = windows[:, :2], windows[:, 2:3] - windows[:, :1]
+    boxes_rel = seen * sides + xp.concatenate([corners, corners], axis=-1)
+    same = intersection_over_union(boxes_rel, first["boxes_rel"], xp) > procedure.same_plate_iou
+    confidence = (first["box_confidence"] + again["box_confidence"]) / 2
+    places = (xp.arange(4) - quarters[:, None]) % 4
+    return {
+        "boxes_rel": xp.where(same[:, None], boxes_rel, first["boxes_rel"]),
+        "box_confidence": xp.where(same, confidence, first["box_confidence"]),
+        "turns": xp.where(same[:, None], xp.take_along_axis(again["turns"], places, axis=-1), first["turns"]),
+        "tilts": xp.where(same, again["tilts"], first["tilts"]),
+    }
+
+
+def _turned_back(boxes_rel, quarters, xp):
+    """Boxes `(n, 4)` of square windows after `numpy.rot90(window, quarters)`, in the windows as they were."""
+    turned = [boxes_rel]
+    for _ in range(3):  # One counter-clockwise quarter: y' = 1 - x, x' = y.
+        ymin, xmin, ymax, xmax = (turned[-1][:, side : side + 1] for side in range(4))
+        turned.append(xp.concatenate([1 - xmax, ymin, 1 - xmin, ymax], axis=-1))
+    missing = (-quarters) % 4
+    return xp.take_along_axis(xp.stack(turned, axis=1), missing[:, None, None], axis=1)[:, 0]
+
+
+def tilted_sides(high, wide, tilts, xp) -> tuple:
+    """Height and width of the rectangles that upright boxes enclose.
+
+    The box is never exact, and near 45 degrees it says little about the rectangle: a tilted plate is at least a sixth
+    of its width and a quarter of its box high.
+
+    Args:
+        high, wide: sides of the boxes, of any one shape.
+        tilts: by how much the rectangles are tilted, radians, at least 0, of the same shape.
+        xp: the namespace.
+    """
+    sine, cosine, both = xp.sin(tilts), xp.cos(tilts), xp.cos(2 * tilts)
+    plate_wide = xp.maximum((wide * cosine - high * sine) / both, wide / 2)
+    least = xp.minimum(high, xp.maximum(plate_wide / 6, high / 4))
+    return xp.maximum((high * cosine - wide * sine) / both, least), plate_wide
+
+
+def logarithms(logits, xp):
+    """The logarithms of `softmax`, none below that of 1e-30."""
+    return xp.log(xp.maximum(softmax(logits, xp), 1e-30))
+
+
+def certainties(characters, xp):
+    """How certain readings are, as `lpr_e2e.common.vocabulary.Vocabulary.certainty`.
+
+    Args:
+        characters: float `(..., slots, classes)` probabilities.
+        xp: the namespace.
+
+    Returns:
+        float `(...)`: the probability of the weakest character, the end of the text included; 0 without a text; and
+        bool `(..., slots)`: which slots hold the text.
+    """
+    is_letter = xp.where(xp.argmax(characters, axis=-1) != BLANK, 1, 0)
+    within = xp.cumprod(is_letter, axis=-1) > 0
+    # The first slot after the text counts too: it says that the text ends there.
+    counted = xp.concatenate([xp.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
+    weakest = xp.min(xp.where(counted, xp.max(characters, axis=-1), 1.0), axis=-1)
+    return xp.where(within[..., 0], weakest, 0.0), within
+
+
+def is_sure(confidence, box_confidence, procedure: Procedure):
+    """Whether plates' texts are believed: numbers, arrays or tensors of one shape, both 0..1."""
+    certain = confidence >= procedure.certainty_threshold
+    return certain & (confidence * box_confidence >= procedure.sureness_threshold)
+
+
+def in_order(confidence, box_confidence, xp):
+    """Places `(n,)` of plates by the certainty of box and text together, then by that of the box, highest first."""
+    by_box = stable_order(-box_confidence, xp)
+    together = xp.take(confidence * box_confidence, by_box)
+    return xp.take(by_box, stable_order(-together, xp))
+
+
+def stable_order(values, xp):
+    """Places along the last axis, the smallest value first; of equal ones the first."""
+    return np.argsort(values, kind="stable") if xp is np else xp.argsort(values)
+
+
+def apart(boxes, may_stay, procedure: Procedure, xp):
+    """Which of n plates, in order, are reported: those that may, and lie elsewhere than all reported before them.
+
+    Args:
+        boxes: `(n, 4)`, n static.
+        may_stay: bool `(n,)`.
+        procedure: whose `same_plate_iou` counts.
+        xp: the namespace.
+
+    Returns:
+        bool `(n,)`.
+    """
+    overlaps = intersection_over_union(boxes[:, None], boxes[None], xp) >= procedure.same_plate_iou
+    kept = []
+    for place in range(boxes.shape[0]):
+        stays = may_stay[place]
+        for before, other in enumerate(kept):
+            stays = xp.logical_and(stays, xp.logical_not(xp.logical_and(other, overlaps[place, before])))
+        kept.append(stays)
+    return xp.stack(kept)

@@ -1,0 +1,119 @@
+"""What a model is besides its two networks: `model.json` of an exported one, the configuration of a `.keras` file."""
+
+from __future__ import annotations
+
+import functools
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.vocabulary import Vocabulary
+
+FILE = "model.json"
+# Larger sizes than anybody trains are a mistake in the file, and would fill the memory.
+_LARGEST = 100_000
+
+
+@dataclass(frozen=True)
+class Description:
+    """Sizes, vocabulary, temperature and procedure of a model.
+
+    Attributes:
+        characters, slots: see `lpr_e2e.common.vocabulary.Vocabulary`.
+        canvas_size, scene_shrink, glimpse_size: see `lpr_e2e.common.architecture.Architecture`.
+        grid_size: rows and columns of the decoder's attention.
+        temperature: divides the logits.
+        procedure: how photographs are read with it.
+    """
+
+    characters: str
+    slots: int
+    canvas_size: int
+    scene_shrink: int
+    glimpse_size: tuple[int, int]
+    grid_size: tuple[int, int]
+    temperature: float
+    procedure: Procedure
+
+    @functools.cached_property
+    def vocabulary(self) -> Vocabulary:
+        """The vocabulary."""
+        return Vocabulary(self.characters, self.slots)
+
+    @property
+    def scene_size(self) -> int:
+        """Side of the square scene in which plates are looked for, pixels."""
+        return self.canvas_size // self.scene_shrink
+
+    def as_json(self) -> dict:
+        """Plain values for `model.json`."""
+        return {**asdict(self), "procedure": self.procedure.as_config()}
+
+    @classmethod
+    def from_json(cls, values: Mapping) -> Description:
+        """The description of `as_json`, or of a model that was exported before procedures were stored.
+
+        Raises:
+            UserError: a value is missing or is not what it should be.
+        """
+        try:
+            return cls(
+                characters=_checked("characters", values["characters"], str),
+                slots=_checked("slots", values["slots"], int),
+                canvas_size=_checked("canvas_size", values["canvas_size"], int),
+                scene_shrink=_checked("scene_shrink", values["scene_shrink"], int),
+                glimpse_size=_pair("glimpse_size", values["glimpse_size"]),
+                grid_size=_pair("grid_size", values["grid_size"]),
+                temperature=_checked("temperature", values["temperature"], float),
+                procedure=Procedure.from_config(values.get("procedure"), values),
+            )
+        except KeyError as error:
+            raise UserError(f"no {error}") from None
+
+    @classmethod
+    def load(cls, folder: Path) -> Description:
+        """The description of an exported model.
+
+        Raises:
+            FileNotFoundError: the folder holds no exported model.
+            UserError: its `model.json` is damaged, or was written by a later version.
+        """
+        path = folder / FILE
+        remedy = "export the model anew with `python -m lpr_e2e export`"
+        try:
+            values = json.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            raise FileNotFoundError(
+                f"{folder}: no exported model (there is no {FILE}); write one with `python -m lpr_e2e export`"
+            ) from None
+        except ValueError as error:
+            raise UserError(f"{path}: damaged ({error}); {remedy}") from None
+        if not isinstance(values, dict):
+            raise UserError(f"{path}: expected an object of JSON, found {type(values).__name__}; {remedy}")
+        try:
+            return cls.from_json(values)
+        except UserError as error:
+            raise UserError(f"{path}: {error}; {remedy}") from None
+
+
+def _checked(name: str, value, kind: type):
+    """The value, if it is of this kind and, for a number, above 0 and not larger than any model's."""
+    numeric = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if kind is str:
+        right = isinstance(value, str)
+    else:
+        right = numeric and (kind is float or isinstance(value, int)) and math.isfinite(value) and 0 < value <= _LARGEST
+    if not right:
+        expected = "a text" if kind is str else f"a number above 0 and at most {_LARGEST}"
+        raise UserError(f"{name} {value!r}: expected {expected}")
+    return kind(value)
+
+
+def _pair(name: str, values) -> tuple[int, int]:
+    if not isinstance(values, (list, tuple)) or len(values) != 2:
+        raise UserError(f"{name} {values!r}: expected two numbers")
+    return _checked(name, values[0], int), _checked(name, values[1], int)
