@@ -32,11 +32,12 @@ def tiny_settings() -> Settings:
         glimpse_size=(32, 64),
         widths=(8, 8, 16, 16, 16),
         head_width=16,
-        doubt=0.0,  # After six steps all is in doubt, and looking around takes its time.
     )
     return replace(
         small,
         architecture=architecture,
+        # After six steps all is in doubt, and looking around takes its time.
+        procedure=replace(small.procedure, doubt=0.0),
         recognition=Stage(steps=6, plates=8, photographs=0, learning_rate=2e-3, warm_up=2),
         joint=Stage(steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
         mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5),

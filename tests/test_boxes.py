@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from lpr_e2e.common.boxes import LETTERBOX_GREY, Letterbox, intersection_over_union, letterbox, turn_box, turn_picture
+from lpr_e2e.common.boxes import Letterbox, intersection_over_union, letterbox, turn_box, turn_picture
+from lpr_e2e.common.procedure import TODAY
 
 
 @pytest.mark.parametrize("height, width", [(60, 200), (200, 60), (97, 97), (1, 300), (1333, 750)])
@@ -28,7 +29,7 @@ def test_letterbox_puts_the_box_where_the_pixels_are():
     red = red[canvas[red[:, 0], red[:, 1], 1] < 50]
     ymin, xmin, ymax, xmax = frame.to_rel([12, 40, 30, 120]) * 400
     np.testing.assert_allclose([*red.min(0), *(red.max(0) + 1)], [ymin, xmin, ymax, xmax], atol=1)
-    assert (canvas[:100] == LETTERBOX_GREY).all() and not (canvas[200] == LETTERBOX_GREY).all()
+    assert (canvas[:100] == TODAY.letterbox_grey).all() and not (canvas[200] == TODAY.letterbox_grey).all()
 
 
 @pytest.mark.parametrize("shape", [(60, 200, 3), (200, 60, 3), (64, 64, 3), (1, 90, 3), (90, 1, 3)])

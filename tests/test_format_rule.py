@@ -5,12 +5,16 @@ import itertools
 import numpy as np
 import pytest
 
-from lpr_e2e.common.boxes import Letterbox
+from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.prediction.format_rule import FormatRule, _likeliest_texts
-from lpr_e2e.prediction.reading import to_readings
+from lpr_e2e.prediction.reading import to_reading
 
 VOCABULARY = Vocabulary("018BO", 4)
+
+
+def rule(expression: str) -> FormatRule:
+    return FormatRule(expression, TODAY.format_likelihood)
 
 
 def slots(*chances: dict[str, float]) -> np.ndarray:
@@ -27,27 +31,27 @@ def slots(*chances: dict[str, float]) -> np.ndarray:
 def test_a_hesitant_reading_is_corrected_and_no_more_certain_for_it():
     hesitant = slots({"B": 0.97}, {"8": 0.5, "B": 0.45}, {"1": 0.97}, {"-": 0.97})
     assert VOCABULARY.decode(hesitant)[0] == "B81"
-    text, certainties = FormatRule("[A-Z]{2}[0-9]").decode(hesitant, VOCABULARY)
+    text, certainties = rule("[A-Z]{2}[0-9]").decode(hesitant, VOCABULARY)
     assert text == "BB1"
     np.testing.assert_allclose(certainties, [0.97, 0.45, 0.97, 0.97])
 
 
 def test_a_certain_reading_is_left_alone():
     certain = slots({"B": 0.97}, {"8": 0.96, "B": 0.03}, {"1": 0.97}, {"-": 0.97})
-    text, certainties = FormatRule("[A-Z]{2}[0-9]").decode(certain, VOCABULARY)
+    text, certainties = rule("[A-Z]{2}[0-9]").decode(certain, VOCABULARY)
     assert text == "B81" and certainties.min() == pytest.approx(0.96)
 
 
 def test_a_dropped_end_is_corrected():
     hesitant = slots({"1": 0.97}, {"0": 0.97}, {"-": 0.55, "8": 0.4}, {"-": 0.97})
-    assert FormatRule("[0-9]{3}").decode(hesitant, VOCABULARY)[0] == "108"
+    assert rule("[0-9]{3}").decode(hesitant, VOCABULARY)[0] == "108"
 
 
 def test_what_fits_or_is_empty_stays():
     fits = slots({"1": 0.4, "0": 0.39}, {"-": 0.9}, {"-": 0.9}, {"-": 0.9})
-    assert FormatRule("[0-9]").decode(fits, VOCABULARY)[0] == "1"
+    assert rule("[0-9]").decode(fits, VOCABULARY)[0] == "1"
     empty = slots({"-": 0.9}, {"-": 0.9}, {"-": 0.9}, {"-": 0.9})
-    assert FormatRule("[0-9]").decode(empty, VOCABULARY)[0] == ""
+    assert rule("[0-9]").decode(empty, VOCABULARY)[0] == ""
 
 
 def test_texts_come_in_the_order_of_their_probability_without_doubles():
@@ -68,14 +72,13 @@ def test_texts_come_in_the_order_of_their_probability_without_doubles():
 
 def test_readings_follow_the_rule():
     hesitant = slots({"B": 0.97}, {"8": 0.5, "B": 0.45}, {"1": 0.97}, {"-": 0.97})
-    outputs = {"boxes_rel": [[[0.1, 0.1, 0.2, 0.4]]], "box_confidence": [[0.9]], "characters": hesitant[None, None]}
-    frame = Letterbox(100, 100, 100)
-    plain = to_readings(outputs, 0, "a", frame, VOCABULARY)[0]
-    ruled = to_readings(outputs, 0, "a", frame, VOCABULARY, FormatRule("B+1"))[0]
+    plate = {"boxes_px": [10, 10, 20, 40], "box_confidence": 0.9, "characters": hesitant}
+    plain = to_reading("a", plate, VOCABULARY, TODAY)
+    ruled = to_reading("a", plate, VOCABULARY, TODAY, rule("B+1"))
     assert (plain.text, ruled.text) == ("B81", "BB1")
     assert ruled.confidence == pytest.approx(0.45) and ruled.status == "uncertain"
 
 
 def test_what_is_no_expression_is_refused():
     with pytest.raises(ValueError, match="regular expression"):
-        FormatRule("[0-9")
+        rule("[0-9")

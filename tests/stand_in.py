@@ -1,0 +1,100 @@
+"""A stand-in for a trained model: an engine that finds magenta rectangles and reads them as `12T345`."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.prediction.description import Description
+from lpr_e2e.prediction.driver import Driver
+from lpr_e2e.prediction.reader import PlateReader
+
+MAGENTA = (255, 0, 255)
+VOCABULARY = Vocabulary("0123456789NT", 8)
+CANVAS = 320
+# One look, one glimpse: what an engine is asked is easy to say.
+PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8)
+
+
+class MagentaEngine:
+    """Calls the bounding box of magenta pixels a plate that says 12T345; a second candidate is never certain.
+
+    Other glimpses, of crops, say 9N if they are bright, else nothing.
+
+    Attributes:
+        certainty: of each character of a magenta plate.
+        found, read_: number of scenes and of glimpses of each call.
+    """
+
+    def __init__(self, certainty: float = 0.9):
+        self.certainty = certainty
+        self.found: list[int] = []
+        self.read_: list[int] = []
+
+    def find(self, scenes):
+        assert scenes.dtype == np.uint8 and scenes.shape[1:] == (CANVAS, CANVAS, 3)
+        self.found.append(len(scenes))
+        boxes, chances = np.zeros((len(scenes), 2, 4), "float32"), np.full((len(scenes), 2), 0.05, "float32")
+        for index, scene in enumerate(scenes.astype(int)):
+            rows, columns = np.nonzero((scene[..., 0] > 200) & (scene[..., 1] < 60) & (scene[..., 2] > 200))
+            if len(rows):
+                corners = [rows.min(), columns.min(), rows.max() + 1, columns.max() + 1]
+                boxes[index, 0], chances[index, 0] = np.array(corners) / CANVAS, 0.8
+        return self.cells(boxes, chances)
+
+    @staticmethod
+    def cells(boxes, chances):
+        """What the finder gives for boxes `(b, n, 4)` and their probabilities `(b, n)`."""
+        boxes, chances = np.asarray(boxes, "float32"), np.asarray(chances, "float32")
+        return {
+            "objectness": np.log(chances / (1 - chances)),
+            "cell_boxes": boxes,
+            "cell_turns": np.tile(np.array([9.0, 0.0, 0.0, 0.0], "float32"), (*chances.shape, 1)),
+            "cell_tilts": np.zeros(chances.shape, "float32"),
+        }
+
+    def read(self, glimpses):
+        assert glimpses.dtype == np.uint8
+        self.read_.append(len(glimpses))
+        return self.answer([self.say(glimpse) for glimpse in glimpses])
+
+    def say(self, glimpse) -> tuple[str, float]:
+        """What a glimpse `(height, width, 3)` says, and the certainty of each character."""
+        red, green, _ = glimpse.mean((0, 1))
+        if red > green + 60:
+            return "12T345", self.certainty
+        return ("9N" if glimpse.mean() > 127 else ""), 1.0
+
+    @staticmethod
+    def answer(said):
+        """What the reader gives for texts with certainties."""
+        classes = VOCABULARY.classes
+        odds = np.stack(
+            [
+                np.where(np.eye(classes)[VOCABULARY.encode(text)] > 0, certainty, (1 - certainty) / (classes - 1))
+                for text, certainty in said
+            ]
+        )
+        logits = np.log(np.maximum(odds, 1e-30)).astype("float32")
+        return {"logits": logits, "attention": np.full((*logits.shape[:2], 2, 2), 0.25, "float32")}
+
+
+def description(vocabulary: Vocabulary = VOCABULARY, procedure: Procedure = PROCEDURE) -> Description:
+    """That of a model with the engine above."""
+    return Description(vocabulary.characters, vocabulary.slots, CANVAS, 1, (32, 64), (2, 2), 1.0, procedure)
+
+
+def reader(engine=None, format=None, procedure: Procedure = PROCEDURE, several=None) -> PlateReader:
+    """A reader with this engine; `several` are engines that read at the same time."""
+    about = description(procedure=procedure)
+    drivers = several if several is None or callable(several) else lambda: [Driver(one, about) for one in several]
+    return PlateReader(Driver(engine or MagentaEngine(), about), format, drivers)
+
+
+def car(height=240, width=320, box=(100, 60, 140, 180)):
+    """A grey photograph with a magenta plate."""
+    photograph = np.full((height, width, 3), 120, "uint8")
+    top, left, bottom, right = box
+    photograph[top:bottom, left:right] = MAGENTA
+    return photograph

@@ -1,0 +1,217 @@
+"""The door of Python: what people hand to a reader, batches, and several engines at the same time."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+
+import numpy as np
+import pytest
+from PIL import Image
+from stand_in import MagentaEngine, car, reader
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.images import PictureError
+
+
+@pytest.fixture
+def path(tmp_path):
+    Image.fromarray(car()).save(tmp_path / "car.png")
+    return tmp_path / "car.png"
+
+
+class Borrowed:
+    """An array of another library."""
+
+    def __array__(self, dtype=None, copy=None):
+        return car()
+
+
+class TestWhatPeopleHand:
+    KINDS = {
+        "path": lambda path: path,
+        "name": str,
+        "bytes": lambda path: path.read_bytes(),
+        "bytearray": lambda path: bytearray(path.read_bytes()),
+        "memoryview": lambda path: memoryview(path.read_bytes()),
+        "open file": lambda path: path.open("rb"),
+        "file in memory": lambda path: io.BytesIO(path.read_bytes()),
+        "Pillow picture": Image.open,
+        "Pillow picture with a palette": lambda path: Image.open(path).quantize(32),
+        "array": lambda path: car(),
+        "array of columns": lambda path: np.asfortranarray(car()),
+        "mirrored view": lambda path: car()[:, ::-1][:, ::-1],
+        "channels of another picture": lambda path: np.dstack([car(), car()])[..., :3],
+        "read-only array": lambda path: np.broadcast_to(car(), car().shape),
+        "another library's array": lambda path: Borrowed(),
+    }
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_one_picture_of_any_kind_is_read(self, path, kind):
+        readings = reader().read(self.KINDS[kind](path))
+        assert [reading.text for reading in readings] == ["12T345"]
+        assert readings[0].img_id == ("car.png" if kind in ("path", "name") else "")
+
+    @pytest.mark.parametrize("several", [list, tuple, iter, lambda items: (item for item in items)])
+    def test_several_are_read_in_order(self, path, several):
+        given = several([path, car(), np.full((50, 50, 3), 90, "uint8"), path.read_bytes()])
+        assert [readings[0].text for readings in reader().read(given)] == ["12T345", "12T345", "", "12T345"]
+
+    def test_stacks_and_rows_of_names_are_several(self, path):
+        assert len(reader().read(np.stack([car()] * 3))) == 3
+        assert len(reader().read(np.array([str(path), str(path)], dtype=object))) == 2
+        assert reader().read([]) == []
+
+    WRONG = {
+        "None": None,
+        "number": 7,
+        "mapping": {"a": 1},
+        "floats": car() / 255.0,
+        "grey": car()[..., 0],
+        "transparent": np.dstack([car(), car()[..., :1]]),
+        "whole numbers": car().astype("int64"),
+        "empty": np.empty((0, 10, 3), "uint8"),
+        "encoded": np.zeros(100, "uint8"),
+        "text file": io.StringIO("picture"),
+        "object": object(),
+    }
+
+    @pytest.mark.parametrize("kind", WRONG)
+    def test_anything_else_is_refused_by_naming_what_is_taken(self, kind):
+        with pytest.raises(UserError, match=r"expected .*path.*bytes.*Pillow.*uint8 RGB array \(h, w, 3\)"):
+            reader().read(self.WRONG[kind])
+
+    @pytest.mark.parametrize("kind", WRONG)
+    def test_in_a_list_it_costs_its_own_answer_only(self, kind):
+        if kind == "text file":
+            self.WRONG[kind].seek(0)
+        found = reader().read([car(), self.WRONG[kind], car()])
+        assert [readings[0].text for readings in found] == ["12T345", "", "12T345"]
+        assert found[1][0].status.startswith("unreadable: ") and "expected" in found[1][0].status
+
+    def test_a_broken_file_is_an_answer_and_broken_bytes_alone_are_an_error(self, tmp_path, path):
+        (tmp_path / "letter.jpg").write_text("Dear Sir")
+        assert reader().read(tmp_path / "letter.jpg")[0].status == "unreadable: not a picture"
+        assert reader().read(tmp_path / "none.jpg")[0].status == "unreadable: missing file"
+        with pytest.raises(PictureError, match="truncated|damaged"):
+            reader().read(path.read_bytes()[:-200])
+
+    def test_what_is_handed_over_stays_as_it_is(self, path):
+        picture, array = Image.open(path), car()
+        before = array.copy()
+        reader().read([picture, array])
+        np.testing.assert_array_equal(array, before)
+        assert picture.size == (320, 240) and reader().read(picture)[0].text == "12T345"
+
+    def test_a_pillow_picture_is_turned_as_its_camera_was(self, tmp_path):
+        exif = Image.Exif()
+        exif[0x0112] = 6
+        upright = car(height=320, width=240, box=(200, 20, 230, 120))
+        Image.fromarray(np.rot90(upright)).save(tmp_path / "side.png", exif=exif)
+        box = reader().read(Image.open(tmp_path / "side.png"))[0].box_px
+        np.testing.assert_allclose(box, [200, 20, 230, 120], atol=2)
+
+
+class TestCrops:
+    def test_they_are_read_without_looking_for_a_plate(self, monkeypatch):
+        monkeypatch.setattr("lpr_e2e.prediction.reader.CROPS_AT_ONCE", 2)
+        engine = MagentaEngine()
+        crops = [np.full((20 + index, 90, 3), 40 * index, "uint8") for index in range(6)]
+        readings = reader(engine).read_crops(crops)
+        assert [reading.text for reading in readings] == ["", "", "", "", "9N", "9N"]
+        assert [reading.status.split(":")[0] for reading in readings] == ["unreadable"] * 4 + ["ok"] * 2
+        assert readings[5].box_px == (0, 0, 25, 90) and readings[5].confidence == pytest.approx(1)
+        assert not engine.found and engine.read_ == [2, 2, 2]
+
+    def test_they_come_as_photographs_do(self, tmp_path):
+        Image.new("RGB", (90, 20), "white").save(tmp_path / "crop.png")
+        given = [tmp_path / "crop.png", Image.open(tmp_path / "crop.png"), None, np.full((20, 90, 3), 255, "uint8")]
+        readings = reader().read_crops(one for one in given)
+        assert [reading.text for reading in readings] == ["9N", "9N", "", "9N"]
+        assert "expected" in readings[2].status
+        assert reader().read_crops([]) == []
+
+    @pytest.mark.parametrize("given", [None, "crop.png", np.zeros((20, 90, 3), "uint8")])
+    def test_a_single_one_is_no_list(self, given):
+        with pytest.raises(UserError, match="list of crops"):
+            reader().read_crops(given)
+
+
+def test_files_are_read_in_batches_and_decoded_at_most_one_batch_ahead():
+    taken = []
+
+    def endless():
+        while True:
+            taken.append(1)
+            yield "car.jpg", car()
+
+    engine = MagentaEngine()
+    results = reader(engine).read_files(endless(), batch_size=4)
+    for _ in range(9):
+        next(results)
+    results.close()
+    assert engine.found == [4, 4, 4] and len(taken) <= 16
+
+
+class TestSeveralEngines:
+    """More than one batch is read by several engines at the same time, each with one thread."""
+
+    class Slow(MagentaEngine):
+        """Notes in which threads it is called, and whether by two at the same time."""
+
+        def __init__(self):
+            super().__init__()
+            self.busy, self.threads, self.shared = threading.Lock(), set(), False
+
+        def find(self, scenes):
+            if not self.busy.acquire(blocking=False):
+                self.shared = True
+                return super().find(scenes)
+            self.threads.add(threading.get_ident())
+            time.sleep(0.01)
+            self.busy.release()
+            return super().find(scenes)
+
+    def test_they_read_what_one_reads_in_the_same_order(self):
+        engines, alone = [self.Slow() for _ in range(3)], MagentaEngine()
+        named = [(str(number), car(box=(100, 60 + number, 140, 180 + number))) for number in range(23)]
+        named[7] = ("7", PictureError("damaged"))
+        found = list(reader(alone, several=engines).read_files(named, batch_size=2))
+        expected = list(reader().read_files(named, batch_size=2))
+        assert [(img_id, readings) for img_id, _, readings in found] == [
+            (img_id, readings) for img_id, _, readings in expected
+        ]
+        assert not alone.found and sum(sum(engine.found) for engine in engines) == 22
+        assert all(engine.threads and not engine.shared for engine in engines)
+
+    def test_one_batch_is_read_by_the_one_with_all_threads(self):
+        alone = MagentaEngine()
+        one = reader(alone, several=lambda: pytest.fail("not needed"))
+        assert len(one.read([car()] * 3)) == 3 and alone.found == [3]
+
+    def test_all_of_them_know_the_format(self):
+        one = reader(format="[0-9]+T[0-9]+", several=[MagentaEngine(), MagentaEngine()])
+        list(one.read_files([("", car())] * 3, batch_size=1))
+        assert len({driver.certainty for driver in one._drivers}) == 1
+
+    def test_what_goes_wrong_there_is_raised_here(self):
+        broken = MagentaEngine()
+        broken.find = lambda scenes: 1 / 0
+        results = reader(several=[broken]).read_files([("", car())] * 3, batch_size=1)
+        with pytest.raises(ZeroDivisionError):
+            list(results)
+
+    def test_little_is_read_ahead(self):
+        taken = []
+
+        def endless():
+            while True:
+                taken.append(1)
+                yield "car.jpg", car()
+
+        results = reader(several=[MagentaEngine(), MagentaEngine()]).read_files(endless(), batch_size=4)
+        for _ in range(9):
+            next(results)
+        results.close()
+        assert len(taken) <= 4 * (3 + 3)  # Three batches were used; two were being read, and one waited.
