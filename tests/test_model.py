@@ -330,9 +330,6 @@ class TestProcedure:
         model.save(tmp_path / "model.keras")
         with zipfile.ZipFile(tmp_path / "model.keras") as whole, zipfile.ZipFile(tmp_path / "bad.keras", "w") as bad:
             for name in whole.namelist():
-                data = whole.read(name)
-                bad.writestr(
-                    name, data.replace(b'"vote_iou": 0.6', b'"vote_iou": 6.0') if name == "config.json" else data
-                )
+                bad.writestr(name, whole.read(name).replace(b'"vote_iou": 0.6', b'"vote_iou": 6.0'))
         with pytest.raises(ValueError, match=r"bad.keras.*vote_iou"):
             load(tmp_path / "bad.keras")
