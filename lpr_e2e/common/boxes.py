@@ -88,17 +88,15 @@ def intersection_over_union(first, second, xp=np):
     """
     if xp is np:
         first, second = np.asarray(first, "float64"), np.asarray(second, "float64")
-    top_left = xp.maximum(first[..., :2], second[..., :2])
-    bottom_right = xp.minimum(first[..., 2:], second[..., 2:])
-    overlap = _area(bottom_right - top_left, xp)
-    areas = [_area(box[..., 2:] - box[..., :2], xp) for box in (first, second)]
+    # Side by side in memory or not, columns are computed several times as fast as rows of two.
+    bottom, right = (xp.minimum(first[..., side], second[..., side]) for side in (2, 3))
+    top, left = (xp.maximum(first[..., side], second[..., side]) for side in (0, 1))
+    overlap = xp.maximum(bottom - top, 0.0) * xp.maximum(right - left, 0.0)
+    areas = [
+        xp.maximum(box[..., 2] - box[..., 0], 0.0) * xp.maximum(box[..., 3] - box[..., 1], 0.0)
+        for box in (first, second)
+    ]
     return overlap / xp.maximum(areas[0] + areas[1] - overlap, 1e-12)
-
-
-def _area(sides, xp):
-    """Areas `(...)` of boxes with sides `(..., 2)`; 0 for a negative side, which is no overlap."""
-    sides = xp.maximum(sides, 0.0)
-    return sides[..., 0] * sides[..., 1]
 
 
 def turn_picture(picture: np.ndarray, turns: int) -> np.ndarray:

@@ -36,24 +36,21 @@ def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
         `(batch, K, 4)`, `tilts` `(batch, K)` radians; the most certain first.
     """
     confidence = xp.exp(-xp.logaddexp(0.0, -found["objectness"]))
-    voted = {
-        "boxes_rel": found["cell_boxes"],
-        "turns": softmax(found["cell_turns"], xp),
-        "tilts": found["cell_tilts"],
-    }
     boxes, cells = found["cell_boxes"], xp.arange(confidence.shape[-1])
+    exact = boxes.astype("float64") if xp is np else boxes  # Once, and not again for every plate.
     left, chosen = confidence, []
-    for _ in range(plates):
+    for index in range(plates):
         best = xp.argmax(left, axis=-1)
-        box = xp.take_along_axis(boxes, best[:, None, None], axis=1)
-        overlap = _fixed(intersection_over_union(boxes, box, xp), xp)
+        overlap = _fixed(intersection_over_union(exact, xp.take_along_axis(exact, best[:, None, None], axis=1), xp), xp)
         is_best = cells == best[:, None]
         votes = xp.where(overlap > procedure.vote_iou, _fixed(left, xp), 0.0)
         votes = xp.where(is_best, votes + 1e-6, votes)  # All may be 0.
         votes = votes / xp.sum(votes, axis=-1, keepdims=True)
-        chosen.append({name: _mean(votes, values, xp) for name, values in voted.items()})
-        chosen[-1]["box_confidence"] = xp.max(left, axis=-1)
-        left = xp.where(xp.logical_or(overlap > procedure.suppression_iou, is_best), 0.0, left)
+        boxes_rel, turns, tilts = _means(votes, found, xp)
+        confidence = xp.max(left, axis=-1)
+        chosen.append({"boxes_rel": boxes_rel, "box_confidence": confidence, "turns": turns, "tilts": tilts})
+        if index + 1 < plates:
+            left = xp.where(xp.logical_or(overlap > procedure.suppression_iou, is_best), 0.0, left)
     return {name: xp.stack([one[name] for one in chosen], axis=1) for name in chosen[0]}
 
 
@@ -62,13 +59,23 @@ def _fixed(values, xp):
     return values if xp is np else xp.stop_gradient(values)
 
 
-def _mean(votes, values, xp):
-    """Mean of `values` `(batch, n)` or `(batch, n, d)` over the n cells, weighted by `votes` `(batch, n)`."""
-    if xp is np:  # Few cells vote.
-        voters = [np.flatnonzero(one) for one in votes]
-        parts = [own[cells] @ one[cells] for own, one, cells in zip(votes, values, voters, strict=True)]
-        return np.array(parts, values.dtype)
-    return xp.sum(votes[..., None] * values if len(values.shape) == 3 else votes * values, axis=1)
+def _means(votes, found: dict, xp) -> tuple:
+    """Boxes `(batch, 4)`, probabilities of the turns `(batch, 4)` and tilts `(batch,)`, the means over the n cells.
+
+    Each cell counts by its share of the `votes` `(batch, n)`.
+    """
+    boxes, turns, tilts = found["cell_boxes"], found["cell_turns"], found["cell_tilts"]
+    if xp is not np:
+        weights = votes[..., None]
+        means = (xp.sum(weights * values, axis=1) for values in (boxes, softmax(turns, xp)))
+        return (*means, xp.sum(votes * tilts, axis=1))
+    means = []
+    for index, own in enumerate(votes):
+        voters = np.flatnonzero(own)  # They are few.
+        own = own[voters]
+        odds = softmax(turns[index, voters], np)
+        means.append((own @ boxes[index, voters], own @ odds, own @ tilts[index, voters]))
+    return tuple(np.array(values, "float32") for values in zip(*means, strict=True))
 
 
 def second_windows(boxes_rel, procedure: Procedure, xp):
