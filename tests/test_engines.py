@@ -1,0 +1,188 @@
+"""Keras, ONNX Runtime and LiteRT: the same answers, and the numbers of a stored procedure lead all three."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from lpr_e2e import PlateReader
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.export.exporting import export
+from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.prediction.description import FILE, Description
+from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
+from lpr_e2e.prediction.engines.loading import load_drivers
+
+FORMS = ("ONNX", "TFLite")
+
+
+@pytest.fixture(scope="module")
+def model(tiny_settings):
+    """A model that finds something everywhere, and reads something in it."""
+    keras.utils.set_random_seed(3)
+    model = PlateModel(tiny_settings.architecture, "0123456789T", 8, replace(tiny_settings.procedure, plates=2))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path.endswith(("gamma", "moving_variance")):
+            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+        elif weight.path.endswith(("beta", "moving_mean")):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+        elif "find_objectness" in weight.path:
+            weight.assign([1.0] if weight.path.endswith("bias") else np.asarray(weight) * 10)
+        elif "find_distances" in weight.path:
+            weight.assign(np.asarray(weight) * 0.1)
+        elif "classifier" in weight.path:
+            weight.assign(np.asarray(weight) * 3)
+    model.temperature.assign(1.3)
+    return model
+
+
+@pytest.fixture(scope="module")
+def photograph(model):
+    """A smooth picture: rounding to whole grey levels then changes little."""
+    coarse = np.random.default_rng(1).integers(0, 256, (12, 12, 3)).astype("float32")
+    size = (model.architecture.canvas_size,) * 2
+    return tf.image.resize(coarse, size, "bicubic").numpy().clip(0, 255).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export(model, folder, forms=("onnx", "tflite"))
+    return folder
+
+
+def readers(model, folder):
+    """A reader with each engine, as people get it from files."""
+    found = {form: PlateReader(load_drivers(folder, 1, 1, form)[0]) for form in FORMS}
+    return {"Keras": PlateReader.of(model), **found}
+
+
+def with_procedure(model, folder, target, **numbers):
+    """The same model, saved and exported, with other numbers in the stored procedure: a reader with each engine."""
+    path = target / "changed"
+    shutil.copytree(folder, path)
+    values = json.loads((path / FILE).read_text(encoding="utf-8"))
+    values["procedure"] |= numbers
+    (path / FILE).write_text(json.dumps(values), encoding="utf-8")
+    config = model.get_config()
+    config["procedure"] |= numbers
+    changed = PlateModel.from_config(config)
+    changed.set_weights(model.get_weights())
+    changed.save(target / "changed.keras")
+    found = {form: PlateReader(load_drivers(path, 1, 1, form)[0]) for form in FORMS}
+    return {"Keras": PlateReader.load(target / "changed.keras"), **found}
+
+
+def test_all_engines_read_alike(model, folder, photograph):
+    found = {name: reader.read(photograph)[0] for name, reader in readers(model, folder).items()}
+    expected = found["Keras"]
+    assert expected.text and expected.box_confidence > 0.3
+    for name, reading in found.items():
+        assert reading.text == expected.text, name
+        np.testing.assert_allclose(reading.box_px, expected.box_px, atol=0.5, err_msg=name)
+        np.testing.assert_allclose(reading.characters, expected.characters, atol=0.03, err_msg=name)
+
+
+@pytest.mark.parametrize(
+    "numbers",
+    [
+        {"box_threshold": 1.0},
+        {"certainty_threshold": 1.0, "doubt": 0.0},
+        {"margin": [0.6, 0.4]},
+        {"second_look": 0},
+        {"letterbox_grey": 0},
+        {"reading_scales": [1.4]},
+    ],
+    ids=lambda numbers: next(iter(numbers)),
+)
+def test_all_engines_follow_a_number_of_the_stored_procedure(model, folder, photograph, tmp_path, numbers):
+    picture = photograph[:120] if "letterbox_grey" in numbers else photograph
+    before = {name: reader.read(picture)[0] for name, reader in readers(model, folder).items()}
+    after = {
+        name: reader.read(picture)[0] for name, reader in with_procedure(model, folder, tmp_path, **numbers).items()
+    }
+
+    def seen(reading):
+        """What a number of the procedure can change."""
+        glimpse = None if reading.glimpse is None else reading.glimpse.astype(int)
+        return reading.status, reading.box_px, glimpse
+
+    for name in before:
+        (status, box, glimpse), (new_status, new_box, new_glimpse) = seen(before[name]), seen(after[name])
+        followed = status != new_status or np.abs(np.subtract(box, new_box)).max() > 0.5
+        assert followed or np.abs(glimpse - new_glimpse).mean() > 2, name
+    assert len({reading.status for reading in after.values()}) == 1
+    boxes = [reading.box_px for reading in after.values() if reading.box_px is not None]
+    assert all(np.abs(np.subtract(box, boxes[0])).max() < 1 for box in boxes)
+
+
+class TestDescription:
+    def test_it_comes_back_as_it_was_written(self, model, folder):
+        assert Description.load(folder) == describe(model)
+
+    def test_a_folder_without_a_model_is_named(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=rf"{FILE}.*lpr_e2e export"):
+            load_drivers(tmp_path, 1, 1)
+
+    @pytest.mark.parametrize(
+        ("change", "words"),
+        [
+            ({"slots": -1}, "slots"),
+            ({"slots": 10**12}, "slots"),
+            ({"temperature": "warm"}, "temperature"),
+            ({"temperature": 0}, "temperature"),
+            ({"glimpse_size": [64]}, "glimpse_size"),
+            ({"characters": 7}, "characters"),
+            ({"procedure": {"version": 99}}, "version 99"),
+            ({"procedure": []}, "version"),
+        ],
+    )
+    def test_what_it_cannot_be_is_one_line(self, folder, tmp_path, change, words):
+        values = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        (tmp_path / FILE).write_text(json.dumps(values | change), encoding="utf-8")
+        with pytest.raises(UserError, match=rf"{FILE}.*{words}.*export the model anew") as error:
+            load_drivers(tmp_path, 1, 1)
+        assert "\n" not in str(error.value)
+
+    @pytest.mark.parametrize("text", ["", "{", "[1, 2]", '"model"', '{"characters": "01"}'])
+    def test_a_damaged_one_is_one_line(self, tmp_path, text):
+        (tmp_path / FILE).write_text(text, encoding="utf-8")
+        with pytest.raises(UserError, match=FILE):
+            load_drivers(tmp_path, 1, 1)
+
+    def test_a_folder_without_networks_is_named(self, folder, tmp_path):
+        shutil.copy(folder / FILE, tmp_path)
+        with pytest.raises(UserError, match="find.onnx"):
+            load_drivers(tmp_path, 1, 1)
+
+
+class TestLoading:
+    def test_one_session_serves_several_threads_and_each_thread_has_its_interpreter(self, folder):
+        shared, own = ([driver.engine for driver in load_drivers(folder, 3, 1, form)] for form in FORMS)
+        assert len(shared) == len(own) == 3
+        assert len({id(engine) for engine in shared}) == 1 and len({id(engine) for engine in own}) == 3
+
+    def test_jax_compiles_for_few_sizes(self, model, monkeypatch):
+        """Where every size is compiled for, batches are filled up, and what fills them is not given back."""
+        engine = KerasEngine(model)
+        monkeypatch.setattr(engine, "_fixed_sizes", True)
+        sizes, network = [], engine._reader
+
+        class Spy:
+            def predict_on_batch(self, batch):
+                sizes.append(len(batch))
+                return network.predict_on_batch(batch)
+
+        monkeypatch.setattr(engine, "_reader", Spy())
+        rng = np.random.default_rng(0)
+        for count in (1, 3, 5, 8):
+            glimpses = rng.integers(0, 256, (count, *model.architecture.glimpse_size, 3), "uint8")
+            assert len(engine.read(glimpses)["logits"]) == count
+        assert sizes == [1, 4, 8, 8]

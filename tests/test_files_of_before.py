@@ -1,0 +1,66 @@
+"""Files that exist go on working: shipped weights, exported models and run folders from before procedures were stored."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lpr_e2e import PlateReader
+from lpr_e2e.common.procedure import TODAY
+from lpr_e2e.prediction.description import Description
+from lpr_e2e.training.settings import PRESETS, Settings
+
+SAVED = Path(__file__).resolve().parent.parent / "saved_models"
+# What the architecture and the description of a model held besides its sizes.
+MOVED = ("plates", "second_look", "reading_scales", "sure", "rectify", "doubt")
+
+
+def test_the_exported_model_is_read_with_todays_numbers():
+    values = json.loads((SAVED / "tunisia" / "model.json").read_text(encoding="utf-8"))
+    assert "procedure" not in values and set(MOVED) <= set(values)
+    assert Description.load(SAVED / "tunisia").procedure == TODAY
+
+
+@pytest.mark.parametrize("name", ["tunisia", "tunisia_seed0", "british"])
+def test_a_saved_model_is_read_with_todays_numbers(name):
+    from lpr_e2e.model.plate_model import load
+
+    path = SAVED / f"{name}.keras"
+    with zipfile.ZipFile(path) as file:
+        assert "procedure" not in json.loads(file.read("config.json"))["config"]
+    model = load(path)
+    assert model.procedure == TODAY and model.architecture == PRESETS["standard"].architecture
+    reader = PlateReader.of(model)
+    photograph = np.random.default_rng(0).integers(0, 255, (240, 320, 3), "uint8")
+    assert reader.read(photograph)[0].status == "no plate"
+
+
+def test_both_forms_of_the_shipped_model_know_the_same():
+    exported = PlateReader.load(SAVED / "tunisia").description
+    of_keras = PlateReader.load(SAVED / "tunisia.keras").description
+    assert replace(exported, temperature=of_keras.temperature) == of_keras
+    assert exported.temperature == pytest.approx(of_keras.temperature)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_settings_of_a_run_from_before_are_those_of_today(preset):
+    """A run folder's config.json, as it was written then."""
+    settings = PRESETS[preset]
+    before = json.loads(json.dumps(settings.as_dict()))
+    numbers = asdict(settings.procedure)
+    del before["procedure"]
+    before["architecture"] |= {name: numbers[name] for name in MOVED}
+    assert Settings.from_dict(json.loads(json.dumps(before))) == settings
+
+
+def test_a_run_from_before_with_numbers_of_its_own_keeps_them():
+    before = json.loads(json.dumps(PRESETS["small"].as_dict()))
+    del before["procedure"]
+    before["architecture"] |= {"plates": 1, "second_look": 0.0, "reading_scales": [1.0], "doubt": 0.0}
+    expected = replace(TODAY, plates=1, second_look=0.0, reading_scales=(1.0,), doubt=0.0)
+    assert Settings.from_dict(before).procedure == expected
