@@ -167,7 +167,7 @@ class Ablation:
 
     def _score(self, model) -> dict:
         from lpr_e2e.data.dataset import load_dataset
-        from lpr_e2e.evaluation.metrics import score
+        from lpr_e2e.evaluation.scoring import score
         from lpr_e2e.prediction.reader import PlateReader
 
         held = load_dataset(self.data, exclude=self.exclude, seed=self.seed).validation_photographs

@@ -21,7 +21,7 @@ import numpy as np
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.terminal import printable, say
 from lpr_e2e.data.dataset import Crop, DatasetError, Photograph, load_dataset, read_picture
-from lpr_e2e.evaluation.metrics import Figures, Truth, best_reading, score
+from lpr_e2e.evaluation.scoring import Figures, Truth, best_reading, score
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 
