@@ -9,6 +9,7 @@ import pytest
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.evaluation.appearance import Appearance
 from lpr_e2e.evaluation.calibration import expected_calibration_error, fitted_temperature, reliability_bins
 from lpr_e2e.evaluation.metrics import (
     alignment,
@@ -70,7 +71,7 @@ def fewest_edits(first, second):
 def test_an_alignment_holds_both_texts_and_no_needless_difference():
     rng = np.random.default_rng(0)
     for _ in range(300):
-        first, second = ("".join(rng.choice(list("01T"), rng.integers(7))) for _ in range(2))
+        first, second = ("".join(rng.choice(list("01T"), rng.integers(6))) for _ in range(2))
         pairs = alignment(first, second)
         assert "".join(a for a, _ in pairs) == first and "".join(b for _, b in pairs) == second
         assert ("", "") not in pairs
@@ -271,8 +272,11 @@ def test_a_scoring_keeps_what_is_known():
     for img_id in ("a", "b", "c"):
         scoring.write(img_id, photograph, [reading(img_id, "12T3", 0.9)])
     assert set(scoring.readings) == {"a", "b"}
-    assert scoring.appearances["a"].brightness == 70 and set(scoring.appearances) == {"a"}
+    assert scoring.appearances == {"a": Appearance(20, 2, 70)}
     assert scoring.figures().plates_right == 0.5
+    # Of a photograph that cannot be decoded, the plate's size is known nevertheless.
+    scoring.write("a", None, [Reading("a", status="unreadable: empty file (0 bytes)")])
+    assert scoring.appearances == {"a": Appearance(20, 2, None)}
 
 
 class TestTemperature:

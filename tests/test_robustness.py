@@ -1,5 +1,7 @@
 """Robustness: what is measured is what a reader of known behaviour does."""
 
+import json
+
 import cv2
 import numpy as np
 import pytest
@@ -86,11 +88,13 @@ def test_crops_by_kind(tmp_path):
 
 
 @pytest.mark.parametrize("invents", [False, True])
-def test_readings_without_a_plate(photographs, invents):
+def test_readings_without_a_plate(photographs, tmp_path, invents):
     found = measure(RedReader(invents), photographs[:2], photographs[2:], windows=5)
     assert found.windows == 5
     assert found.false_readings == (5 if invents else 0)
-    assert found.as_dict()["turned"]["0"] == {"plates_right": 1.0, "mean_iou": 1.0}
+    found.write(tmp_path / "robustness.json")
+    written = json.loads((tmp_path / "robustness.json").read_text())
+    assert written["turned"]["0"] == {"plates_right": 1.0, "mean_iou": 1.0} and written["windows"] == 5
 
 
 def test_windows_miss_the_plate_and_are_large_enough(photographs):

@@ -52,7 +52,7 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
         truth has a box.
 
     Raises:
-        ImportError: keras-cv, or what it needs, cannot be imported.
+        ImportError: keras-cv, or TensorFlow or pycocotools, which it needs, cannot be imported.
     """
     known: dict[str, list[Known]] = {}
     for truth in truths:
@@ -60,8 +60,7 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
             known.setdefault(truth.img_id, []).append(truth)
     if not known:
         return {}
-    import keras_cv
-
+    keras_cv = _keras_cv()
     found = [[one for one in readings[img_id] if one.box_px is not None] for img_id in known]
     boxes = [[one.box_px for one in plates] or [_NO_BOX] for plates in found]
     # A confidence of 0 would be taken for padding.
@@ -76,6 +75,16 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
     areas = np.array([(box[2] - box[0]) * (box[3] - box[1]) for plates in true_boxes for box in plates])
     absent = {size for size, (least, most) in _SIZES.items() if not ((areas >= least) & (areas <= most)).any()}
     return {name: value for name, value in values.items() if name[-1] not in absent}
+
+
+def _keras_cv():
+    """The module keras_cv; an ImportError, whatever stands in its way: a broken TensorFlow fails in ways of its own."""
+    try:
+        import keras_cv
+        import pycocotools.cocoeval  # noqa: F401 keras-cv asks for it at the very end.
+    except Exception as error:
+        raise ImportError(f"{type(error).__name__}: {error}") from error
+    return keras_cv
 
 
 def _padded(rows: Sequence[Sequence]) -> np.ndarray:

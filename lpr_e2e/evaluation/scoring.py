@@ -135,7 +135,7 @@ class Scoring:
     Attributes:
         truths: by img_id.
         readings: of these photographs, by img_id.
-        appearances: of the true plates, by img_id, where the box is known and the photograph could be decoded.
+        appearances: of the true plates, by img_id, where the box is known.
     """
 
     def __init__(self, truths: Sequence[Known]):
@@ -144,11 +144,17 @@ class Scoring:
         self.appearances: dict[str, Appearance] = {}
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
-        """Take one photograph's readings; those of a photograph of unknown truth are not kept."""
+        """Take one photograph's readings; those of a photograph of unknown truth are not kept.
+
+        Args:
+            img_id: its name.
+            photograph: uint8 RGB `(h, w, 3)`, or None if it could not be decoded or is not at hand.
+            readings: at least one.
+        """
         truth = self.truths.get(img_id)
         if truth is not None:
             self.readings[img_id] = readings
-            if photograph is not None and truth.box_px is not None:
+            if truth.box_px is not None:
                 self.appearances[img_id] = appearance_of(truth.box_px, photograph)
 
     def figures(self, vocabulary: Vocabulary | None = None) -> Figures:
