@@ -14,17 +14,14 @@ import argparse
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-
-from tqdm import tqdm
+from typing import TYPE_CHECKING
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.terminal import say
-from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.evaluation.coco import box_metrics
-from lpr_e2e.evaluation.scoring import Scoring, read_predictions, read_texts, read_truth
-from lpr_e2e.evaluation.summary import Summary, require_form
-from lpr_e2e.prediction.reader import BATCH_SIZE, PlateReader
+
+if TYPE_CHECKING:
+    from lpr_e2e.common.vocabulary import Vocabulary
+    from lpr_e2e.evaluation.scoring import Scoring
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
     add("--model", type=Path, metavar="FILE", help="with photographs: the model that reads them")
     add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
-    add("--batch-size", type=int, default=BATCH_SIZE, metavar="N", help="with photographs, default: %(default)s")
+    add("--batch-size", type=int, metavar="N", help="with photographs: how many are read at once")
     add("--figures", type=Path, metavar="FILE", help="write all figures, as .md or .json")
     add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text), to tell apart new ones")
     add("--coco", action="store_true", help="also COCO's box metrics, by keras-cv (needs TensorFlow)")
@@ -47,7 +44,10 @@ def run(options: argparse.Namespace) -> int:
         UserError: wrong options or files.
         OSError: the figures cannot be written.
     """
-    if options.batch_size < 1:
+    from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+    from lpr_e2e.evaluation.summary import Summary, require_form
+
+    if options.batch_size is not None and options.batch_size < 1:
         raise UserError(f"--batch-size {options.batch_size}: expected at least 1")
     if options.figures:
         require_form(options.figures)
@@ -69,6 +69,8 @@ def run(options: argparse.Namespace) -> int:
 
 def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
     """Score what a predictions.csv holds."""
+    from lpr_e2e.evaluation.scoring import read_predictions
+
     if len(options.readings) > 1:
         raise UserError(f"{', '.join(options.readings)}: expected one predictions.csv, or photographs")
     if options.model or options.format:
@@ -81,12 +83,17 @@ def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
 
 def _score_photographs(scoring: Scoring, options: argparse.Namespace) -> Vocabulary:
     """Read the photographs of known truth, and score that; return the model's vocabulary."""
+    from tqdm import tqdm
+
+    from lpr_e2e.common.photographs import find_photographs
+    from lpr_e2e.prediction.reader import BATCH_SIZE, PlateReader
+
     photographs = find_photographs(options.readings)
     _require_common(scoring, [img_id for img_id, _ in photographs], options)
     photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
     reader = PlateReader.load(options.model, options.format)
     with tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
-        for img_id, photograph, plates in reader.read_files(photographs, options.batch_size):
+        for img_id, photograph, plates in reader.read_files(photographs, options.batch_size or BATCH_SIZE):
             scoring.write(img_id, photograph, plates)
             progress.update()
     return reader.vocabulary
@@ -106,6 +113,8 @@ def _require_common(scoring: Scoring, img_ids: Iterable[str], options: argparse.
 
 def _coco(scoring: Scoring) -> dict[str, float] | None:
     """COCO's box metrics; where they cannot be computed, say so."""
+    from lpr_e2e.evaluation.coco import box_metrics
+
     try:
         return box_metrics(list(scoring.truths.values()), scoring.readings)
     except ImportError as error:
