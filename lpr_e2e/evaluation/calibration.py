@@ -38,16 +38,14 @@ def reliability_bins(confidences: Sequence[float], right: Sequence[bool]) -> lis
         confidences: float `(n,)`, 0..1.
         right: bool `(n,)`, whether the reading was right.
     """
-    confidences, right = np.asarray(confidences, "float64"), np.asarray(right, "float64")
-    which = np.clip((confidences * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
+    told, true = np.asarray(confidences, "float64"), np.asarray(right, "float64")
+    which = np.clip((told * CALIBRATION_BINS).astype(int), 0, CALIBRATION_BINS - 1)
     bins = []
     for index in range(CALIBRATION_BINS):
         here = which == index
         if here.any():
-            ends = index / CALIBRATION_BINS, (index + 1) / CALIBRATION_BINS
-            bins.append(
-                ReliabilityBin(*ends, int(here.sum()), float(confidences[here].mean()), float(right[here].mean()))
-            )
+            low, high = index / CALIBRATION_BINS, (index + 1) / CALIBRATION_BINS
+            bins.append(ReliabilityBin(low, high, int(here.sum()), float(told[here].mean()), float(true[here].mean())))
     return bins
 
 

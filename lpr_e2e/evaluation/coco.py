@@ -54,10 +54,10 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
     Raises:
         ImportError: keras-cv, or TensorFlow or pycocotools, which it needs, cannot be imported.
     """
-    known: dict[str, list[Known]] = {}
+    known: dict[str, list[tuple[float, ...]]] = {}
     for truth in truths:
         if truth.box_px is not None and truth.img_id in readings:
-            known.setdefault(truth.img_id, []).append(truth)
+            known.setdefault(truth.img_id, []).append(truth.box_px)
     if not known:
         return {}
     keras_cv = _keras_cv()
@@ -65,7 +65,7 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
     boxes = [[one.box_px for one in plates] or [_NO_BOX] for plates in found]
     # A confidence of 0 would be taken for padding.
     confidences = [[max(one.box_confidence, _NO_CONFIDENCE) for one in plates] or [_NO_CONFIDENCE] for plates in found]
-    true_boxes = [[truth.box_px for truth in plates] for plates in known.values()]
+    true_boxes = list(known.values())
     metric = keras_cv.metrics.BoxCOCOMetrics("yxyx", evaluate_freq=1)
     metric.update_state(
         {"boxes": _padded(true_boxes), "classes": _classes(true_boxes)},

@@ -96,7 +96,7 @@ def _plate(reading: Reading) -> dict:
         "status": reading.status,
         "confidence": round(reading.confidence, 4),
         "box_confidence": round(reading.box_confidence, 4),
-        "box": [round(float(value), 1) for value in reading.box_px],
+        "box": [round(float(value), 1) for value in reading.box_px or ()],
         "certainties": [round(value, 4) for value in reading.certainties],
     }
     if reading.glimpse is not None and reading.attention is not None:

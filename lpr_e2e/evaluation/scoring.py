@@ -5,10 +5,10 @@ Training scores its held-out photographs with it, `predict --truth` and `evaluat
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -110,7 +110,7 @@ class Figures:
         """The figures as lines of text for people."""
         percent = "{:.1%}".format
         number = "{:.3f}".format
-        rows = [
+        rows: list[tuple[str, float | None, Callable[[Any], str]]] = [
             ("photographs with a known text", self.texts, str),
             ("plate accuracy (exact match)", self.plates_right, percent),
             ("character accuracy", self.characters_right, percent),
@@ -175,11 +175,11 @@ def score(
     missing = tuple(truth.img_id for truth in truths if truth.img_id not in readings)
     truths = [truth for truth in truths if truth.img_id in readings]
     best = {truth.img_id: best_reading(readings[truth.img_id]) for truth in truths}
-    with_text = [truth for truth in truths if truth.text is not None]
-    with_box = [truth for truth in truths if truth.box_px is not None]
-    found = _text_figures(with_text, best, vocabulary) if with_text else {}
-    found |= _box_figures(with_box, best, readings) if with_box else {}
-    return Figures(**found, missing=missing)
+    return Figures(
+        **_text_figures(truths, best, vocabulary),
+        **_box_figures(truths, best, readings),
+        missing=missing,
+    )
 
 
 def best_reading(readings: Sequence[Reading]) -> Reading:
@@ -188,18 +188,20 @@ def best_reading(readings: Sequence[Reading]) -> Reading:
 
 
 def _text_figures(truths: Sequence[Known], best: Mapping[str, Reading], vocabulary: Vocabulary | None) -> dict:
-    """What the texts of photographs with a known text allow."""
-    read = [best[truth.img_id] for truth in truths]
-    texts, answers = [truth.text for truth in truths], [reading.text for reading in read]
-    confidences = [reading.confidence for reading in read]
-    right = [answer == text for answer, text in zip(answers, texts, strict=True)]
+    """What the known texts of photographs allow."""
+    known = [(truth.img_id, truth.text, best[truth.img_id]) for truth in truths if truth.text is not None]
+    if not known:
+        return {}
+    texts, answers = [text for _, text, _ in known], [reading.text for _, _, reading in known]
+    confidences = [reading.confidence for _, _, reading in known]
+    right = [reading.text == text for _, text, reading in known]
     mistakes = [
-        Mistake(truth.img_id, truth.text, reading.text, reading.confidence)
-        for truth, reading in zip(truths, read, strict=True)
-        if reading.text != truth.text
+        Mistake(img_id, text, reading.text, reading.confidence)
+        for img_id, text, reading in known
+        if reading.text != text
     ]
     found = {
-        "texts": len(texts),
+        "texts": len(known),
         "plates_right": plate_accuracy(texts, answers),
         "characters_right": character_accuracy(texts, answers),
         "mean_certainty": float(np.mean(confidences)),
@@ -207,7 +209,7 @@ def _text_figures(truths: Sequence[Known], best: Mapping[str, Reading], vocabula
         "mistakes": tuple(sorted(mistakes, key=lambda mistake: -mistake.confidence)),
     }
     if vocabulary is not None and set("0123456789T") <= set(vocabulary.characters):
-        digits = [digit_distributions(reading.characters, vocabulary) for reading in read]
+        digits = [digit_distributions(reading.characters, vocabulary) for _, _, reading in known]
         found["log_loss"] = challenge_log_loss(texts, digits)
     return found
 
@@ -215,26 +217,31 @@ def _text_figures(truths: Sequence[Known], best: Mapping[str, Reading], vocabula
 def _box_figures(
     truths: Sequence[Known], best: Mapping[str, Reading], readings: Mapping[str, Sequence[Reading]]
 ) -> dict:
-    """What the boxes of photographs with a known box allow."""
-    overlaps = np.array([overlap(best[truth.img_id], truth) for truth in truths])
+    """What the known boxes of photographs allow."""
+    true_boxes = [(truth.img_id, truth.box_px) for truth in truths if truth.box_px is not None]
+    if not true_boxes:
+        return {}
+    overlaps = np.array([overlap(best[img_id], box_px) for img_id, box_px in true_boxes])
     boxes = [
-        (truth.img_id, reading.box_confidence, reading.box_px)
-        for truth in truths
-        for reading in readings[truth.img_id]
+        (img_id, reading.box_confidence, reading.box_px)
+        for img_id, _ in true_boxes
+        for reading in readings[img_id]
         if reading.box_px is not None
     ]
     return {
-        "boxes": len(truths),
+        "boxes": len(true_boxes),
         "mean_iou": float(overlaps.mean()),
         "iou_50": float((overlaps >= LOOSE_IOU).mean()),
         "iou_70": float((overlaps >= TIGHT_IOU).mean()),
-        "average_precision_50": average_precision([(truth.img_id, truth.box_px) for truth in truths], boxes, LOOSE_IOU),
+        "average_precision_50": average_precision(true_boxes, boxes, LOOSE_IOU),
     }
 
 
-def overlap(reading: Reading, truth: Known) -> float:
-    """IoU of a reading's box with the true one, which is known; 0 if there is none."""
-    return 0.0 if reading.box_px is None else float(intersection_over_union(reading.box_px, truth.box_px))
+def overlap(reading: Reading, box_px: Sequence[float]) -> float:
+    """IoU of a reading's box with the true one `(4,)` yxyx; 0 if the reading has none."""
+    if reading.box_px is None:
+        return 0.0
+    return float(intersection_over_union(np.array(reading.box_px), np.array(box_px)))
 
 
 def read_texts(path: Path | str) -> set[str]:
@@ -319,4 +326,5 @@ def _box(table: Table, number: int, values: dict[str, str]) -> tuple[float, floa
     box_px = numbers(written)
     if box_px is None:
         raise UserError(f"{table.path}, line {number}: box {written}: expected four numbers {','.join(BOX_COLUMNS)}")
-    return box_px
+    ymin, xmin, ymax, xmax = box_px
+    return ymin, xmin, ymax, xmax

@@ -6,7 +6,7 @@ bootstrap (Efron 1979) over plates, so that several photographs of one plate do 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,7 +28,7 @@ _TITLES = {
 }
 
 
-def _between(value: float | None, steps: Sequence[float], unit: str) -> str | None:
+def _between(value: float | None, steps: Sequence[float], unit: str = "") -> str | None:
     """The interval of `steps` that holds the value, in words; None if there is no value."""
     if value is None:
         return None
@@ -42,15 +42,24 @@ def _between(value: float | None, steps: Sequence[float], unit: str) -> str | No
     )
 
 
-# Each kind: a title, and what a photograph is by its true text, its appearance, and whether its text was trained on;
-# each of these may be None.
-_KINDS: dict[str, Callable[[str | None, Appearance | None, bool | None], str | None]] = {
-    "plate width": lambda text, looks, seen: looks and _between(looks.width, (80, 120, 180), " px"),
-    "box, longer by shorter side": lambda text, looks, seen: looks and _between(looks.aspect, (2.2, 3.4), ""),
-    "brightness of the plate": lambda text, looks, seen: looks and _between(looks.brightness, (50, 100, 150), ""),
-    "characters": lambda text, looks, seen: text and str(len(text)),
-    "number": lambda text, looks, seen: None if seen is None else "trained on" if seen else "never seen",
-}
+def _kinds(text: str | None, appearance: Appearance | None, seen: bool | None) -> dict[str, str | None]:
+    """What a photograph is, by slice; None where that is unknown.
+
+    Args:
+        text: its true text, if known.
+        appearance: of its true plate, if known.
+        seen: whether its text was trained on, if known.
+    """
+    width, aspect, brightness = None, None, None
+    if appearance is not None:
+        width, aspect, brightness = appearance.width, appearance.aspect, appearance.brightness
+    return {
+        "plate width": _between(width, (80, 120, 180), " px"),
+        "box, longer by shorter side": _between(aspect, (2.2, 3.4)),
+        "brightness of the plate": _between(brightness, (50, 100, 150)),
+        "characters": str(len(text)) if text else None,
+        "number": None if seen is None else "trained on" if seen else "never seen",
+    }
 
 
 @dataclass(frozen=True)
@@ -60,12 +69,12 @@ class _Outcome:
     Attributes:
         plate: the same for photographs of one plate.
         shares: of each figure that the truth allows, what the photograph adds above and below the fraction line.
-        kinds: what the photograph is, by kind, where known.
+        kinds: what the photograph is, see `_kinds`.
     """
 
     plate: str
     shares: dict[str, tuple[float, float]]
-    kinds: dict[str, str]
+    kinds: dict[str, str | None]
 
 
 def slices(
@@ -96,11 +105,12 @@ def slices(
     if not outcomes:
         return []
     rows = [{"slice": "all", "kind": "", **_figures(outcomes)}]
-    for slice_name in _KINDS:
+    for slice_name in outcomes[0].kinds:
         by_kind: dict[str, list[_Outcome]] = {}
         for outcome in outcomes:
-            if slice_name in outcome.kinds:
-                by_kind.setdefault(outcome.kinds[slice_name], []).append(outcome)
+            kind = outcome.kinds[slice_name]
+            if kind is not None:
+                by_kind.setdefault(kind, []).append(outcome)
         for kind in sorted(by_kind, key=_in_order):
             rows.append({"slice": slice_name, "kind": kind, **_figures(by_kind[kind])})
     return rows
@@ -122,11 +132,10 @@ def _outcome(
         shares["characters_right"] = (float(characters_right(text, reading.text)), float(len(text)))
         shares["edit_distance"] = (Levenshtein.normalized_distance(text, reading.text), 1.0)
     if truth.box_px is not None:
-        shares["mean_iou"] = (overlap(reading, truth), 1.0)
+        shares["mean_iou"] = (overlap(reading, truth.box_px), 1.0)
     seen = None if trained is None or text is None else same_plate_key(text) in trained
-    kinds = {name: kind(text, appearance, seen) for name, kind in _KINDS.items()}
     plate = truth.img_id if text is None else same_plate_key(text)
-    return _Outcome(plate, shares, {name: kind for name, kind in kinds.items() if kind})
+    return _Outcome(plate, shares, _kinds(text, appearance, seen))
 
 
 def _figures(outcomes: Sequence[_Outcome]) -> dict:
@@ -148,7 +157,7 @@ def _figures(outcomes: Sequence[_Outcome]) -> dict:
     return figures
 
 
-def markdown(table: Sequence[dict]) -> str:
+def markdown(table: Sequence[Mapping]) -> str:
     """A Markdown table of `slices`, intervals in brackets."""
     lines = [f"| | photographs | {' | '.join(_TITLES.values())} |", "| --- " * (2 + len(_TITLES)) + "|"]
     for row in table:

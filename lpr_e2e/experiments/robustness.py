@@ -105,7 +105,8 @@ def measure(
         seed: of the windows.
     """
     held_out = [photograph for photograph in held_out if photograph.text is not None]
-    turned, upright = {}, {}
+    turned: dict[int, tuple[float, float]] = {}
+    upright: dict[str, list[Reading]] = {}
     for quarters in range(4):
         figures, readings = _read_turned(reader, held_out, quarters)
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
@@ -178,7 +179,7 @@ def _read_turned(
 def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[int, float]]:
     """Number and plate accuracy of upright crops, by kind; kinds without a crop are left out."""
     crops = [crop for crop in crops if crop.turns is not None]
-    pictures = [turn_picture(read_picture(crop.path), crop.turns) for crop in crops]
+    pictures = [turn_picture(read_picture(crop.path), crop.turns or 0) for crop in crops]
     readings = reader.read_crops(pictures)
     patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
     usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
