@@ -128,9 +128,11 @@ def test_every_form_is_measured_alone(tmp_path):
     alone = tmp_path / "alone"
     alone.mkdir()
     forms = reading_speed.exported_forms(exported, alone)
-    assert list(forms) == ["ONNX int8", "ONNX"]  # The fastest first. There is no plates.tflite.
+    # The fastest first. There is no plates.tflite.
+    assert list(forms) == ["ONNX int8", "ONNX", "TFLite int8"]
     assert {path.name for path in forms["ONNX"].iterdir()} == exact
     assert {path.name for path in forms["ONNX int8"].iterdir()} == coarse
+    assert {path.name for path in forms["TFLite int8"].iterdir()} == {"model.json", "plates_int8.tflite"}
     assert (forms["ONNX"] / "find.onnx").read_text() == "find.onnx"
 
 
