@@ -1,1 +1,1 @@
-"""The sub-commands of `lpr-e2e`, one module each: `add_arguments` and `run`."""
+"""The commands of `lpr-e2e`, a module each: `add_arguments(parser)` and `run(options)`, which returns the exit code."""

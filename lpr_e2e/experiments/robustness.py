@@ -80,11 +80,6 @@ class Robustness:
             },
         }
 
-    def write(self, path: Path) -> None:
-        """Write the figures as JSON, whole or not at all."""
-        with whole_file(path) as part:
-            part.write_text(json.dumps(self.as_dict(), indent=2) + "\n", encoding="utf-8")
-
 
 def measure(
     reader: PlateReader,
@@ -214,7 +209,8 @@ def main(arguments: list[str] | None = None) -> None:
     )
     say(robustness.table())
     if options.output:
-        robustness.write(options.output)
+        with whole_file(options.output) as part:
+            part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":
