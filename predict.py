@@ -23,8 +23,9 @@ from tqdm import tqdm  # noqa: E402
 
 from lpr_e2e.common.photographs import find_photographs  # noqa: E402
 from lpr_e2e.common.terminal import say  # noqa: E402
-from lpr_e2e.evaluation import metrics as evaluation  # noqa: E402
 from lpr_e2e.evaluation import report  # noqa: E402
+from lpr_e2e.evaluation import scoring as evaluation  # noqa: E402
+from lpr_e2e.evaluation.summary import Summary  # noqa: E402
 from lpr_e2e.prediction import challenge as submission  # noqa: E402
 from lpr_e2e.prediction import outputs as prediction_files  # noqa: E402
 from lpr_e2e.prediction import reader as prediction  # noqa: E402
@@ -103,15 +104,11 @@ def main(arguments: list[str] | None = None) -> int:
     place = page.path if page else writer.csv_path
     say(f"{writer.count} photograph{'s' * (writer.count != 1)}: {counts}; see {place}")
     if options.truth:
-        from lpr_e2e.evaluation import slices  # Needs pandas, whose import nobody else should wait for.
-
-        figures = scoring.figures(reader.vocabulary)
-        table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)
-        print_figures(figures)
-        say(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
+        summary = Summary.of(scoring, reader.vocabulary, seen)
+        say(f"\n{summary.text()}")
         if options.figures:
             try:
-                slices.write(table, figures.as_dict(), options.figures)
+                summary.write(options.figures)
             except OSError as error:
                 say(f"predict.py: {error}", file=sys.stderr)
                 return 1
@@ -134,16 +131,6 @@ def read(reader, photographs, batch_size: int, receivers: list) -> KeyboardInter
         except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
             return error
     return None
-
-
-def print_figures(figures: evaluation.Figures) -> None:
-    say(f"\n{figures.table()}")
-    if figures.mistakes:
-        say(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
-    for mistake in figures.mistakes:
-        say(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
-    if figures.missing:
-        say(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")
 
 
 if __name__ == "__main__":

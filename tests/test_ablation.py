@@ -99,7 +99,8 @@ def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
         ablation.figures(next(lever for lever in LEVERS if lever.name == "second-look"))
     )
     whole = load(tmp_path / "everything-seed0" / "best.keras")
-    assert models[0].architecture == replace(whole.architecture, second_look=0.0)
+    assert models[0].procedure == replace(whole.procedure, second_look=0.0) != whole.procedure
+    assert models[0].architecture == whole.architecture
     for ours, theirs in zip(models[0].get_weights(), whole.get_weights(), strict=True):
         np.testing.assert_array_equal(ours, theirs)
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lpr_e2e.experiments import benchmark
+from lpr_e2e.experiments import benchmark, processes, reading_speed
+from lpr_e2e.prediction.reader import PlateReader
 
 
 @pytest.fixture
@@ -30,7 +31,7 @@ def test_a_peer_is_measured_in_its_own_interpreter(photographs, tmp_path, monkey
         "    def __call__(self, path): time.sleep(0.02); return self\n"
     )
     monkeypatch.setenv("PYTHONPATH", str(tmp_path))
-    found = benchmark.rapidocr(sys.executable, photographs, 1)
+    found = reading_speed.rapidocr(sys.executable, photographs, 1)
     assert found["single_ms"] >= 20 and found["folder_ms"] >= 20
     assert found["cold_ms"] > found["single_ms"]
 
@@ -42,6 +43,74 @@ def test_ratios_say_how_much_faster_than_the_peer():
     lines = benchmark.table({"RapidOCR": peer, "ONNX": ours, "training": steps}).splitlines()
     assert [cell for cell in lines[3].split() if "/" in cell] == ["1/15.0", "1/3.0", "1/30.0"]
     assert "75% of a constant batch" in lines[4]
+
+
+class Clock:
+    """Reads photographs, one in 20 ms, in a folder in 5 ms, the first three in a second; and tells the time."""
+
+    def __init__(self):
+        self.now, self.count = 0.0, 0
+
+    def one(self, seconds):
+        self.now += 1.0 if self.count < 3 else seconds
+        self.count += 1
+
+    def read(self, path):
+        self.one(0.020)
+
+    def read_files(self, photographs):
+        for photograph in photographs:
+            self.one(0.005)
+            yield photograph
+
+
+@pytest.mark.parametrize(
+    ("measure", "figure", "ms"), [("time_single", "single_ms", 20), ("time_folder", "folder_ms", 5)]
+)
+def test_a_reader_is_measured_when_it_is_warm(photographs, tmp_path, monkeypatch, capsys, measure, figure, ms):
+    clock = Clock()
+    monkeypatch.setattr(PlateReader, "load", lambda model, threads: clock)
+    monkeypatch.setattr(reading_speed.time, "perf_counter", lambda: clock.now)
+    (tmp_path / "files").write_text("\n".join(map(str, photographs)))
+    getattr(reading_speed, measure)("model", str(tmp_path / "files"))
+    measured = json.loads(capsys.readouterr().out)
+    assert measured[figure] == pytest.approx(ms) and measured["peak_mb"] > 10
+
+
+def test_a_form_is_measured_in_processes_of_its_own(photographs, tmp_path, monkeypatch):
+    scripts, commands = [], []
+
+    def python(interpreter, script):
+        scripts.append(script)
+        return {"single_ms": 20.0, "folder_ms": 10.0, "peak_mb": 400.0 + len(scripts)}
+
+    monkeypatch.setattr(reading_speed, "python", python)
+    monkeypatch.setattr(reading_speed, "process_ms", lambda command, runs: commands.append(command) or 900.0)
+    model = tmp_path / "model.keras"
+    model.write_bytes(b"0" * 3_000_000)
+    found = reading_speed.reading({"Keras": model}, photographs, many=70, runs=1)
+    assert found == {
+        "Keras": {
+            "single_ms": 20.0,
+            "folder_ms": 10.0,
+            "cold_ms": 900.0,
+            "peak_mb": 403.0,
+            "peak_mb_few": 402.0,
+            "model_mb": 3.0,
+        }
+    }
+    assert [script.count("time_single") > 0 for script in scripts] == [True, False, False]
+    for script in scripts:
+        compile(script, "measured", "exec")
+        assert repr(str(model)) in script
+    assert str(photographs[0]) in commands[0] and str(model) in commands[0]
+
+
+def test_memory_that_the_system_does_not_tell_is_left_out(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert processes.peak_mb() is None
+    row = {"single_ms": 20.0, "cold_ms": 1000.0, "folder_ms": 10.0, "peak_mb": None, "model_mb": 6.7}
+    assert benchmark.table({"ONNX": row}).splitlines()[1].split() == "ONNX 20.0 ms 1000.0 ms 10.0 ms 6.70 MB".split()
 
 
 def test_the_training_on_another_format_stands_alone():
@@ -58,10 +127,12 @@ def test_every_form_is_measured_alone(tmp_path):
         (exported / name).write_text(name)
     alone = tmp_path / "alone"
     alone.mkdir()
-    forms = benchmark.exported_forms(exported, alone)
-    assert list(forms) == ["ONNX int8", "ONNX"]  # The fastest first. There is no plates.tflite.
+    forms = reading_speed.exported_forms(exported, alone)
+    # The fastest first. There is no plates.tflite.
+    assert list(forms) == ["ONNX int8", "ONNX", "TFLite int8"]
     assert {path.name for path in forms["ONNX"].iterdir()} == exact
     assert {path.name for path in forms["ONNX int8"].iterdir()} == coarse
+    assert {path.name for path in forms["TFLite int8"].iterdir()} == {"model.json", "plates_int8.tflite"}
     assert (forms["ONNX"] / "find.onnx").read_text() == "find.onnx"
 
 
@@ -98,16 +169,16 @@ def test_without_anything_to_measure_it_says_so(capsys):
 
 
 def test_copies_fill_a_folder_up(photographs):
-    assert benchmark.cycled(photographs, 7) == [*photographs, *photographs, photographs[0]]
+    assert reading_speed.cycled(photographs, 7) == [*photographs, *photographs, photographs[0]]
 
 
 def test_the_measured_photographs_are_spread_over_the_folder():
-    assert benchmark.spread(list(range(10)), 4) == [0, 2, 5, 7]
-    assert benchmark.spread(list(range(3)), 60) == [0, 1, 2]
+    assert reading_speed.spread(list(range(10)), 4) == [0, 2, 5, 7]
+    assert reading_speed.spread(list(range(3)), 60) == [0, 1, 2]
 
 
 def test_a_failing_process_is_named(tmp_path, photographs, capsys):
     with pytest.raises(RuntimeError, match="no such thing"):
-        benchmark.python(sys.executable, "raise ValueError('no such thing')")
+        processes.python(sys.executable, "raise ValueError('no such thing')")
     assert benchmark.main([str(photographs[0].parent), "--rapidocr", str(tmp_path / "nowhere")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,24 +1,25 @@
 """Figures on cases worked out by hand."""
 
 import math
+import sys
 from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.evaluation.appearance import Appearance
+from lpr_e2e.evaluation.calibration import expected_calibration_error, fitted_temperature, reliability_bins
 from lpr_e2e.evaluation.metrics import (
-    Truth,
     alignment,
     average_precision,
     challenge_log_loss,
-    characters_right,
-    edit_distance,
-    expected_calibration_error,
-    fitted_temperature,
-    read_truth,
-    score,
+    character_accuracy,
+    plate_accuracy,
 )
+from lpr_e2e.evaluation.scoring import Scoring, Truth, read_predictions, read_truth, score
+from lpr_e2e.prediction.outputs import PredictionsWriter
 from lpr_e2e.prediction.reading import Reading
 
 VOCABULARY = Vocabulary("0123456789T", 8)
@@ -37,8 +38,8 @@ def reading(img_id, text, confidence, box=BOX, box_confidence=0.9):
     [("", "", 0), ("12T3", "", 4), ("", "12T3", 4), ("12T34", "12T34", 0), ("12T34", "12T3", 1), ("112T3", "12T34", 2)]
     + [("123", "321", 2), ("kitten", "sitting", 3)],
 )
-def test_edit_distance(first, second, distance):
-    assert edit_distance(first, second) == distance
+def test_an_alignment_has_the_fewest_differences(first, second, distance):
+    assert sum(a != b for a, b in alignment(first, second)) == distance
 
 
 @pytest.mark.parametrize(
@@ -49,24 +50,43 @@ def test_edit_distance(first, second, distance):
         ("12T3", "13T3", [("1", "1"), ("2", "3"), ("T", "T"), ("3", "3")]),
         ("1T3", "13", [("1", "1"), ("T", ""), ("3", "3")]),
         ("1", "21", [("", "2"), ("1", "1")]),
+        ("سطن٧", "سطن٨", [("س", "س"), ("ط", "ط"), ("ن", "ن"), ("٧", "٨")]),
     ],
 )
 def test_alignment(first, second, pairs):
     assert alignment(first, second) == pairs
 
 
-def test_an_alignment_holds_both_texts():
+def fewest_edits(first, second):
+    """Straight from the definition: the last characters are a pair, or one of them has none."""
+    if not first or not second:
+        return len(first) + len(second)
+    return min(
+        fewest_edits(first[:-1], second[:-1]) + (first[-1] != second[-1]),
+        fewest_edits(first[:-1], second) + 1,
+        fewest_edits(first, second[:-1]) + 1,
+    )
+
+
+def test_an_alignment_holds_both_texts_and_no_needless_difference():
     rng = np.random.default_rng(0)
     for _ in range(300):
-        first, second = ("".join(rng.choice(list("01T"), rng.integers(7))) for _ in range(2))
+        first, second = ("".join(rng.choice(list("01T"), rng.integers(6))) for _ in range(2))
         pairs = alignment(first, second)
         assert "".join(a for a, _ in pairs) == first and "".join(b for _, b in pairs) == second
         assert ("", "") not in pairs
+        assert sum(a != b for a, b in pairs) == fewest_edits(first, second)
 
 
-def test_characters_right_is_floored_and_weighted_by_length():
-    assert characters_right(["12T34", "1T1"], ["12T35", "999999"]) == pytest.approx((4 + 0) / 8)
-    assert characters_right([], []) is None
+def test_character_accuracy_is_floored_and_weighted_by_length():
+    assert character_accuracy(["12T34", "1T1"], ["12T35", "999999"]) == pytest.approx((4 + 0) / 8)
+    assert character_accuracy(["1234"], ["1243"]) == pytest.approx(2 / 4)
+    assert character_accuracy([], []) is None
+
+
+def test_plate_accuracy_is_exact_match():
+    assert plate_accuracy(["12T3", "1t1", "4T4"], ["12T3", "1T1", ""]) == pytest.approx(1 / 3)
+    assert plate_accuracy([], []) is None
 
 
 def test_score_by_hand():
@@ -126,6 +146,15 @@ def test_calibration_error():
     assert expected_calibration_error([1.0, 1.0, 0.0], [True, True, False]) == 0
     assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == pytest.approx(0)
     assert expected_calibration_error([0.95, 0.95, 0.15, 0.15], [True, False, False, False]) == pytest.approx(0.3)
+    assert expected_calibration_error([], []) == 0
+
+
+def test_reliability_bins():
+    # 0.55 and 0.58 share a bin; 1.0 belongs to the last one; the others are empty.
+    first, last = reliability_bins([0.55, 1.0, 0.58, 0.98], [False, True, True, True])
+    assert (first.low, first.high, first.count, first.accuracy) == (0.5, 0.6, 2, 0.5)
+    assert first.confidence == pytest.approx(0.565)
+    assert (last.low, last.high, last.count, last.accuracy, last.confidence) == (0.9, 1.0, 2, 1.0, 0.99)
 
 
 def test_challenge_log_loss():
@@ -140,16 +169,36 @@ def test_challenge_log_loss():
 
 
 def test_average_precision():
+    pytest.importorskip("pycocotools")
     far = (100, 100, 110, 120)
-    assert average_precision({"a": BOX}, [("a", 0.9, BOX)], 0.5) == pytest.approx(1)
-    assert average_precision({"a": BOX}, [], 0.5) == 0
-    assert average_precision({"a": BOX}, [("a", 0.9, HALF_BOX)], 0.7) == 0
+    truth = [("a", BOX)]
+    assert average_precision(truth, [("a", 0.9, BOX)], 0.5) == pytest.approx(1)
+    assert average_precision(truth, [], 0.5) == 0
+    assert average_precision([], [("a", 0.9, BOX)], 0.5) is None
+    assert average_precision(truth, [("a", 0.9, HALF_BOX)], 0.7) == 0
     # A false box first: precision 1/2 at every recall. Last: it costs nothing.
-    assert average_precision({"a": BOX}, [("a", 0.9, far), ("a", 0.5, BOX)], 0.5) == pytest.approx(0.5)
-    assert average_precision({"a": BOX}, [("a", 0.9, BOX), ("a", 0.5, far)], 0.5) == pytest.approx(1)
+    assert average_precision(truth, [("a", 0.9, far), ("a", 0.5, BOX)], 0.5) == pytest.approx(0.5)
+    assert average_precision(truth, [("a", 0.9, BOX), ("a", 0.5, far)], 0.5) == pytest.approx(1)
+    # So does one on a photograph without a plate.
+    assert average_precision(truth, [("b", 0.9, BOX), ("a", 0.5, BOX)], 0.5) == pytest.approx(0.5)
     # The same plate found twice counts once: precision 1 up to recall 1/2 (51 levels), then 2/3.
     boxes = [("a", 0.9, BOX), ("a", 0.8, BOX), ("b", 0.7, BOX)]
-    assert average_precision({"a": BOX, "b": BOX}, boxes, 0.5) == pytest.approx((51 + 50 * 2 / 3) / 101)
+    assert average_precision([("a", BOX), ("b", BOX)], boxes, 0.5) == pytest.approx((51 + 50 * 2 / 3) / 101)
+    # Two plates on one photograph, one of them found: recall 1/2.
+    assert average_precision([("a", BOX), ("a", far)], [("a", 0.9, BOX)], 0.5) == pytest.approx(51 / 101)
+
+
+def test_average_precision_says_nothing_aloud(capfd):
+    average_precision([("a", BOX)], [("a", 0.9, BOX)], 0.5)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_without_cocos_library_there_is_no_average_precision(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
+    assert average_precision([("a", BOX)], [("a", 0.9, BOX)], 0.5) is None
+    figures = score([Truth("a", "12T3", BOX)], {"a": [reading("a", "12T3", 1.0)]})
+    assert figures.average_precision_50 is None and figures.mean_iou == 1
+    assert "AP" not in figures.table() and "average_precision_50" not in figures.as_dict()
 
 
 def test_read_truth(tmp_path):
@@ -169,6 +218,9 @@ def test_read_truth(tmp_path):
     [
         ("name,text\na,1\n", "img_id"),
         ("img_id,text\na,1\na,2\n", "line 3.*'a'"),
+        ("img_id,text\na,1\n./a,2\n", "line 3.*'a'"),
+        ("img_id,text\n,1\n", "line 2.*img_id"),
+        ("img_id,text\na,1,2\n", "line 2.*too much"),
         ("img_id,text,ymin,xmin,ymax,xmax\na,1,2,3,4,x\n", "line 2.*x"),
         ("", "none"),
     ],
@@ -179,6 +231,52 @@ def test_a_faulty_truth_says_where(tmp_path, content, words):
     with pytest.raises(ValueError, match=words) as error:
         read_truth(path)
     assert "truth.csv" in str(error.value)
+
+
+class TestPredictions:
+    def test_what_was_written_is_read_back(self, tmp_path):
+        readings = {
+            "a.jpg": [reading("a.jpg", "12T3", 0.75), reading("a.jpg", "4T4", 0.5, (1.5, 2.0, 3.0, 40.5), 0.25)],
+            "=1+1.jpg": [reading("=1+1.jpg", "5T5", 1.0)],
+            "b, c/d.jpg": [Reading("b, c/d.jpg", box_confidence=0.125)],
+            "e.jpg": [Reading("e.jpg", status="unreadable: empty file (0 bytes)")],
+        }
+        with PredictionsWriter(tmp_path, False, []) as writer:
+            for img_id, plates in readings.items():
+                writer.write(img_id, None, plates)
+        assert read_predictions(tmp_path / "predictions.csv") == readings
+
+    HEADER = "img_id,text,confidence,ymin,xmin,ymax,xmax,box_confidence,status\n"
+
+    @pytest.mark.parametrize(
+        ("content", "words"),
+        [
+            ("img_id,text\na,1\n", "expected a predictions.csv.*box_confidence.*found img_id,text"),
+            (HEADER + "a,1,0.5,,,,,x,ok\n", "line 2.*box_confidence.*'x'"),
+            (HEADER + "a,1,1.5,,,,,0,ok\n", "line 2.*confidence.*'1.5'"),
+            (HEADER + "a,1,0.5,,,,,0.5,ok\na,1,0.5,1,2,3,,0.5,ok\n", "line 3.*box"),
+            (HEADER + ",1,0.5,,,,,0.5,ok\n", "line 2.*img_id"),
+        ],
+    )
+    def test_a_faulty_row_says_where(self, tmp_path, content, words):
+        path = tmp_path / "predictions.csv"
+        path.write_text(content)
+        with pytest.raises(UserError, match=words) as error:
+            read_predictions(path)
+        assert "predictions.csv" in str(error.value)
+
+
+def test_a_scoring_keeps_what_is_known():
+    scoring = Scoring([Truth("a", "12T3", BOX), Truth("b", "1T1")])
+    photograph = np.full((30, 30, 3), 70, "uint8")
+    for img_id in ("a", "b", "c"):
+        scoring.write(img_id, photograph, [reading(img_id, "12T3", 0.9)])
+    assert set(scoring.readings) == {"a", "b"}
+    assert scoring.appearances == {"a": Appearance(20, 2, 70)}
+    assert scoring.figures().plates_right == 0.5
+    # Of a photograph that cannot be decoded, the plate's size is known nevertheless.
+    scoring.write("a", None, [Reading("a", status="unreadable: empty file (0 bytes)")])
+    assert scoring.appearances == {"a": Appearance(20, 2, None)}
 
 
 class TestTemperature:

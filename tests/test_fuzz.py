@@ -25,8 +25,8 @@ from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.terminal import printable
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
-from lpr_e2e.evaluation.metrics import read_truth
 from lpr_e2e.evaluation.report import ReportWriter
+from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.exported import load as load_exported
 from lpr_e2e.prediction.reading import Reading

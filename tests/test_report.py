@@ -8,8 +8,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from lpr_e2e.evaluation.metrics import Truth, score
-from lpr_e2e.evaluation.report import ReportWriter, risk_coverage
+from lpr_e2e.common.pages import STYLE
+from lpr_e2e.evaluation.calibration import risk_coverage
+from lpr_e2e.evaluation.report import ReportWriter
+from lpr_e2e.evaluation.scoring import Truth, score
 from lpr_e2e.prediction.reading import Reading
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -63,6 +65,7 @@ def test_everything_read_is_in_the_file(tmp_path):
     )
     np.testing.assert_allclose(plate["looks"][0][:2], [0.5, 0.5])  # Even attention: its centre is the middle.
     assert "picture" not in data_of(html, "photograph-21")
+    assert STYLE in html and "<!-- data -->" not in html
     assert EVIL not in html and not list(tmp_path.glob("*.part"))
     assert not re.search(r'(?:src|href)="(?!data:)', html)  # Nothing is fetched from anywhere.
 
@@ -103,7 +106,7 @@ class TestInBrowser:
         assert console == []
         assert self.names(page) == [f"{number}.jpg" for number in range(60)]
         assert "132 photographs: 118 ok, 13 uncertain, 1 unreadable" in page
-        assert "plates read without an error" in page and "<polyline" in page
+        assert "plate accuracy (exact match)" in page and "<polyline" in page
         assert 'class="text">3T1<' in page and "in truth 9T9" in page
 
     def test_names_are_shown_and_never_run(self, tmp_path):

@@ -5,8 +5,11 @@ import json
 import numpy as np
 import pytest
 
-from lpr_e2e.evaluation.metrics import Look, Truth, look, read_texts, score
-from lpr_e2e.evaluation.slices import markdown, slices, write
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.evaluation.appearance import Appearance, appearance_of
+from lpr_e2e.evaluation.scoring import Scoring, Truth, read_texts, score
+from lpr_e2e.evaluation.slices import markdown, slices
+from lpr_e2e.evaluation.summary import Summary
 from lpr_e2e.prediction.reading import Reading
 
 BOX = (10.0, 10.0, 30.0, 110.0)
@@ -23,7 +26,7 @@ def photographs(right: list[bool], texts: list[str] | None = None):
 
 def test_the_whole_agrees_with_the_score():
     truths, readings = photographs([True] * 8 + [False] * 2)
-    row, figures = slices(truths, readings, {}).iloc[0], score(truths, readings)
+    row, figures = slices(truths, readings, {})[0], score(truths, readings)
     assert row["slice"] == "all" and row["photographs"] == 10
     for name in ("plates_right", "characters_right", "mean_iou"):
         assert row[name] == pytest.approx(getattr(figures, name))
@@ -32,7 +35,7 @@ def test_the_whole_agrees_with_the_score():
 
 def test_more_plates_give_a_narrower_interval_but_more_photographs_of_them_do_not():
     def width(right, texts=None):
-        row = slices(*photographs(right, texts), {}).iloc[0]
+        row = slices(*photographs(right, texts), {})[0]
         return row["plates_right_high"] - row["plates_right_low"]
 
     few = width([True, False] * 10)
@@ -43,43 +46,80 @@ def test_more_plates_give_a_narrower_interval_but_more_photographs_of_them_do_no
 
 def test_every_kind_has_its_photographs():
     truths, readings = photographs([True, True, False, False])
-    looks = {f"{number}.jpg": Look(*values) for number, values in enumerate([(60, 4, 30), (60, 4, 200), (300, 2, 120)])}
-    table = slices(truths, readings, looks, trained_texts=["0t1", "2T1 "]).set_index(["slice", "kind"])
-    assert table.loc[("plate width", "below 80 px"), "plates_right"] == 1
-    assert table.loc[("plate width", "180 px or more"), "plates_right"] == 0
-    assert table.loc[("number", "trained on"), "photographs"] == table.loc[("number", "never seen"), "photographs"] == 2
-    assert table.loc[("characters", "3"), "photographs"] == 4
-    kinds = [kind for name, kind in table.index if name == "brightness of the plate"]
+    looks = [Appearance(60, 4, 30), Appearance(60, 4, 200), Appearance(300, 2, 120)]
+    rows = slices(truths, readings, {f"{n}.jpg": one for n, one in enumerate(looks)}, trained_texts=["0t1", "2T1 "])
+    table = {(row["slice"], row["kind"]): row for row in rows}
+    assert table["plate width", "below 80 px"]["plates_right"] == 1
+    assert table["plate width", "180 px or more"]["plates_right"] == 0
+    assert table["number", "trained on"]["photographs"] == table["number", "never seen"]["photographs"] == 2
+    assert table["characters", "3"]["photographs"] == 4
+    kinds = [kind for name, kind in table if name == "brightness of the plate"]
     assert kinds == ["below 50", "100 to 150", "150 or more"]
 
 
 def test_what_is_unknown_is_no_figure():
     truths = [Truth("a.jpg", None, BOX), Truth("b.jpg", "1T1", None)]
     readings = {"a.jpg": [Reading("a.jpg", "2", 0.5, BOX, 0.9, "ok")], "b.jpg": [Reading("b.jpg")]}
-    row = slices(truths, readings, {}).iloc[0]
+    row = slices(truths, readings, {})[0]
     assert row["mean_iou"] == 1 and row["plates_right"] == 0 and row["edit_distance"] == 1
-    boxes_only = slices(truths[:1], readings, {}).iloc[0]
-    assert np.isnan(boxes_only["plates_right"]) and "| - |" in markdown(slices(truths[:1], readings, {}))
-    assert slices(truths, {}, {}).empty
+    boxes_only = slices(truths[:1], readings, {})
+    assert boxes_only[0]["plates_right"] is None and "| - |" in markdown(boxes_only)
+    assert slices(truths, {}, {}) == []
 
 
-def test_the_look_of_a_plate():
+def test_the_appearance_of_a_plate():
     photograph = np.zeros((60, 200, 3), "uint8")
     photograph[10:30, 10:110] = 200
-    assert look(photograph, BOX) == Look(100.0, 5.0, 200.0)
-    assert look(photograph, (10, 190, 30, 290)).brightness == 0  # Partly outside: only what is there counts.
+    assert appearance_of(BOX, photograph) == Appearance(100.0, 5.0, 200.0)
+    # Partly outside: only what is there counts.
+    assert appearance_of((10, 190, 30, 290), photograph).brightness == 0
+    assert appearance_of(BOX) == Appearance(100.0, 5.0, None)
 
 
-def test_figures_as_files(tmp_path):
-    truths, readings = photographs([True, False])
-    table, figures = slices(truths, readings, {}), score(truths, readings).as_dict()
-    write(table, figures, tmp_path / "figures.json")
-    written = json.loads((tmp_path / "figures.json").read_text())
-    assert written["figures"]["plates_right"] == 0.5 and written["slices"][0]["photographs"] == 2
-    write(table, figures, tmp_path / "figures.md")
-    assert "| all | 2 | 50.0% (" in (tmp_path / "figures.md").read_text()
-    with pytest.raises(ValueError, match=r"\.md or \.json"):
-        write(table, figures, tmp_path / "figures.txt")
+def test_without_photographs_there_are_no_kinds_of_brightness():
+    truths, readings = photographs([True])
+    rows = slices(truths, readings, {"0.jpg": appearance_of(BOX)})
+    assert [row["slice"] for row in rows] == ["all", "plate width", "box, longer by shorter side", "characters"]
+
+
+class TestSummary:
+    def summary(self, coco=None):
+        truths, readings = photographs([True, False])
+        scoring = Scoring([*truths, Truth("absent.jpg", "1T1")])
+        for img_id, plates in readings.items():
+            scoring.write(img_id, None, plates)
+        return Summary.of(scoring, coco=coco)
+
+    def test_everything_is_told(self):
+        text = self.summary({"AP50": 0.75}).text()
+        assert "plate accuracy (exact match)" in text and "50.0%" in text
+        assert "1.jpg                    1T1          999          0.900" in text
+        assert "not among the photographs (1): absent.jpg" in text
+        assert "AP50" in text and "0.750" in text and "| all | 2 | 50.0% (" in text
+        assert "COCO" not in self.summary().text()
+
+    def test_files(self, tmp_path):
+        self.summary().write(tmp_path / "figures.json")
+        written = json.loads((tmp_path / "figures.json").read_text())
+        assert written["figures"]["plates_right"] == 0.5 and written["slices"][0]["photographs"] == 2
+        assert "coco" not in written
+        self.summary({"AP50": 0.75}).write(tmp_path / "figures.md")
+        text = (tmp_path / "figures.md").read_text()
+        assert "| all | 2 | 50.0% (" in text and "- COCO AP50: 0.7500" in text
+        with pytest.raises(UserError, match=r"\.md or \.json"):
+            self.summary().write(tmp_path / "figures.txt")
+
+    def test_a_file_of_before_stays_if_the_new_one_cannot_be_written(self, tmp_path, monkeypatch):
+        path = tmp_path / "figures.md"
+        path.write_text("before")
+
+        def full(*_, **__):
+            raise OSError(28, "No space left on device")
+
+        monkeypatch.setattr("pathlib.Path.write_text", full)
+        with pytest.raises(OSError, match="No space"):
+            self.summary().write(path)
+        assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
 
 def test_texts_of_a_csv(tmp_path):

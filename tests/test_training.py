@@ -104,7 +104,7 @@ class TestRunFolder:
         dataset = load_dataset(tiny_data)
         assert model.vocabulary.characters == training_vocabulary(dataset).characters
         files = [(one.img_id, one.path) for one in dataset.validation_photographs]
-        from lpr_e2e.evaluation.metrics import score
+        from lpr_e2e.evaluation.scoring import score
         from lpr_e2e.prediction.reader import PlateReader
 
         readings = {img_id: found for img_id, _, found in PlateReader(model).read_files(files)}

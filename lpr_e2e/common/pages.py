@@ -1,4 +1,4 @@
-"""Pictures inside a page of HTML."""
+"""What the pages of HTML share, the report and the data check: their style, and pictures inside them."""
 
 from __future__ import annotations
 
@@ -9,6 +9,22 @@ import numpy as np
 
 # Longer side of the small pictures inside a page, pixels, and the quality of all pictures there.
 THUMBNAIL_SIDE, PAGE_QUALITY = 224, 65
+# The first rules of a page's style: its colours, light and dark, and its letters.
+STYLE = """:root {
+    --ink: #1d2327; --soft: #6a737b; --line: #d9dee2; --ground: #f5f6f7; --card: #fff;
+    --ok: #1f9d55; --doubt: #d97706; --wrong: #c53030; --true: #2563eb;
+  }
+  @media (prefers-color-scheme: dark) { :root {
+    --ink: #e8eaec; --soft: #9aa4ad; --line: #3a4249; --ground: #171b1f; --card: #21272c;
+    --ok: #34d17f; --doubt: #f5a524; --wrong: #f87171; --true: #60a5fa;
+  } }
+  * { box-sizing: border-box; }
+  body { margin: 0; font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground); }
+  h1 { font-size: 1.3rem; margin: 0 0 .3rem; }
+  article { background: var(--card); border: 1px solid var(--line); border-radius: 9px; min-width: 0; }
+  table { border-collapse: collapse; }
+  figure { margin: 0; }
+  rect { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }"""
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ from tqdm import tqdm
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.common.pages import page_jpeg, thumbnail
+from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.terminal import say
 from lpr_e2e.data.dataset import Dataset, load_dataset
@@ -442,7 +442,7 @@ def write_page(check: Check, path: str | PathLike) -> None:
         lstrip_blocks=True,
     )
     page = templates.get_template("check.html").render(
-        check=check, left_out=LEFT_OUT, most=ROWS_SHOWN, picture=_on_page
+        check=check, style=STYLE, left_out=LEFT_OUT, most=ROWS_SHOWN, picture=_on_page
     )
     # A file name may hold bytes that are no text.
     Path(path).write_text(page, encoding="utf-8", errors="backslashreplace")

@@ -13,13 +13,14 @@ from pathlib import Path
 
 import numpy as np
 
-from lpr_e2e.common.pages import page_jpeg, thumbnail
-from lpr_e2e.evaluation.metrics import Figures, Known, best_reading
+from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.evaluation.calibration import risk_coverage
+from lpr_e2e.evaluation.scoring import Figures, Known, best_reading
 from lpr_e2e.prediction.reading import Reading
 
 _PAGE = Path(__file__).with_name("report.html")
-# Where the page's data goes.
-_MARK = "<!-- data -->"
+# Where the style of all pages goes, and the page's data.
+_STYLE_MARK, _DATA_MARK = "/* style */", "<!-- data -->"
 
 
 class ReportWriter:
@@ -38,7 +39,8 @@ class ReportWriter:
         self.path = path
         self._truths = truths or {}
         self._part = path.with_name(path.name + ".part")
-        self._head, self._tail = _PAGE.read_text(encoding="utf-8").split(_MARK)
+        page = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE)
+        self._head, self._tail = page.split(_DATA_MARK)
         self._index: list[dict] = []
         self._about: dict = {"title": title}
         self._file = self._part.open("w", encoding="utf-8", errors="backslashreplace")
@@ -88,31 +90,13 @@ class ReportWriter:
         )
 
 
-def risk_coverage(answers: Sequence[tuple[float, bool]]) -> list[tuple[float, float, float]]:
-    """How many errors are made if only the most certain readings are accepted.
-
-    Args:
-        answers: confidence and rightness of every photograph.
-
-    Returns:
-        For each number of accepted photographs, most certain first: the share accepted, the share of wrong ones among
-        them, and the confidence of the last one accepted.
-    """
-    ordered = sorted(answers, key=lambda answer: -answer[0])
-    wrong = np.cumsum([not right for _, right in ordered])
-    return [
-        (round(count / len(ordered), 4), round(float(wrong[count - 1]) / count, 4), round(ordered[count - 1][0], 4))
-        for count in range(1, len(ordered) + 1)
-    ]
-
-
 def _plate(reading: Reading) -> dict:
     plate = {
         "text": reading.text,
         "status": reading.status,
         "confidence": round(reading.confidence, 4),
         "box_confidence": round(reading.box_confidence, 4),
-        "box": [round(float(value), 1) for value in reading.box_px],
+        "box": [round(float(value), 1) for value in reading.box_px or ()],
         "certainties": [round(value, 4) for value in reading.certainties],
     }
     if reading.glimpse is not None and reading.attention is not None:

@@ -6,26 +6,32 @@ bootstrap (Efron 1979) over plates, so that several photographs of one plate do 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
-import pandas as pd
+from rapidfuzz.distance import Levenshtein
 
-from lpr_e2e.common.boxes import intersection_over_union
-from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.evaluation.metrics import Known, Look, best_reading, edit_distance
+from lpr_e2e.evaluation.appearance import Appearance
+from lpr_e2e.evaluation.metrics import characters_right
+from lpr_e2e.evaluation.scoring import Known, best_reading, overlap
 from lpr_e2e.prediction.reading import Reading
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
-_FIGURES = ("plates_right", "characters_right", "edit_distance", "mean_iou")
-_TITLES = ("plates right", "characters right", "edit distance", "mean IoU")
+# The figures of a slice, by the keys of its row, with their titles.
+_TITLES = {
+    "plates_right": "plate accuracy",
+    "characters_right": "character accuracy",
+    "edit_distance": "edit distance",
+    "mean_iou": "mean IoU",
+}
 
 
-def _between(value: float, steps: Sequence[float], unit: str) -> str:
-    """The interval of `steps` that holds the value, in words."""
+def _between(value: float | None, steps: Sequence[float], unit: str = "") -> str | None:
+    """The interval of `steps` that holds the value, in words; None if there is no value."""
+    if value is None:
+        return None
     index = int(np.searchsorted(steps, value, side="right"))
     if index == 0:
         return f"below {steps[0]:g}{unit}"
@@ -36,46 +42,78 @@ def _between(value: float, steps: Sequence[float], unit: str) -> str:
     )
 
 
-# Each kind: a title, and what a photograph is by its true text, its look, and whether its text was trained on; each of
-# these may be None.
-_KINDS: dict[str, Callable] = {
-    "plate width": lambda text, look, seen: look and _between(look.width, (80, 120, 180), " px"),
-    "box, longer by shorter side": lambda text, look, seen: look and _between(look.aspect, (2.2, 3.4), ""),
-    "brightness of the plate": lambda text, look, seen: look and _between(look.brightness, (50, 100, 150), ""),
-    "characters": lambda text, look, seen: text and str(len(text)),
-    "number": lambda text, look, seen: None if seen is None else "trained on" if seen else "never seen",
-}
+def _kinds(text: str | None, appearance: Appearance | None, seen: bool | None) -> dict[str, str | None]:
+    """What a photograph is, by slice; None where that is unknown.
+
+    Args:
+        text: its true text, if known.
+        appearance: of its true plate, if known.
+        seen: whether its text was trained on, if known.
+    """
+    width, aspect, brightness = None, None, None
+    if appearance is not None:
+        width, aspect, brightness = appearance.width, appearance.aspect, appearance.brightness
+    return {
+        "plate width": _between(width, (80, 120, 180), " px"),
+        "box, longer by shorter side": _between(aspect, (2.2, 3.4)),
+        "brightness of the plate": _between(brightness, (50, 100, 150)),
+        "characters": str(len(text)) if text else None,
+        "number": None if seen is None else "trained on" if seen else "never seen",
+    }
+
+
+@dataclass(frozen=True)
+class _Outcome:
+    """What became of one photograph.
+
+    Attributes:
+        plate: the same for photographs of one plate.
+        shares: of each figure that the truth allows, what the photograph adds above and below the fraction line.
+        kinds: what the photograph is, see `_kinds`.
+    """
+
+    plate: str
+    shares: dict[str, tuple[float, float]]
+    kinds: dict[str, str | None]
 
 
 def slices(
     truths: Sequence[Known],
     readings: Mapping[str, Sequence[Reading]],
-    looks: Mapping[str, Look],
+    appearances: Mapping[str, Appearance],
     trained_texts: Collection[str] | None = None,
-) -> pd.DataFrame:
+) -> list[dict]:
     """Figures of all photographs and of each kind.
 
     Args:
         truths: what is known, one per photograph; those without readings are left out.
         readings: the readings of every photograph, by img_id.
-        looks: what the true plates look like, by img_id, where known.
+        appearances: what the true plates look like, by img_id, where known.
         trained_texts: the texts that the model was trained on, or None if they are unknown.
 
     Returns:
         One row per kind: `slice`, `kind`, `photographs`, and `plates_right`, `characters_right`, `edit_distance`
         (normalised by the longer text, 0..1) and `mean_iou`, each with `_low` and `_high`: the ends of its 95 %
-        interval. NaN where no truth allows a figure.
+        interval. None where no truth allows a figure.
     """
     trained = None if trained_texts is None else {same_plate_key(text) for text in trained_texts}
-    outcomes = pd.DataFrame([_outcome(truth, readings, looks, trained) for truth in truths if truth.img_id in readings])
-    if outcomes.empty:
-        return pd.DataFrame()
+    outcomes = [
+        _outcome(truth, best_reading(readings[truth.img_id]), appearances.get(truth.img_id), trained)
+        for truth in truths
+        if truth.img_id in readings
+    ]
+    if not outcomes:
+        return []
     rows = [{"slice": "all", "kind": "", **_figures(outcomes)}]
-    for kind in _KINDS:
-        known = outcomes[outcomes[kind].astype(bool)]
-        for value, part in sorted(known.groupby(kind), key=lambda pair: _in_order(pair[0])):
-            rows.append({"slice": kind, "kind": value, **_figures(part)})
-    return pd.DataFrame(rows)
+    for slice_name in outcomes[0].kinds:
+        by_kind: dict[str, list[_Outcome]] = {}
+        for outcome in outcomes:
+            kind = outcome.kinds[slice_name]
+            if kind is not None:
+                by_kind.setdefault(kind, []).append(outcome)
+        for kind in sorted(by_kind, key=_in_order):
+            rows.append({"slice": slice_name, "kind": kind, **_figures(by_kind[kind])})
+    return rows
 
 
 def _in_order(name: str) -> tuple[float, str]:
@@ -84,70 +122,50 @@ def _in_order(name: str) -> tuple[float, str]:
     return (first - 0.5 if name.startswith("below") else first), name
 
 
-def _outcome(truth: Known, readings, looks: Mapping[str, Look], trained: Collection[str] | None) -> dict:
-    reading, text = best_reading(readings[truth.img_id]), truth.text
-    outcome: dict = {"length": 0, "plate": truth.img_id if text is None else same_plate_key(text)}
+def _outcome(
+    truth: Known, reading: Reading, appearance: Appearance | None, trained: Collection[str] | None
+) -> _Outcome:
+    text = truth.text
+    shares: dict[str, tuple[float, float]] = {}
     if text is not None:
-        edits = edit_distance(text, reading.text)
-        outcome |= {
-            "plates_right": float(reading.text == text),
-            "characters_right": max(0, len(text) - edits),
-            "length": len(text),
-            "edit_distance": edits / max(len(text), len(reading.text), 1),
-        }
+        shares["plates_right"] = (float(reading.text == text), 1.0)
+        shares["characters_right"] = (float(characters_right(text, reading.text)), float(len(text)))
+        shares["edit_distance"] = (Levenshtein.normalized_distance(text, reading.text), 1.0)
     if truth.box_px is not None:
-        found = reading.box_px
-        outcome["mean_iou"] = 0.0 if found is None else float(intersection_over_union(found, truth.box_px))
+        shares["mean_iou"] = (overlap(reading, truth.box_px), 1.0)
     seen = None if trained is None or text is None else same_plate_key(text) in trained
-    kinds = {title: kind(text, looks.get(truth.img_id), seen) or "" for title, kind in _KINDS.items()}
-    return {**outcome, **kinds}
+    plate = truth.img_id if text is None else same_plate_key(text)
+    return _Outcome(plate, shares, _kinds(text, appearance, seen))
 
 
-def _figures(outcomes: pd.DataFrame) -> dict:
+def _figures(outcomes: Sequence[_Outcome]) -> dict:
     """Figures and intervals of some outcomes. A figure is a ratio of sums, so a resample is a weighting of plates."""
-    plates = outcomes["plate"].astype("category").cat.codes.to_numpy()
-    count = plates.max() + 1
+    names, plates = np.unique([outcome.plate for outcome in outcomes], return_inverse=True)
+    count = len(names)
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
     figures: dict = {"photographs": len(outcomes)}
-    for name in _FIGURES:
-        values = outcomes.get(name, pd.Series(np.nan, outcomes.index)).to_numpy("float64")
-        sizes = outcomes["length"].to_numpy("float64") if name == "characters_right" else np.ones(len(values))
-        known = ~np.isnan(values)
-        above = np.bincount(plates[known], values[known], count)
-        below = np.bincount(plates[known], sizes[known], count)
-        figures[name] = above.sum() / below.sum() if below.sum() else np.nan
-        drawn = weights @ below
-        ratios = (weights @ above)[drawn > 0] / drawn[drawn > 0]
-        ends = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]) if len(ratios) else (np.nan, np.nan)
-        figures[f"{name}_low"], figures[f"{name}_high"] = (float(end) for end in ends)
+    for name in _TITLES:
+        shares = np.array([outcome.shares.get(name, (0.0, 0.0)) for outcome in outcomes])
+        above, below = (np.bincount(plates, part, count) for part in shares.T)
+        figures[name] = figures[f"{name}_low"] = figures[f"{name}_high"] = None
+        if below.any():
+            drawn = weights @ below
+            ratios = (weights @ above)[drawn > 0] / drawn[drawn > 0]
+            ends = np.quantile(ratios, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2])
+            figures[name] = float(above.sum() / below.sum())
+            figures[f"{name}_low"], figures[f"{name}_high"] = map(float, ends)
     return figures
 
 
-def markdown(table: pd.DataFrame) -> str:
+def markdown(table: Sequence[Mapping]) -> str:
     """A Markdown table of `slices`, intervals in brackets."""
-    lines = [f"| | photographs | {' | '.join(_TITLES)} |", "| --- " * (2 + len(_TITLES)) + "|"]
-    for row in table.to_dict("records"):
+    lines = [f"| | photographs | {' | '.join(_TITLES.values())} |", "| --- " * (2 + len(_TITLES)) + "|"]
+    for row in table:
         cells = [f"{row['slice']}: {row['kind']}" if row["kind"] else row["slice"], str(row["photographs"])]
-        for name in _FIGURES:
+        for name in _TITLES:
             form = "{:.1%}" if name.endswith("right") else "{:.3f}"
-            ends = (form.format(row[name + end]) for end in ("_low", "_high"))
-            cells.append("-" if np.isnan(row[name]) else f"{form.format(row[name])} ({' to '.join(ends)})")
+            values = [row[key] for key in (name, f"{name}_low", f"{name}_high")]
+            figure, low, high = ("" if value is None else form.format(value) for value in values)
+            cells.append(f"{figure} ({low} to {high})" if figure else "-")
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
-
-
-def write(table: pd.DataFrame, figures: dict, path: Path) -> None:
-    """Write figures and slices to `path`: Markdown if it ends in `.md`, JSON if it ends in `.json`.
-
-    Raises:
-        ValueError: another ending.
-    """
-    if path.suffix == ".md":
-        named = "\n".join(f"- {name}: {value:.4f}" for name, value in figures.items())
-        text = f"{named}\n\n{markdown(table)}\n"
-    elif path.suffix == ".json":
-        rows = json.loads(table.to_json(orient="records"))  # NaN becomes null.
-        text = json.dumps({"figures": figures, "slices": rows}, indent=2) + "\n"
-    else:
-        raise UserError(f"{path}: expected a name that ends in .md or .json")
-    path.write_text(text, encoding="utf-8")

@@ -167,7 +167,7 @@ class Ablation:
 
     def _score(self, model) -> dict:
         from lpr_e2e.data.dataset import load_dataset
-        from lpr_e2e.evaluation.metrics import score
+        from lpr_e2e.evaluation.scoring import score
         from lpr_e2e.prediction.reader import PlateReader
 
         held = load_dataset(self.data, exclude=self.exclude, seed=self.seed).validation_photographs
@@ -177,7 +177,7 @@ class Ablation:
 
 def table(rows: Sequence[tuple[str, dict]]) -> str:
     """A Markdown table of what was left out and the figures without it."""
-    lines = ["| without | plates right | characters right | mean IoU | at IoU 0.5 | log loss |", "| --- " * 6 + "|"]
+    lines = ["| without | plate accuracy | character accuracy | mean IoU | at IoU 0.5 | log loss |", "| --- " * 6 + "|"]
     forms = ("{:.1%}", "{:.1%}", "{:.3f}", "{:.1%}", "{:.3f}")
     for name, figures in rows:
         values = (

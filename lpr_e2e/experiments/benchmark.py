@@ -26,168 +26,11 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-THREADS = 2
+from lpr_e2e.experiments.processes import ROOT, environment
+from lpr_e2e.experiments.reading_speed import exported_forms, rapidocr, reading, spread
+
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
-# Reads photographs one by one; prints the median milliseconds, then that of the first half of them in batches.
-_READ = """
-import json, resource, statistics, sys, time
-from pathlib import Path
-sys.path.insert(0, {root!r})
-from lpr_e2e.prediction.reader import PlateReader
-reader = PlateReader.load({model!r})
-files = [Path(line) for line in Path({files!r}).read_text().splitlines()]
-def one(path):
-    started = time.perf_counter()
-    reader.read(path)
-    return 1000 * (time.perf_counter() - started)
-result = {{}}
-if {single}:
-    for path in files[:3]:
-        one(path)
-    result["single_ms"] = statistics.median(one(path) for path in files)
-else:
-    named = [(path.name, path) for path in files]
-    for _ in reader.read_files(named[:16]):
-        pass
-    started = time.perf_counter()
-    for _ in reader.read_files(named):
-        pass
-    result["folder_ms"] = 1000 * (time.perf_counter() - started) / len(files)
-result["peak_mb"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-print(json.dumps(result))
-"""
-_RAPID = """
-import json, statistics, sys, time
-from pathlib import Path
-from rapidocr import RapidOCR
-engine = RapidOCR(params={{"EngineConfig.onnxruntime.intra_op_num_threads": {threads}}})
-files = Path({files!r}).read_text().splitlines()
-def one(path):
-    started = time.perf_counter()
-    engine(path)
-    return 1000 * (time.perf_counter() - started)
-for path in files[:3]:
-    one(path)
-times = [one(path) for path in files]
-print(json.dumps({{"single_ms": statistics.median(times), "folder_ms": statistics.mean(times)}}))
-"""
-_RAPID_COLD = "from rapidocr import RapidOCR; print(RapidOCR()({path!r}).txts)"
-
-
-def python(interpreter: str, script: str) -> dict:
-    """Run a script in a process of its own and return the JSON of its last line."""
-    done = subprocess.run([interpreter, "-c", script], capture_output=True, text=True, env=environment())
-    if done.returncode:
-        raise RuntimeError(f"{interpreter}: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
-
-
-def environment() -> dict[str, str]:
-    """The environment of a measured process: two threads wherever a library asks for their number."""
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(THREADS)), "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-def process_ms(command: Sequence[str], runs: int) -> float:
-    """Median milliseconds of a whole process, the first run left out: it fills the disk's cache."""
-    times = []
-    for _ in range(runs + 1):
-        started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=environment(), cwd=ROOT)
-        times.append(1000 * (time.perf_counter() - started))
-    return statistics.median(times[1:])
-
-
-def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: int) -> dict[str, dict]:
-    """Times and memory of every form of the model.
-
-    Args:
-        models: by name, what `PlateReader.load` takes.
-        photographs: the files to read.
-        many: the larger number of photographs of the folder measurement; copies where there are fewer.
-        runs: cold starts.
-
-    Returns:
-        by name: `single_ms` (warm, from file to text), `folder_ms` per photograph, `cold_ms` of `predict.py` on one
-        photograph, `peak_mb` and `peak_mb_few` (a tenth of the photographs), `model_mb`.
-    """
-    found = {}
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        lists = {"single": photographs, "few": cycled(photographs, many // 10), "many": cycled(photographs, many)}
-        for name, files in lists.items():
-            (folder / name).write_text("\n".join(map(str, files)), encoding="utf-8")
-        for name, model in models.items():
-
-            def measured(files: str, model: Path = model) -> dict:
-                values = {"root": str(ROOT), "model": str(model), "files": str(folder / files)}
-                return python(sys.executable, _READ.format(**values, single=files == "single"))
-
-            command = [sys.executable, "predict.py", str(photographs[0]), "--model", str(model), "--no-report"]
-            command += ["--no-pictures", "--output", str(folder / "cold")]
-            single, few, all_of_them = measured("single"), measured("few"), measured("many")
-            found[name] = {
-                "single_ms": single["single_ms"],
-                "folder_ms": all_of_them["folder_ms"],
-                "cold_ms": process_ms(command, runs),
-                "peak_mb": all_of_them["peak_mb"],
-                "peak_mb_few": few["peak_mb"],
-                "model_mb": size_mb(model),
-            }
-    return found
-
-
-def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
-    """Each form that an exported folder holds, alone in a folder of links, as `PlateReader.load` takes it.
-
-    Args:
-        exported: what `lpr_e2e.export` wrote; it may be missing.
-        folder: an existing folder, in which those of the forms are made.
-
-    Returns:
-        the forms' folders by name.
-    """
-    from lpr_e2e.prediction import description
-    from lpr_e2e.prediction.engines.loading import FORMS
-
-    forms = {}
-    for name, (files, *_) in FORMS.items():
-        paths = [exported / file for file in (description.FILE, *files)]
-        if all(path.exists() for path in paths):
-            forms[name] = folder / name
-            forms[name].mkdir()
-            for path in paths:
-                (forms[name] / path.name).symlink_to(path.resolve())
-    return forms
-
-
-def cycled(photographs: list[Path], count: int) -> list[Path]:
-    """The photographs, over and over, until there are `count`."""
-    return [photographs[index % len(photographs)] for index in range(count)]
-
-
-def spread(photographs: list[Path], count: int) -> list[Path]:
-    """Up to `count` of the photographs, evenly spaced: the first of a folder are seldom like the rest of it."""
-    count = min(count, len(photographs))
-    return [photographs[index * len(photographs) // count] for index in range(count)]
-
-
-def size_mb(model: Path) -> float:
-    """Size of a model's file, or of the files in its folder, in millions of bytes."""
-    files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files) / 1e6
-
-
-def rapidocr(interpreter: str, photographs: list[Path], runs: int) -> dict:
-    """The same of RapidOCR with its default models."""
-    with tempfile.TemporaryDirectory() as temporary:
-        files = Path(temporary) / "files"
-        files.write_text("\n".join(map(str, photographs)), encoding="utf-8")
-        found = python(interpreter, _RAPID.format(threads=THREADS, files=str(files)))
-    found["cold_ms"] = process_ms([interpreter, "-c", _RAPID_COLD.format(path=str(photographs[0]))], runs)
-    return found
 
 
 def training(data: Path, exclude: Path | None, rounds: int, steps: int) -> dict[str, dict[str, float]]:
@@ -286,7 +129,9 @@ def table(found: dict) -> str:
         lines.append(f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}")
     for name, row in readers.items():
         cells = [f"{row[key]:.1f} ms" for key in ("single_ms", "cold_ms", "folder_ms")]
-        cells += [f"{row['peak_mb']:.0f} MB", f"{row['model_mb']:.2f} MB"] if "peak_mb" in row else ["", ""]
+        cells += [
+            f"{row[key]:{form}} MB" if row.get(key) else "" for key, form in (("peak_mb", ".0f"), ("model_mb", ".2f"))
+        ]
         lines.append(f"{name:<12}{cells[0]:>12}{cells[1]:>12}{cells[2]:>12}{cells[3]:>10}{cells[4]:>10}")
         if base and row is not base:
             ratios = [f"1/{base[key] / row[key]:.1f}" for key in ("single_ms", "cold_ms", "folder_ms")]
@@ -337,7 +182,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             named = find_photographs([options.photographs])
             photographs = spread([Path(path).resolve() for _, path in named], options.single)
             if options.rapidocr:
-                peer = shutil.which(options.rapidocr) or options.rapidocr
+                # Absolute, because measured processes run elsewhere; a link to an interpreter is left alone.
+                peer = os.path.abspath(shutil.which(options.rapidocr) or options.rapidocr)
                 found["RapidOCR"] = rapidocr(peer, photographs, options.runs)
             with tempfile.TemporaryDirectory() as temporary:
                 models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}

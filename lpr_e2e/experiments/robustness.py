@@ -19,9 +19,12 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.boxes import turn_box, turn_picture
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.terminal import printable, say
-from lpr_e2e.data.dataset import Crop, DatasetError, Photograph, load_dataset, read_picture
-from lpr_e2e.evaluation.metrics import Figures, Truth, best_reading, score
+from lpr_e2e.data.dataset import Crop, Photograph, load_dataset
+from lpr_e2e.evaluation.scoring import Figures, Truth, best_reading, score
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 
@@ -38,14 +41,13 @@ class Robustness:
     """What `measure` found. Shares are 0..1.
 
     Attributes:
-        turned: whole plates right and mean IoU of the held-out photographs, by the degrees they were turned
+        turned: plate accuracy and mean IoU of the held-out photographs, by the degrees they were turned
             counter-clockwise; 0 is as they are.
         certain: number of photographs in the most certain `CERTAIN_SHARE`.
         certain_errors: wrong readings among them.
         windows: number of windows without a plate.
         false_readings: windows in which a text was read with the status `ok`.
-        crops: number of held-out crops and share of them read without an error, in their own frame: of all, and of
-            kinds of them.
+        crops: number of held-out crops and their plate accuracy, in their own frame: of all, and of kinds of them.
     """
 
     turned: dict[int, tuple[float, float]]
@@ -57,7 +59,7 @@ class Robustness:
 
     def table(self) -> str:
         """The figures as lines of text for people."""
-        rows = [("held-out photographs", "plates", "mean IoU")]
+        rows = [("held-out photographs", "plate accuracy", "mean IoU")]
         for degrees, (plates, iou) in self.turned.items():
             rows.append((f"turned by {degrees} degrees" if degrees else "as they are", f"{plates:.1%}", f"{iou:.3f}"))
         most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
@@ -65,7 +67,7 @@ class Robustness:
         rows.append(("readings where there is no plate", str(self.false_readings), f"of {self.windows}"))
         for kind, (count, right) in self.crops.items():
             rows.append((f"held-out crops: {kind}", f"{right:.1%}", f"of {count}"))
-        return "\n".join(f"{name:<38}{first:>8}{second:>12}" for name, first, second in rows)
+        return "\n".join(f"{name:<38}{first:>16}{second:>12}" for name, first, second in rows)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -98,7 +100,8 @@ def measure(
         seed: of the windows.
     """
     held_out = [photograph for photograph in held_out if photograph.text is not None]
-    turned, upright = {}, {}
+    turned: dict[int, tuple[float, float]] = {}
+    upright: dict[str, list[Reading]] = {}
     for quarters in range(4):
         figures, readings = _read_turned(reader, held_out, quarters)
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
@@ -169,9 +172,9 @@ def _read_turned(
 
 
 def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[int, float]]:
-    """Number and share read without an error of upright crops, by kind; kinds without a crop are left out."""
+    """Number and plate accuracy of upright crops, by kind; kinds without a crop are left out."""
     crops = [crop for crop in crops if crop.turns is not None]
-    pictures = [turn_picture(read_picture(crop.path), crop.turns) for crop in crops]
+    pictures = [turn_picture(read_picture(crop.path), crop.turns or 0) for crop in crops]
     readings = reader.read_crops(pictures)
     patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
     usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
@@ -199,14 +202,15 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         dataset = load_dataset(options.data)
         reader = PlateReader.load(options.model)
-    except (DatasetError, OSError, ValueError) as error:
+    except (UserError, OSError) as error:
         parser.exit(2, f"{printable(str(error))}\n")
     robustness = measure(
         reader, dataset.validation_photographs, dataset.photographs, dataset.validation_crops, options.windows
     )
     say(robustness.table())
     if options.output:
-        options.output.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
+        with whole_file(options.output) as part:
+            part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

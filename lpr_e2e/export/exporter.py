@@ -37,7 +37,7 @@ from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.procedure import LEAST_TURN, TILTS, TURN_POWER
 from lpr_e2e.common.terminal import say
-from lpr_e2e.evaluation.metrics import read_truth
+from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.model.plate_model import PlateModel, certainties_of, load
 from lpr_e2e.prediction.exported import (
     DESCRIPTION,

@@ -9,7 +9,8 @@ import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from lpr_e2e.evaluation.metrics import CALIBRATION_BINS, alignment
+from lpr_e2e.evaluation.calibration import reliability_bins
+from lpr_e2e.evaluation.metrics import alignment
 
 # What stands for a character that was missed, or read where there is none.
 NONE = "-"
@@ -57,27 +58,22 @@ def confusion_plot(pairs: Iterable[tuple[str, str]], characters: str) -> np.ndar
     return _picture(figure)
 
 
-def calibration_plot(confidences: Sequence[float], right: Sequence[bool], bins: int = CALIBRATION_BINS) -> np.ndarray:
+def calibration_plot(confidences: Sequence[float], right: Sequence[bool]) -> np.ndarray:
     """How often readings of one confidence are right.
 
     Args:
         confidences: 0..1, one per plate.
         right: whether the plate was read without an error.
-        bins: number of bins of 0..1.
 
     Returns:
         uint8 RGB `(h, w, 3)`: the share of right plates per bin of the confidence, with their number above.
     """
-    confidences, right = np.asarray(confidences, "float64"), np.asarray(right, "float64")
-    which = np.clip((confidences * bins).astype(int), 0, bins - 1)
     figure, axes = _figure(5.0, 4.0)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
-    for index in range(bins):
-        here = right[which == index]
-        if len(here):
-            middle = (index + 0.5) / bins
-            axes.bar(middle, here.mean(), 0.9 / bins, color="#4c9be8")
-            axes.text(middle, here.mean() + 0.02, len(here), ha="center", fontsize=8)
+    for one in reliability_bins(confidences, right):
+        middle = (one.low + one.high) / 2
+        axes.bar(middle, one.accuracy, 0.9 * (one.high - one.low), color="#4c9be8")
+        axes.text(middle, one.accuracy + 0.02, one.count, ha="center", fontsize=8)
     axes.set_xlim(0, 1)
     axes.set_ylim(0, 1.1)
     axes.set_xlabel("confidence (honest: on the line)")

@@ -19,7 +19,8 @@ from lpr_e2e.common.terminal import say
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.evaluation.metrics import Figures, best_reading, fitted_temperature, score
+from lpr_e2e.evaluation.calibration import fitted_temperature
+from lpr_e2e.evaluation.scoring import Figures, best_reading, score
 from lpr_e2e.model.plate_model import PlateModel, load, parameters
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading

@@ -1,0 +1,122 @@
+"""Say how good readings are: those of a predictions.csv, or of photographs that are read now.
+
+    lpr-e2e evaluate known.csv predictions/predictions.csv
+    lpr-e2e evaluate known.csv FOLDER --model DIR
+    lpr-e2e evaluate known.csv predictions/predictions.csv --coco --figures figures.md
+
+The first file is the truth: img_id and text, boxes ymin,xmin,ymax,xmax in pixels, or both. Photographs are named in it
+as in predictions.csv: by their path below the folder given.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.terminal import say
+
+if TYPE_CHECKING:
+    from lpr_e2e.common.vocabulary import Vocabulary
+    from lpr_e2e.evaluation.scoring import Scoring
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add what this command takes."""
+    add = parser.add_argument
+    add("truth", type=Path, metavar="TRUTH", help="CSV: img_id,text[,ymin,xmin,ymax,xmax]")
+    add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
+    add("--model", type=Path, metavar="FILE", help="with photographs: the model that reads them")
+    add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
+    add("--batch-size", type=int, metavar="N", help="with photographs: how many are read at once")
+    add("--figures", type=Path, metavar="FILE", help="write all figures, as .md or .json")
+    add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text), to tell apart new ones")
+    add("--coco", action="store_true", help="also COCO's box metrics, by keras-cv (needs TensorFlow)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the figures, and write them if asked to.
+
+    Raises:
+        UserError: wrong options or files.
+        OSError: the figures cannot be written.
+    """
+    from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+    from lpr_e2e.evaluation.summary import Summary, require_form
+
+    if options.batch_size is not None and options.batch_size < 1:
+        raise UserError(f"--batch-size {options.batch_size}: expected at least 1")
+    if options.figures:
+        require_form(options.figures)
+    scoring = Scoring(read_truth(options.truth))
+    seen = read_texts(options.seen) if options.seen else None
+    if any(name.lower().endswith(".csv") for name in options.readings):
+        vocabulary = None
+        _score_predictions(scoring, options)
+    else:
+        vocabulary = _score_photographs(scoring, options)
+    summary = Summary.of(scoring, vocabulary, seen, _coco(scoring) if options.coco else None)
+    try:
+        if options.figures:
+            summary.write(options.figures)
+    finally:  # Neither a full disk nor a closed terminal takes the other one's figures along.
+        say(summary.text())
+    return 0
+
+
+def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
+    """Score what a predictions.csv holds."""
+    from lpr_e2e.evaluation.scoring import read_predictions
+
+    if len(options.readings) > 1:
+        raise UserError(f"{', '.join(options.readings)}: expected one predictions.csv, or photographs")
+    if options.model or options.format:
+        raise UserError(f"{options.readings[0]} is read already: --model and --format are for photographs")
+    readings = read_predictions(options.readings[0])
+    _require_common(scoring, readings, options)
+    for img_id, plates in readings.items():
+        scoring.write(img_id, None, plates)
+
+
+def _score_photographs(scoring: Scoring, options: argparse.Namespace) -> Vocabulary:
+    """Read the photographs of known truth, and score that; return the model's vocabulary."""
+    from tqdm import tqdm
+
+    from lpr_e2e.common.photographs import find_photographs
+    from lpr_e2e.prediction.reader import BATCH_SIZE, PlateReader
+
+    photographs = find_photographs(options.readings)
+    _require_common(scoring, [img_id for img_id, _ in photographs], options)
+    photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
+    reader = PlateReader.load(options.model, options.format)
+    with tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
+        for img_id, photograph, plates in reader.read_files(photographs, options.batch_size or BATCH_SIZE):
+            scoring.write(img_id, photograph, plates)
+            progress.update()
+    return reader.vocabulary
+
+
+def _require_common(scoring: Scoring, img_ids: Iterable[str], options: argparse.Namespace) -> None:
+    """Raise a `UserError` if the truth knows none of these photographs: they are named otherwise, most likely."""
+    img_ids = list(img_ids)
+    if not scoring.truths.keys() & set(img_ids):
+        known, found = (next(iter(names), "none") for names in (scoring.truths, img_ids))
+        raise UserError(
+            f"{options.truth}: none of its {len(scoring.truths)} photographs is among the {len(img_ids)} of "
+            f"{', '.join(options.readings)}: one is named {known!r} there and one {found!r} here; "
+            "name them alike in the column img_id"
+        )
+
+
+def _coco(scoring: Scoring) -> dict[str, float] | None:
+    """COCO's box metrics; where they cannot be computed, say so."""
+    from lpr_e2e.evaluation.coco import box_metrics
+
+    try:
+        return box_metrics(list(scoring.truths.values()), scoring.readings)
+    except ImportError as error:
+        say(f"no COCO box metrics: they need TensorFlow, keras-cv and pycocotools ({error})", file=sys.stderr)
+        return None

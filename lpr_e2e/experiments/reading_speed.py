@@ -1,0 +1,167 @@
+"""How fast the forms of a model read, and RapidOCR beside them; every measurement in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from lpr_e2e.experiments.processes import THREADS, peak_mb, process_ms, python
+
+# Readings before the first one that is measured: of single photographs, and of a folder.
+_WARM_UP, _WARM_UP_FOLDER = 3, 16
+# What a measured process runs. RapidOCR's interpreter need not have this package.
+_OURS = "from lpr_e2e.experiments.reading_speed import time_{what}; time_{what}({model!r}, {files!r})"
+_RAPID = """
+import json, statistics, time
+from pathlib import Path
+from rapidocr import RapidOCR
+engine = RapidOCR(params={{"EngineConfig.onnxruntime.intra_op_num_threads": {threads}}})
+files = Path({files!r}).read_text(encoding="utf-8").splitlines()
+def one(path):
+    started = time.perf_counter()
+    engine(path)
+    return 1000 * (time.perf_counter() - started)
+for path in files[:{warm_up}]:
+    one(path)
+times = [one(path) for path in files]
+print(json.dumps({{"single_ms": statistics.median(times), "folder_ms": statistics.mean(times)}}))
+"""
+_RAPID_COLD = "from rapidocr import RapidOCR; print(RapidOCR()({path!r}).txts)"
+
+
+def time_single(model: str, files: str) -> None:
+    """Read photographs one by one and print `single_ms`, the median milliseconds from file to text, and `peak_mb`.
+
+    Args:
+        model: what `PlateReader.load` takes.
+        files: a file that names a photograph in each line.
+    """
+    reader, paths = _loaded(model, files)
+
+    def one(path: Path) -> float:
+        started = time.perf_counter()
+        reader.read(path)
+        return 1000 * (time.perf_counter() - started)
+
+    for path in paths[:_WARM_UP]:
+        one(path)
+    print(json.dumps({"single_ms": statistics.median(map(one, paths)), "peak_mb": peak_mb()}))
+
+
+def time_folder(model: str, files: str) -> None:
+    """Read photographs as those of a folder and print `folder_ms`, milliseconds per photograph, and `peak_mb`.
+
+    Args:
+        model, files: as in `time_single`.
+    """
+    reader, paths = _loaded(model, files)
+    named = [(path.name, path) for path in paths]
+    for _ in reader.read_files(named[:_WARM_UP_FOLDER]):
+        pass
+    started = time.perf_counter()
+    for _ in reader.read_files(named):
+        pass
+    print(json.dumps({"folder_ms": 1000 * (time.perf_counter() - started) / len(named), "peak_mb": peak_mb()}))
+
+
+def _loaded(model: str, files: str):
+    from lpr_e2e.prediction.reader import PlateReader
+
+    reader = PlateReader.load(model, threads=THREADS)
+    return reader, [Path(line) for line in Path(files).read_text(encoding="utf-8").splitlines()]
+
+
+def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: int) -> dict[str, dict]:
+    """Times and memory of every form of the model.
+
+    Args:
+        models: by name, what `PlateReader.load` takes.
+        photographs: the files to read.
+        many: the larger number of photographs of the folder measurement; copies where there are fewer.
+        runs: cold starts.
+
+    Returns:
+        by name: `single_ms` (warm, from file to text), `folder_ms` per photograph, `cold_ms` of `predict` on one
+        photograph, `peak_mb` and `peak_mb_few` (a tenth of the photographs), None where the system does not tell, and
+        `model_mb`.
+    """
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        lists = {"single": photographs, "few": cycled(photographs, many // 10), "many": cycled(photographs, many)}
+        for name, files in lists.items():
+            (folder / name).write_text("\n".join(map(str, files)), encoding="utf-8")
+        return {name: _one_form(model, photographs[0], folder, runs) for name, model in models.items()}
+
+
+def _one_form(model: Path, photograph: Path, folder: Path, runs: int) -> dict:
+    """Times and memory of one form, by the lists of photographs in a folder, which also gets what is predicted."""
+
+    def measured(what: str, files: str) -> dict:
+        return python(sys.executable, _OURS.format(what=what, model=str(model), files=str(folder / files)))
+
+    command = [sys.executable, "predict.py", str(photograph), "--model", str(model), "--no-report", "--no-pictures"]
+    single, few, all_of_them = measured("single", "single"), measured("folder", "few"), measured("folder", "many")
+    return {
+        "single_ms": single["single_ms"],
+        "folder_ms": all_of_them["folder_ms"],
+        "cold_ms": process_ms([*command, "--output", str(folder / "cold")], runs),
+        "peak_mb": all_of_them["peak_mb"],
+        "peak_mb_few": few["peak_mb"],
+        "model_mb": size_mb(model),
+    }
+
+
+def rapidocr(interpreter: str, photographs: list[Path], runs: int) -> dict:
+    """The same of RapidOCR with its default models, without memory and size."""
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(temporary) / "files"
+        files.write_text("\n".join(map(str, photographs)), encoding="utf-8")
+        found = python(interpreter, _RAPID.format(threads=THREADS, files=str(files), warm_up=_WARM_UP))
+    found["cold_ms"] = process_ms([interpreter, "-c", _RAPID_COLD.format(path=str(photographs[0]))], runs)
+    return found
+
+
+def exported_forms(exported: Path, folder: Path) -> dict[str, Path]:
+    """Each form that an exported folder holds, alone in a folder, as `PlateReader.load` takes it.
+
+    Args:
+        exported: what `lpr_e2e.export` wrote; it may be missing.
+        folder: an existing folder, in which those of the forms are made.
+
+    Returns:
+        the forms' folders by name.
+    """
+    from lpr_e2e.prediction import description
+    from lpr_e2e.prediction.engines.loading import FORMS
+
+    forms = {}
+    for name, (files, *_) in FORMS.items():
+        paths = [exported / file for file in (description.FILE, *files)]
+        if all(path.exists() for path in paths):
+            forms[name] = folder / name
+            forms[name].mkdir()
+            for path in paths:
+                shutil.copyfile(path, forms[name] / path.name)  # Windows lets hardly anyone make links.
+    return forms
+
+
+def cycled(photographs: list[Path], count: int) -> list[Path]:
+    """The photographs, over and over, until there are `count`."""
+    return [photographs[index % len(photographs)] for index in range(count)]
+
+
+def spread(photographs: list[Path], count: int) -> list[Path]:
+    """Up to `count` of the photographs, evenly spaced: the first of a folder are seldom like the rest of it."""
+    count = min(count, len(photographs))
+    return [photographs[index * len(photographs) // count] for index in range(count)]
+
+
+def size_mb(model: Path) -> float:
+    """Size of a model's file, or of the files in its folder, in millions of bytes."""
+    files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files) / 1e6
