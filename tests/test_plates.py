@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.drawing import glyphs
 from lpr_e2e.drawing.plates import PlatePainter
 
@@ -100,7 +101,7 @@ def test_arabic_words_are_joined():
 
 def test_missing_raqm_is_an_error(monkeypatch):
     monkeypatch.setattr(glyphs.features, "check", lambda name: False)
-    with pytest.raises(RuntimeError, match="raqm.*libfribidi0"):
+    with pytest.raises(UserError, match="raqm.*libfribidi0"):
         PlatePainter(TUNISIAN)
     PlatePainter(["AB123"])  # Latin letters do without.
 

@@ -1,10 +1,122 @@
-"""How many cores this process may use."""
+"""How many processor cores this process may use, and how the libraries below it are told.
+
+A machine's number of cores says little in a container, under Slurm or beside other programs: a process may be bound to
+some of them (its affinity), and a container's quota may grant it the time of a few. Taking them all costs memory for
+each thread, and time for the threads that wait.
+"""
 
 from __future__ import annotations
 
+import math
 import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# What libraries ask for the number of their threads, when they are imported or first used: OpenMP, the linear algebra
+# below numpy, OpenCV, TensorFlow, and XLA, which JAX runs on. Left alone, most know affinity, and few a quota.
+THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENCV_FOR_THREADS_NUM",
+    "TF_NUM_INTRAOP_THREADS",
+    "TF_NUM_INTEROP_THREADS",
+    "NPROC",
+)
+
+_threads: int | None = None  # What `use_threads` was told.
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
+def available_cores(root: Path | str = "/") -> int:
+    """The number of cores this process may use, at least 1.
+
+    The smallest of: the cores it is bound to (those of the machine where that is unknown), its container's quota
+    rounded up, and what `use_threads` was told.
+
+    Args:
+        root: where the control groups' files are looked for: `/proc/self/cgroup` and `/sys/fs/cgroup` below it.
+    """
+    if _threads is not None:
+        return _threads
+    cores = _bound_cores()
+    quota = min(_quotas(Path(root)), default=math.inf)
+    return max(1, cores if quota == math.inf else min(cores, math.ceil(quota)))
+
+
+def use_threads(threads: int | None = None) -> None:
+    """Let this process and the libraries that it loads from now on use so many threads.
+
+    Args:
+        threads: at least 1; None means `available_cores()`, and leaves what the environment already says to a library.
+    """
+    global _threads
+    if threads is None and available_cores() >= (os.cpu_count() or 1):
+        return  # The libraries find out by themselves.
+    if threads is not None:
+        _threads = threads
+    for name in THREAD_VARIABLES:
+        if threads is not None or not os.environ.get(name):
+            os.environ[name] = str(available_cores())
+    if "cv2" in sys.modules:  # It has looked at the machine already.
+        sys.modules["cv2"].setNumThreads(available_cores())
+
+
+def _bound_cores() -> int:
+    """The cores that this process is bound to, or those of the machine where no system call tells."""
+    if hasattr(os, "process_cpu_count"):  # Python 3.13; heeds PYTHON_CPU_COUNT too.
+        return os.process_cpu_count() or 1
+    if hasattr(os, "sched_getaffinity"):  # Linux.
+        return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def _quotas(root: Path) -> Iterator[float]:
+    """The quotas in cores that apply: of the process's control group and of each one above, versions 2 and 1."""
+    try:
+        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:  # No Linux.
+        return
+    for line in lines:
+        _, _, rest = line.partition(":")
+        controllers, _, group = rest.partition(":")
+        if not controllers:
+            mount, read = root / "sys/fs/cgroup", _quota_2
+        elif "cpu" in controllers.split(","):
+            mount, read = root / "sys/fs/cgroup/cpu", _quota_1
+        else:
+            continue
+        # Within a container the names above it may not be there: what is mounted is the container's own group then.
+        folder = mount / group.strip("/")
+        for above in (folder, *folder.parents):
+            quota = read(above)
+            if quota is not None and quota > 0:
+                yield quota
+            if above == mount:
+                break
+
+
+def _quota_2(folder: Path) -> float | None:
+    """Version 2: `cpu.max` holds quota and period in microseconds, the quota `max` where there is none."""
+    words = _words(folder / "cpu.max")
+    return _ratio(*words[:2]) if len(words) >= 2 else None
+
+
+def _quota_1(folder: Path) -> float | None:
+    """Version 1: a file each for quota and period in microseconds, the quota -1 where there is none."""
+    quota, period = _words(folder / "cpu.cfs_quota_us"), _words(folder / "cpu.cfs_period_us")
+    return _ratio(quota[0], period[0]) if quota and period else None
+
+
+def _words(path: Path) -> list[str]:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").split()
+    except OSError:
+        return []
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    try:
+        return float(quota) / float(period)
+    except (ValueError, ZeroDivisionError):  # `max`, or nothing that a kernel writes.
+        return None

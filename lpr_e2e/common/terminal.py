@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import unicodedata
 from typing import TextIO
+
+
+class OutputError(OSError):
+    """What was to be printed cannot be: the pipe is closed, or the disk behind it full."""
 
 
 def printable(text: str) -> str:
@@ -22,5 +27,24 @@ def printable(text: str) -> str:
 
 
 def say(text: str, file: TextIO | None = None) -> None:
-    """Print a text, see `printable`."""
-    print(printable(text), file=file or sys.stdout, flush=True)
+    """Print a text, see `printable`; letters that the terminal's encoding lacks are written as escapes.
+
+    Raises:
+        OutputError: it cannot be printed.
+    """
+    file = file or sys.stdout
+    if file is None:  # Closed by whoever started the program.
+        return
+    text = printable(text)
+    encoding = getattr(file, "encoding", None) or "utf-8"
+    try:
+        print(text.encode(encoding, "backslashreplace").decode(encoding), file=file, flush=True)
+    except OSError as error:
+        raise OutputError(*error.args) from error
+
+
+def complain(text: str) -> None:
+    """Print a text to the standard error stream, see `say`; where nobody can be told, nobody is."""
+    if sys.stderr is not None:
+        with contextlib.suppress(OutputError):
+            say(text, sys.stderr)

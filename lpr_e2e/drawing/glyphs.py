@@ -62,10 +62,10 @@ def word_sets(words: dict[str, str]) -> tuple[list[dict[str, np.ndarray]], np.nd
         words: mark in the text to the word on the plate, for example `{"T": "تونس"}`.
 
     Raises:
-        RuntimeError: Pillow lacks raqm, without which Arabic letters are not joined.
+        UserError: Pillow lacks raqm, without which Arabic letters are not joined.
     """
     if not features.check("raqm"):
-        raise RuntimeError(
+        raise UserError(
             "Pillow has no raqm, so Arabic letters would stand alone and in the wrong order. "
             "Pillow's wheels bring raqm, but need the system's FriBiDi: install libfribidi0 (Debian, Ubuntu) or fribidi"
         )

@@ -27,12 +27,13 @@ from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
+from lpr_e2e.prediction.models import DEFAULT_NAME, shipped_folder
 from lpr_e2e.prediction.reading import Reading, to_reading
 
 if TYPE_CHECKING:
     from lpr_e2e.model.plate_model import PlateModel
 
-DEFAULT_MODEL = Path(__file__).resolve().parents[2] / "saved_models" / "tunisia.keras"
+DEFAULT_MODEL = shipped_folder() / f"{DEFAULT_NAME}.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a batch takes far less time than Keras takes to read it.
 DECODING_THREADS = 1

@@ -1,0 +1,48 @@
+"""Draw a data set of photographs and crops, so that everything can be tried without real data.
+
+    lpr-e2e draw FOLDER
+    lpr-e2e draw FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB --cars 2 --two-lines 0.2
+
+It has the layout that training takes, with plates of the 2019 challenge's country or like the texts given. It takes
+about half a minute. What it shows is far simpler than real photographs: figures measured on it say nothing about real
+ones.
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from lpr_e2e.common.terminal import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command: those of `lpr_e2e.drawing.scenes.write_demo`."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to; it is made")
+    for name, what in (
+        ("photographs", "photographs with a box, those held out included, default 400"),
+        ("crops", "crops with a text, default 500"),
+        ("test", "photographs without labels, default 40"),
+        ("validation", "photographs with box and text that are held out, default 60"),
+        ("seed", "of everything random, default 0"),
+    ):
+        parser.add_argument(f"--{name}", type=int, metavar="N", default=argparse.SUPPRESS, help=what)
+    parser.add_argument(
+        "--like", nargs="+", metavar="TEXT", default=argparse.SUPPRESS, help="what the plates are to say"
+    )
+    parser.add_argument(
+        "--cars", type=int, metavar="N", default=argparse.SUPPRESS, help="the most cars on a test photograph, 1 to 3"
+    )
+    parser.add_argument(
+        "--two-lines", type=float, metavar="SHARE", default=argparse.SUPPRESS, help="share of the plates with two lines"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw."""
+    from lpr_e2e.drawing.scenes import write_demo
+
+    names = ("photographs", "crops", "test", "validation", "seed", "like", "cars", "two_lines")
+    write_demo(options.folder, **{name: value for name, value in vars(options).items() if name in names})
+    say(f"drawn into {options.folder}; train on it: {options.spelled('train')} --data {options.folder}")
+    return 0

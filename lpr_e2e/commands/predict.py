@@ -1,0 +1,186 @@
+"""Read the licence plates on photographs.
+
+    lpr-e2e predict FOLDER
+    lpr-e2e predict car.jpg "holiday/*.jpg" --output read
+    lpr-e2e predict FOLDER --truth known.csv           how good is the model?
+    lpr-e2e predict FOLDER --submission submission.csv the 2019 challenge's form
+
+Writes predictions.csv (one row per plate, at least one per file), report.html with all of them to look at, and
+pictures with the plates drawn in.
+Exit status: 0 when every file was processed, also if some could not be read (see the column status); 2 for a wrong
+call; 1 if the results cannot be written; 130 after Ctrl-C. Everything read before is on disk then.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from lpr_e2e.cli import INTERRUPTED
+from lpr_e2e.commands.arguments import add_model, add_threads, at_least_one
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.terminal import complain, say
+
+if TYPE_CHECKING:
+    from lpr_e2e.evaluation.metrics import Figures, Scoring
+    from lpr_e2e.evaluation.report import ReportWriter
+    from lpr_e2e.prediction.challenge import SubmissionForm
+    from lpr_e2e.prediction.outputs import PredictionsWriter
+    from lpr_e2e.prediction.reader import PlateReader
+
+CANNOT_WRITE = 1
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    add = parser.add_argument
+    add("photographs", nargs="+", metavar="FOLDER", help="a folder (searched with all below it), a file or a glob")
+    add_model(parser, "tunisia, its 8-bit form if ONNX Runtime is installed")
+    add("--output", type=Path, metavar="DIR", help="default: predictions, but never within the photographs' folder")
+    add("--no-report", action="store_true", help="write no report.html")
+    add("--no-pictures", action="store_true", help="draw no pictures")
+    add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
+    add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
+    add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
+    add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
+    add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
+    add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text), to tell new ones apart")
+    add("--batch-size", type=at_least_one, metavar="N", help="photographs per call of the model")
+    add_threads(parser)
+
+
+@dataclass(frozen=True)
+class _Job:
+    """What is read, with what, and who gets the readings: `receivers`, of which `files` are written at the end."""
+
+    photographs: list[tuple[str, Path]]
+    reader: PlateReader
+    scoring: Scoring
+    form: SubmissionForm | None
+    writer: PredictionsWriter
+    page: ReportWriter | None
+    files: list[Any]
+
+    @property
+    def receivers(self) -> list[Any]:
+        return [*self.files, self.scoring, *([self.form] if self.form else [])]
+
+
+def run(options: argparse.Namespace) -> int:
+    """Read, write, and say what was read."""
+    if not options.truth and (options.figures or options.seen):
+        raise UserError("--figures and --seen need --truth")
+    if options.figures and options.figures.suffix not in (".md", ".json"):
+        raise UserError(f"--figures {options.figures}: expected a name that ends in .md or .json")
+    if options.truth:
+        from lpr_e2e.evaluation.metrics import read_texts
+
+        seen = read_texts(options.seen) if options.seen else None
+    job = _prepare(options)
+    stopped = _read(job, options)
+    if stopped is not None:
+        interrupted = isinstance(stopped, KeyboardInterrupt)
+        reason = "interrupted" if interrupted else f"stopped, {stopped}"
+        done = f"{job.writer.count} of {len(job.photographs)} photographs are in {job.writer.csv_path}"
+        complain(f"{options.called}: {reason}: {done}")
+        return INTERRUPTED if interrupted else CANNOT_WRITE
+    counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
+    place = job.page.path if job.page else job.writer.csv_path
+    say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
+    return _score(job, seen, options) if options.truth else 0
+
+
+def _prepare(options: argparse.Namespace) -> _Job:
+    """Find everything that can be wrong with the call before the first photograph is read."""
+    from lpr_e2e.common.photographs import find_photographs
+    from lpr_e2e.evaluation.metrics import Scoring, read_truth
+    from lpr_e2e.evaluation.report import ReportWriter
+    from lpr_e2e.prediction import models
+    from lpr_e2e.prediction.challenge import SubmissionForm
+    from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
+    from lpr_e2e.prediction.reader import PlateReader
+
+    photographs = find_photographs(options.photographs)
+    truths = []
+    if options.truth:
+        from lpr_e2e.evaluation import slices  # noqa: F401  It must be there at the end.
+
+        truths = read_truth(options.truth)
+    scoring = Scoring(truths)
+    reader = PlateReader.load(models.find(options.model), options.format)
+    form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs]) if options.submission else None
+    output = options.output or default_output(options.photographs)
+    writer = PredictionsWriter(output, not options.no_pictures, photographs)
+    lines = JsonLines(output / "predictions.jsonl") if options.jsonl else None
+    page = None
+    if not options.no_report:
+        others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
+        page = ReportWriter(output / "report.html", f"Licence plates of {options.photographs[0]}{others}", scoring.truths)
+    files = [file for file in (writer, lines, page) if file is not None]
+    return _Job(photographs, reader, scoring, form, writer, page, files)
+
+
+def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError | None:
+    """Give every photograph's readings to all receivers as they come; return what stopped it, if anything did."""
+    stopped: KeyboardInterrupt | OSError | None = None
+    try:
+        with contextlib.ExitStack() as stack:
+            for file in job.files:
+                stack.enter_context(file)
+            stopped = _read_all(job, options.batch_size)
+            if job.page and options.truth:
+                job.page.add_figures(job.scoring.figures(job.reader.vocabulary), job.scoring.readings)
+        if job.form:
+            job.form.save(options.submission)
+    except OSError as error:  # The end of a file could not be written.
+        return stopped or error
+    return stopped
+
+
+def _read_all(job: _Job, batch_size: int | None) -> KeyboardInterrupt | OSError | None:
+    from tqdm import tqdm
+
+    from lpr_e2e.prediction.reader import BATCH_SIZE
+
+    # Where there is no error stream, there is nothing to show progress on.
+    with tqdm(total=len(job.photographs), unit="photograph", disable=None if sys.stderr else True) as progress:
+        try:
+            for img_id, photograph, readings in job.reader.read_files(job.photographs, batch_size or BATCH_SIZE):
+                for receiver in job.receivers:
+                    receiver.write(img_id, photograph, readings)
+                progress.update()
+        except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
+            return error
+    return None
+
+
+def _score(job: _Job, seen: set[str] | None, options: argparse.Namespace) -> int:
+    """Say how good the readings are, and write it down where that is asked for."""
+    from lpr_e2e.evaluation import slices
+
+    scoring = job.scoring
+    figures = scoring.figures(job.reader.vocabulary)
+    table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)
+    _say_figures(figures)
+    say(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
+    if options.figures:
+        try:
+            slices.write(table, figures.as_dict(), options.figures)
+        except OSError as error:
+            complain(f"{options.called}: {error}")
+            return CANNOT_WRITE
+    return 0
+
+
+def _say_figures(figures: Figures) -> None:
+    say(f"\n{figures.table()}")
+    if figures.mistakes:
+        say(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
+    for mistake in figures.mistakes:
+        say(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
+    if figures.missing:
+        say(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")

@@ -1,0 +1,142 @@
+"""Train a licence-plate reader.
+
+    lpr-e2e train                                      draw a small demo set, train on it, show the result
+    lpr-e2e train --data DIR --check                   what is in this data, and what is wrong with it?
+    lpr-e2e train --data DIR                           train on your photographs and crops
+    lpr-e2e train --data DIR --exclude rows.csv        leave rows of the crops' CSV out
+    lpr-e2e train --resume runs/NAME                   go on with an interrupted run
+    lpr-e2e train --data DIR --weights tunisia         a new run that starts from another model's weights
+    tensorboard --logdir runs                          watch it
+
+README.md says what DIR holds and what a run leaves in its folder.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lpr_e2e.cli import INTERRUPTED, run_command
+from lpr_e2e.commands.arguments import add_threads
+from lpr_e2e.common.errors import TrainingError, UserError
+from lpr_e2e.common.terminal import complain, say
+
+if TYPE_CHECKING:
+    from lpr_e2e.training.distribution import Job
+    from lpr_e2e.training.run_folder import RunFolder
+    from lpr_e2e.training.settings import Settings
+
+DEMO_DATA = Path("demo_data")
+PRESETS = ("standard", "small")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
+    parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
+    parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
+    parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
+    parser.add_argument("--preset", choices=PRESETS, help="default: standard, for the demo small")
+    parser.add_argument(
+        "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
+    )
+    parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and a drawn split, default 0")
+    start = parser.add_mutually_exclusive_group()
+    start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run, exactly where it stopped")
+    start.add_argument("--weights", metavar="MODEL", help="start a new run from a .keras file, or a name of `models`")
+    add_threads(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; or check the data, if that is asked for."""
+    new = ("data", "exclude", "check", "fix", "preset", "set", "run", "seed")
+    if options.resume and any(getattr(options, name) not in (None, False) for name in new):
+        raise UserError(f"--resume takes everything from the run folder; leave out --{', --'.join(new)}")
+    if (options.check and not options.data) or (options.fix and not options.check):
+        raise UserError("--check needs --data, and --fix needs --check")
+    if options.check:
+        given = (("--exclude", options.exclude), ("--fix", options.fix))
+        more = [part for name, path in given if path for part in (name, str(path))]
+        return run_command("check", [str(options.data), *more])
+    return _train(options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Start or resume the run that the options describe."""
+    from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
+
+    require_backend(TRAINING_BACKENDS, "training")
+
+    from lpr_e2e.data.dataset import load_dataset
+    from lpr_e2e.prediction.models import find
+    from lpr_e2e.training import distribution
+    from lpr_e2e.training.run_folder import RunFolder
+    from lpr_e2e.training.trainer import Training, training_vocabulary
+
+    job = distribution.join()
+    if job.processes > 1 and not (options.resume or options.run):
+        raise TrainingError("several processes: need one run folder for all; name it with --run")
+    weights = find(options.weights, keras=True) if options.weights else None
+    folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
+    settings, data, exclude = _resumed(folder) if options.resume else _new(options, job)
+    job.agree()  # The demo set is drawn.
+    dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
+    if job.chief:
+        say(f"data: {data}\n{dataset.summary()}")
+    with folder.locked() if job.chief else contextlib.nullcontext():
+        if options.resume:
+            folder.check_split(dataset)
+        elif job.chief:
+            folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
+        job.agree()
+        if job.chief:
+            say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
+        try:
+            figures = Training(settings, dataset, folder, weights=weights, job=job).run()
+        except OSError as error:  # The disk is full, say.
+            raise TrainingError(f"{error}\nwhat was done is kept; go on with --resume {folder.path}") from error
+        except KeyboardInterrupt:
+            complain(f"\ninterrupted; go on with: {options.spelled('train')} --resume {folder.path}")
+            return INTERRUPTED
+    if figures is None:
+        return 0
+    say(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
+    example = data / "test" if (data / "test").is_dir() else "FOLDER"
+    say(f"\nread photographs with it: {options.spelled('predict')} {example} --model {folder.path / 'best.keras'}")
+    return 0
+
+
+def _resumed(folder: RunFolder) -> tuple[Settings, Path, Path | None]:
+    """Settings, data folder and exclusion list of the run in a folder."""
+    config = folder.config()
+    return config["settings"], Path(config["data"]), Path(config["exclude"]) if config["exclude"] else None
+
+
+def _new(options: argparse.Namespace, job: Job) -> tuple[Settings, Path, Path | None]:
+    """The same of a new run; without data, the demo set is drawn."""
+    from dataclasses import replace
+
+    from lpr_e2e.training import settings
+
+    try:
+        values = settings.PRESETS[options.preset or ("standard" if options.data else "small")].changed(options.set or [])
+    except UserError as error:
+        raise UserError(f"--set: {error}") from None
+    if options.seed is not None:
+        values = replace(values, seed=options.seed)
+    if options.data is None and job.chief:
+        _draw_demo()
+    return values, options.data or DEMO_DATA, options.exclude
+
+
+def _draw_demo() -> None:
+    """Draw the demo set into `demo_data/`, if it is not there yet."""
+    from lpr_e2e.drawing.scenes import write_demo
+
+    if not (DEMO_DATA / "SampleSubmission.csv").exists():
+        say(f"no --data given: drawing a demo set into {DEMO_DATA}")
+        write_demo(DEMO_DATA)

@@ -1,0 +1,101 @@
+"""Which backend Keras will run on and whether it can, found out without importing Keras.
+
+Keras takes its backend from the environment variable KERAS_BACKEND, else from `keras.json` in the folder KERAS_HOME
+(`.keras` in the home folder), where people keep settings of other projects. Of these settings only the backend counts
+here: `lpr_e2e.model` sets the others. What Keras itself refuses when it is imported is said in one line before.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.extras import install
+
+DEFAULT_BACKEND = "tensorflow"
+# The package that each backend needs; Keras's numpy backend computes convolutions with JAX.
+PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "jax", "openvino": "openvino"}
+# The backends that can differentiate what we train.
+TRAINING_BACKENDS = ("tensorflow", "jax")
+
+_FLOAT_TYPES = ("float16", "float32", "float64")
+_FORMATS = ("channels_last", "channels_first")
+
+
+def require_backend(backends: tuple[str, ...] = tuple(PACKAGES), purpose: str = "this") -> str:
+    """The backend that Keras will run on.
+
+    Args:
+        backends: those that will do.
+        purpose: what needs one of them, for people.
+
+    Raises:
+        UserError: another one is chosen, it is not installed, or `keras.json` holds what Keras refuses.
+    """
+    if importlib.util.find_spec("keras") is None:
+        raise UserError(f"{purpose} needs keras, which is not installed: {install('keras')}")
+    chosen, source = _chosen()
+    if chosen not in backends:
+        raise UserError(f"{source}: {chosen!r}; expected {_listed(backends)} for {purpose}: set KERAS_BACKEND to one of them")
+    if importlib.util.find_spec(PACKAGES[chosen]) is None:
+        others = [one for one in backends if importlib.util.find_spec(PACKAGES[one])]
+        remedy = f"set KERAS_BACKEND={others[0]}, which is installed" if others else install(PACKAGES[chosen])
+        raise UserError(f"{source}: {chosen} needs the package {PACKAGES[chosen]}, which is not installed: {remedy}")
+    # Keras's other way of keeping variables, which keras.json can ask for, and limits meant for somebody's debugging.
+    os.environ["KERAS_NNX_ENABLED"] = "false"
+    for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
+        os.environ.pop(name, None)
+    return chosen
+
+
+def _chosen() -> tuple[str, str]:
+    """The backend's name and where it is chosen."""
+    path = settings_path()
+    settings = _settings(path)
+    if os.environ.get("KERAS_BACKEND"):
+        return os.environ["KERAS_BACKEND"], "KERAS_BACKEND"
+    if "backend" in settings:
+        return str(settings["backend"]), f"{path}, backend"
+    return DEFAULT_BACKEND, "Keras's backend"
+
+
+def settings_path() -> Path:
+    """Where Keras looks for its settings."""
+    home = os.environ.get("KERAS_HOME")
+    if home is None:
+        base = os.path.expanduser("~")
+        home = os.path.join(base if os.access(base, os.W_OK) else "/tmp", ".keras")
+    return Path(os.path.expanduser(os.path.join(home, "keras.json")))
+
+
+def _settings(path: Path) -> dict:
+    """What `keras.json` says; nothing if it is not there, or no JSON, which Keras passes over.
+
+    Raises:
+        UserError: Keras could not be imported with it.
+    """
+    try:
+        settings = json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return {}
+    except OSError as error:
+        raise UserError(f"{path}: Keras reads its settings here and cannot ({error.strerror}): remove it") from None
+    if not isinstance(settings, dict):
+        raise UserError(f"{path}: expected an object of Keras's settings, found {settings!r:.40}: correct or remove it")
+    for name, expected, fits in (
+        ("floatx", _listed(_FLOAT_TYPES), lambda value: value in _FLOAT_TYPES),
+        ("epsilon", "a number such as 1e-07", lambda value: isinstance(value, float)),
+        ("image_data_format", _listed(_FORMATS), lambda value: value in _FORMATS),
+    ):
+        if name in settings and not fits(settings[name]):
+            raise UserError(
+                f"{path}: {name} is {settings[name]!r:.40}, and Keras expects {expected}: correct it, or remove the file"
+            )
+    return settings
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
