@@ -25,12 +25,9 @@ from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
-    from lpr_e2e.training.distribution import Job
-    from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.settings import Settings
 
 DEMO_DATA = Path("demo_data")
-PRESETS = ("standard", "small")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
     parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
     parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
-    parser.add_argument("--preset", choices=PRESETS, help="default: standard, for the demo small")
+    parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
     parser.add_argument(
         "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
     )
@@ -68,11 +65,14 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     """Start or resume the run that the options describe."""
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
+    from lpr_e2e.prediction.models import find
 
+    # Keras's backend takes seconds to import: wrong arguments are reported before.
     require_backend(TRAINING_BACKENDS, "training")
+    weights = find(options.weights, keras=True) if options.weights else None
+    settings = _settings(options)
 
     from lpr_e2e.data.dataset import load_dataset
-    from lpr_e2e.prediction.models import find
     from lpr_e2e.training import distribution
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.trainer import Training, training_vocabulary
@@ -80,9 +80,14 @@ def _train(options: argparse.Namespace) -> int:
     job = distribution.join()
     if job.processes > 1 and not (options.resume or options.run):
         raise TrainingError("several processes: need one run folder for all; name it with --run")
-    weights = find(options.weights, keras=True) if options.weights else None
     folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
-    settings, data, exclude = _resumed(folder) if options.resume else _new(options, job)
+    data, exclude = options.data or DEMO_DATA, options.exclude
+    if options.resume:
+        config = folder.config()
+        settings, data = config["settings"], Path(config["data"])
+        exclude = Path(config["exclude"]) if config["exclude"] else None
+    elif options.data is None and job.chief:
+        _draw_demo()
     job.agree()  # The demo set is drawn.
     dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
     if job.chief:
@@ -110,27 +115,17 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _resumed(folder: RunFolder) -> tuple[Settings, Path, Path | None]:
-    """Settings, data folder and exclusion list of the run in a folder."""
-    config = folder.config()
-    return config["settings"], Path(config["data"]), Path(config["exclude"]) if config["exclude"] else None
-
-
-def _new(options: argparse.Namespace, job: Job) -> tuple[Settings, Path, Path | None]:
-    """The same of a new run; without data, the demo set is drawn."""
+def _settings(options: argparse.Namespace) -> Settings:
+    """The settings of a new run."""
     from dataclasses import replace
 
-    from lpr_e2e.training import settings
+    from lpr_e2e.training.settings import PRESETS
 
     try:
-        values = settings.PRESETS[options.preset or ("standard" if options.data else "small")].changed(options.set or [])
+        settings = PRESETS[options.preset or ("standard" if options.data else "small")].changed(options.set or [])
     except UserError as error:
         raise UserError(f"--set: {error}") from None
-    if options.seed is not None:
-        values = replace(values, seed=options.seed)
-    if options.data is None and job.chief:
-        _draw_demo()
-    return values, options.data or DEMO_DATA, options.exclude
+    return settings if options.seed is None else replace(settings, seed=options.seed)
 
 
 def _draw_demo() -> None:

@@ -13,19 +13,27 @@ import filelock
 
 from lpr_e2e.common.errors import UserError
 
+# A name may have 255 bytes, and a character four of them: so many are kept of it where something is put before it.
+_NAME_KEPT = 60
+
 
 @contextlib.contextmanager
 def whole_file(path: Path) -> Iterator[Path]:
     """Write a file at once or not at all.
 
     Args:
-        path: where the file shall be; its folder exists.
+        path: where the file shall be; its folder exists. A link is followed; what is no file, such as a pipe, is
+            written to as it is.
 
     Yields:
-        a path beside it, of the same ending, to write to. Afterwards the file is there under its own name; after an
-        error or an interruption everything is as it was before.
+        a hidden path beside it, of the same ending, to write to. Afterwards the file is there under its own name; after
+        an error or an interruption everything is as it was before.
     """
-    temporary = path.with_name(f"part.{path.name}")
+    path = Path(os.path.realpath(path))
+    if path.exists() and not path.is_file():
+        yield path
+        return
+    temporary = path.with_name(f".part.{path.name[-_NAME_KEPT:]}")
     try:
         yield temporary
         os.replace(temporary, path)

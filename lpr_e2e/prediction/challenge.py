@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.prediction.reading import Reading
 
@@ -152,7 +153,7 @@ class SubmissionForm:
 
 
 def write_submission(path: Path | str, photographs: Mapping[str, np.ndarray]) -> None:
-    """Write the form: `id,0,..,9`, seven rows per photograph, ordered by the photographs' numbers.
+    """Write the form, at once or not at all: `id,0,..,9`, seven rows per photograph, ordered by their numbers.
 
     Args:
         path: the CSV file to write; its folder is made if it is missing.
@@ -164,7 +165,7 @@ def write_submission(path: Path | str, photographs: Mapping[str, np.ndarray]) ->
     require_distinct_names(photographs)
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+    with whole_file(path) as part, part.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
         writer = csv.writer(file)
         writer.writerow(["id", *range(10)])
         for img_id in sorted(photographs, key=_number_then_name):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from lpr_e2e.common.files import whole_file
 from lpr_e2e.prediction.reading import Reading
 
 # Annotated pictures are for looking at: their longer side is brought into this range, in pixels.
@@ -120,9 +120,8 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
     Image.fromarray(picture).save(encoded, "JPEG", quality=JPEG_QUALITY)
-    temporary = path.parent / ".part.jpg"
-    temporary.write_bytes(encoded.getvalue())
-    os.replace(temporary, path)
+    with whole_file(path) as part:
+        part.write_bytes(encoded.getvalue())
 
 
 def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, colour, line: int) -> None:

@@ -1,0 +1,46 @@
+"""How a model bears what a validation set lacks: photographs turned by quarters, photographs without a plate, doubt.
+
+    lpr-e2e robustness DIR                       of the model that comes with the project
+    lpr-e2e robustness DIR --model best.keras --output figures.json
+
+Reads the held-out photographs of a data folder as they are and turned by 90, 180 and 270 degrees; windows of
+photographs that miss the plate; and the held-out crops, and prints one table. The readings are those of
+`lpr-e2e predict`; nothing is trained or chosen.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from lpr_e2e.commands.arguments import add_model, add_threads
+from lpr_e2e.common.terminal import say
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of the command."""
+    parser.add_argument("data", type=Path, metavar="DIR", help="data folder, as for training")
+    add_model(parser)
+    parser.add_argument("--windows", type=int, default=200, metavar="N", help="windows without a plate, default 200")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures to this JSON file")
+    add_threads(parser)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Measure, and print the table."""
+    from lpr_e2e.common.files import whole_file
+    from lpr_e2e.data.dataset import load_dataset
+    from lpr_e2e.experiments.robustness import measure
+    from lpr_e2e.prediction.models import find
+    from lpr_e2e.prediction.reader import PlateReader
+
+    dataset = load_dataset(options.data)
+    reader = PlateReader.load(find(options.model))
+    held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)
+    robustness = measure(reader, *held, options.windows)
+    say(robustness.table())
+    if options.output:
+        with whole_file(options.output) as part:
+            part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
+    return 0
