@@ -19,6 +19,7 @@ from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_jpeg
+from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.run_folder import RunFolder
@@ -94,7 +95,7 @@ class TestFullDisk:
         folder.mkdir()
         for number in range(60):
             (folder / f"{number}.jpg").write_bytes(b"nothing")
-        monkeypatch.setattr(predict.prediction.PlateReader, "load", classmethod(lambda cls, *_: cls(NoModel())))
+        monkeypatch.setattr(PlateReader, "load", classmethod(lambda cls, *_: cls(NoModel())))
         with room(1000):
             code = predict.main([str(folder), "--output", str(tmp_path / "out"), "--no-report", "--jsonl"])
         said = capsys.readouterr().err
