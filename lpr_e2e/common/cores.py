@@ -78,9 +78,9 @@ def _quotas(root: Path) -> Iterator[float]:
     except OSError:  # No Linux.
         return
     for line in lines:
-        _, _, rest = line.partition(":")
+        number, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
-        if not controllers:
+        if number == "0" and not controllers:
             mount, read = root / "sys/fs/cgroup", _quota_2
         elif "cpu" in controllers.split(","):
             mount, read = root / "sys/fs/cgroup/cpu", _quota_1

@@ -1,0 +1,169 @@
+"""Settings for other projects, in the user's keras.json and KERAS_BACKEND, break neither reading nor training."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpr_e2e.common.backend import PACKAGES, TRAINING_BACKENDS, require_backend
+from lpr_e2e.common.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder for keras.json; what else the environment says to Keras is away."""
+    for name in ("KERAS_BACKEND", "KERAS_NNX_ENABLED", "KERAS_MAX_EPOCHS"):
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    return tmp_path
+
+
+def settings(home: Path, text: str | dict) -> None:
+    (home / "keras.json").write_text(text if isinstance(text, str) else json.dumps(text), encoding="utf-8")
+
+
+# What Keras takes, and what it passes over.
+HARMLESS = (
+    {"floatx": "float16"},
+    {"floatx": "float64"},
+    {"image_data_format": "channels_first"},
+    {"epsilon": 0.001},
+    {"backend": "tensorflow", "nnx_enabled": True, "a setting": "of the future"},
+    "{damaged",
+    "",
+)
+# What Keras refuses when it is imported, and a word of the message.
+REFUSED = (
+    ({"floatx": "bfloat16"}, "floatx"),
+    ({"floatx": ["float32"]}, "floatx"),
+    ({"epsilon": 1}, "epsilon"),
+    ({"epsilon": "small"}, "epsilon"),
+    ({"image_data_format": "channels"}, "image_data_format"),
+    ("[1, 2]", "object"),
+)
+
+
+class TestRequired:
+    @pytest.mark.parametrize("text", HARMLESS)
+    def test_what_keras_takes_is_no_fault(self, home, text):
+        settings(home, text)
+        assert require_backend() == "tensorflow"
+
+    @pytest.mark.parametrize(("text", "word"), REFUSED)
+    def test_what_keras_refuses_names_file_and_value(self, home, text, word):
+        settings(home, text)
+        with pytest.raises(UserError, match=word) as refused:
+            require_backend()
+        assert str(home / "keras.json") in str(refused.value) and "\n" not in str(refused.value)
+
+    def test_a_folder_of_that_name(self, home):
+        (home / "keras.json").mkdir()
+        with pytest.raises(UserError, match=r"keras\.json.*remove"):
+            require_backend()
+
+    def test_a_home_that_is_a_file(self, home, monkeypatch):
+        (home / "file").touch()
+        monkeypatch.setenv("KERAS_HOME", str(home / "file"))
+        assert require_backend() == "tensorflow"
+
+    @pytest.mark.parametrize("name", ["tensorflo", "JAX", " jax", "theano"])
+    def test_an_unknown_backend_names_the_known_ones(self, home, monkeypatch, name):
+        settings(home, {"backend": name})
+        with pytest.raises(UserError, match=rf"keras\.json, backend: '{name}'; expected tensorflow, jax, torch"):
+            require_backend()
+        monkeypatch.setenv("KERAS_BACKEND", name)
+        with pytest.raises(UserError, match=f"KERAS_BACKEND: '{name}'"):
+            require_backend()
+
+    def test_the_environment_goes_before_the_file(self, home, monkeypatch):
+        settings(home, {"backend": "theano"})
+        monkeypatch.setenv("KERAS_BACKEND", "jax")
+        assert require_backend() == "jax"
+        monkeypatch.setenv("KERAS_BACKEND", "")
+        with pytest.raises(UserError, match="theano"):
+            require_backend()
+
+    def test_training_needs_a_backend_that_differentiates(self, home, monkeypatch):
+        monkeypatch.setenv("KERAS_BACKEND", "numpy")
+        assert require_backend() == "numpy"
+        with pytest.raises(UserError, match="KERAS_BACKEND: 'numpy'; expected tensorflow or jax for training"):
+            require_backend(TRAINING_BACKENDS, "training")
+
+    @pytest.mark.parametrize(
+        ("missing", "words"),
+        [
+            ({"tensorflow"}, "tensorflow needs .* not installed: set KERAS_BACKEND=jax, which is installed"),
+            ({"tensorflow", "jax", "torch", "openvino"}, r"not installed: pip install 'lpr-e2e\[train\]'"),
+            ({"keras"}, r"keras, which is not installed: pip install 'lpr-e2e\[train\]'"),
+        ],
+    )
+    def test_a_backend_that_is_not_installed_names_what_is(self, home, monkeypatch, missing, words):
+        monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in missing else name)
+        with pytest.raises(UserError, match=words):
+            require_backend()
+
+    def test_every_backend_of_keras_is_known(self):
+        """Those that Keras's own `backend/__init__.py` chooses from."""
+        import keras.src.backend
+
+        source = Path(keras.src.backend.__file__).read_text(encoding="utf-8")
+        assert all(f'backend() == "{name}"' in source for name in PACKAGES)
+        assert source.count("elif backend() ==") + 1 == len(PACKAGES)
+
+
+# Prints what decides our sums: the formats, and how a tiny model is made.
+TINY = """
+import lpr_e2e.model, keras
+layer = keras.layers.Conv2D(2, 3)
+shape = layer(keras.ops.ones((1, 8, 9, 3))).shape
+print(keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon(), layer.dtype_policy.name, shape)
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        {"floatx": "float16", "image_data_format": "channels_first", "epsilon": 0.001},
+        {"floatx": "float64", "nnx_enabled": True, "backend": "jax"},
+        "{damaged",
+    ],
+)
+def test_our_format_and_float_type_are_used(home, text):
+    settings(home, text)
+    done = subprocess.run([sys.executable, "-c", TINY], cwd=ROOT, capture_output=True, text=True, timeout=100)
+    assert done.stdout.split(" ", 4) == ["channels_last", "float32", "1e-07", "float32", "(1, 6, 7, 2)\n"], done.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "environment", "words"),
+    [
+        ({}, {"KERAS_BACKEND": "theano"}, "'theano'"),
+        ({}, {"KERAS_BACKEND": "numpy"}, "for training"),
+        ({"floatx": "bfloat16"}, {}, "floatx"),
+    ],
+)
+def test_a_training_ends_with_one_line(home, tiny_data, text, environment, words):
+    settings(home, text)
+    command = [sys.executable, "train.py", "--data", str(tiny_data), "--run", str(home / "run")]
+    done = subprocess.run(
+        command, cwd=ROOT, capture_output=True, text=True, timeout=100, env={**os.environ, **environment}
+    )
+    assert done.returncode == 2 and done.stderr.startswith("train.py: ") and words in done.stderr
+    assert done.stderr.count("\n") == 1 and not (home / "run").exists()
+
+
+def test_reading_with_keras_ends_with_one_line(home, tiny_data):
+    settings(home, {"image_data_format": "channels"})
+    command = [sys.executable, "-m", "lpr_e2e", "predict", str(tiny_data / "test"), "--model", "saved_models/tunisia.keras"]
+    done = subprocess.run(
+        [*command, "--output", str(home / "out")], cwd=ROOT, capture_output=True, text=True, timeout=100
+    )
+    assert done.returncode == 2 and done.stderr.startswith("lpr-e2e predict: ") and done.stderr.count("\n") == 1

@@ -1,0 +1,76 @@
+"""Whole or not at all: files that replace an earlier one, and what one process alone may use."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import owned, whole_file
+
+
+class TestWholeFile:
+    def test_it_replaces_the_earlier_one_at_once(self, tmp_path):
+        path = tmp_path / "figures.json"
+        path.write_text("before")
+        with whole_file(path) as part:
+            part.write_text("after")
+            assert path.read_text() == "before" and part.suffix == ".json" and part.parent == tmp_path
+        assert path.read_text() == "after" and list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
+    @pytest.mark.parametrize("begun", [True, False])
+    def test_an_error_leaves_what_was_there(self, error, begun, tmp_path):
+        path = tmp_path / "figures.json"
+        path.write_text("before")
+        with pytest.raises(error), whole_file(path) as part:
+            if begun:
+                part.write_text("hal")
+            raise error
+        assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+    @pytest.mark.parametrize("name", ["a" * 255, "é" * 127 + "x", "京" * 85, "a" * 250 + ".json", ".hidden", "a.b.c"])
+    def test_any_name_that_a_file_may_have(self, name, tmp_path):
+        try:
+            (tmp_path / name).touch()
+        except OSError:
+            pytest.skip("this file system takes no such name")
+        with whole_file(tmp_path / name) as part:
+            part.write_text("x")
+        assert (tmp_path / name).read_text() == "x" and len(list(tmp_path.iterdir())) == 1
+
+    def test_a_link_is_followed(self, tmp_path):
+        (tmp_path / "real").mkdir()
+        (tmp_path / "link").symlink_to(tmp_path / "real/file")
+        for text in ("one", "two"):
+            with whole_file(tmp_path / "link") as part:
+                part.write_text(text)
+            assert (tmp_path / "link").is_symlink() and (tmp_path / "real/file").read_text() == text
+
+    @pytest.mark.skipif(not os.path.exists("/dev/null"), reason="no such device here")
+    def test_a_device_is_written_to_and_stays_one(self):
+        with whole_file(Path("/dev/null")) as part:
+            part.write_text("x")
+        assert not Path("/dev/null").is_file()
+
+
+def test_what_another_process_owns_is_refused_until_it_ends(tmp_path):
+    lock = tmp_path / "lock"
+    script = (
+        "import sys; from pathlib import Path; from lpr_e2e.common.files import owned\n"
+        "with owned(Path(sys.argv[1]), ''):\n"
+        "    print('owned', flush=True); sys.stdin.read()"
+    )
+    command = [sys.executable, "-c", script, str(lock)]
+    root = Path(__file__).resolve().parent.parent
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=root) as other:
+        assert other.stdout.readline() == b"owned\n"
+        with pytest.raises(UserError, match="taken"), owned(lock, "taken"):
+            pass
+        other.kill()  # However it ends.
+    with owned(lock, "taken"):
+        pass
