@@ -1,8 +1,8 @@
 """The command `lpr-e2e`: which commands there are, and what becomes of their errors.
 
-A command is a module of `lpr_e2e.commands` with `add_arguments(parser)` and `run(options)`, which returns the exit code.
-Its module is imported when the command is called, and imports what it works with when it runs: help, completion and
-complaints about a wrong call must not wait for TensorFlow.
+A command is a module of `lpr_e2e.commands` with `add_arguments(parser)` and `run(options)`, which returns the exit
+code. Its module is imported when the command is called, and imports what it works with when it runs: help, completion
+and complaints about a wrong call must not wait for TensorFlow.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ COMMANDS = {
     "import": ("lpr_e2e.commands.import_data", "make a data folder of other forms of labels"),
     "export": ("lpr_e2e.commands.export", "write a model in the forms of other runtimes"),
     "evaluate": ("lpr_e2e.commands.evaluate", "score readings against known plates"),
-    "robustness": ("lpr_e2e.commands.robustness", "how a model bears turned photographs and photographs without a plate"),
+    "robustness": ("lpr_e2e.commands.robustness", "how a model bears turned photographs and such without a plate"),
     "ablation": ("lpr_e2e.commands.ablation", "what each part of the training is worth"),
     "benchmark": ("lpr_e2e.commands.benchmark", "how fast reading and training are"),
     "batch": ("lpr_e2e.commands.batch", "read any number of photographs with Apache Beam"),
@@ -88,8 +88,8 @@ def spelled(name: str, spelling: str) -> str:
 def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) -> int:
     """Run one command; an error of the user's becomes one line and the exit code 2. See `main`.
 
-    The command's options get two more: `called`, what its messages begin with, and `spelled`, a function from a command's
-    name to how it is called.
+    The command's options get two more: `called`, what its messages begin with, and `spelled`, a function from the name
+    of a command to how it is called.
     """
     called = f"{name}.py" if spelling == SCRIPT else INSTALLED.format(name)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.

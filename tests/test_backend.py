@@ -162,8 +162,7 @@ def test_a_training_ends_with_one_line(home, tiny_data, text, environment, words
 
 def test_reading_with_keras_ends_with_one_line(home, tiny_data):
     settings(home, {"image_data_format": "channels"})
-    command = [sys.executable, "-m", "lpr_e2e", "predict", str(tiny_data / "test"), "--model", "saved_models/tunisia.keras"]
-    done = subprocess.run(
-        [*command, "--output", str(home / "out")], cwd=ROOT, capture_output=True, text=True, timeout=100
-    )
+    command = [sys.executable, "-m", "lpr_e2e", "predict", str(tiny_data / "test"), "--output", str(home / "out")]
+    command += ["--model", "saved_models/tunisia.keras"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2 and done.stderr.startswith("lpr-e2e predict: ") and done.stderr.count("\n") == 1

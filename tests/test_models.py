@@ -94,9 +94,8 @@ def test_the_list_says_what_is_there(installed, capsys):
 def test_a_wrong_name_is_one_line_everywhere(command, tiny_data, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     option = "--weights" if command[0] == "train" else "--model"
-    arguments = [str(tiny_data / "test" if command[0] == "predict" and part == "IN" else tiny_data) if part == "IN" else part
-                 for part in command]  # fmt: skip
-    assert main([*arguments, option, "tunesia"]) == 2
+    data = tiny_data / "test" if command[0] == "predict" else tiny_data
+    assert main([str(data) if part == "IN" else part for part in command] + [option, "tunesia"]) == 2
     said = capsys.readouterr().err
     assert said.startswith(f"lpr-e2e {command[0]}: no model at tunesia") and said.count("\n") == 1
     assert not list(tmp_path.iterdir())

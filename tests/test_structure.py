@@ -328,7 +328,9 @@ class TestTheRules:
         )
         assert list(circles(package)) == ["lpr_e2e.data.a -> lpr_e2e.data.b -> lpr_e2e.data.c -> lpr_e2e.data.a"]
 
-    @pytest.mark.parametrize("closing", ["def late():\n    from lpr_e2e.data import a", "if TYPE_CHECKING:\n    from . import a"])
+    @pytest.mark.parametrize(
+        "closing", ["def late():\n    from lpr_e2e.data import a", "if TYPE_CHECKING:\n    from . import a"]
+    )
     def test_a_late_import_closes_no_circle(self, house, closing):
         assert not list(circles(house({"data/a.py": "from lpr_e2e.data import b", "data/b.py": closing})))
 

@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
-    add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text), to tell new ones apart")
+    add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text): which are new?")
     add("--batch-size", type=at_least_one, metavar="N", help="photographs per call of the model")
     add_threads(parser)
 
@@ -119,7 +119,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
     page = None
     if not options.no_report:
         others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
-        page = ReportWriter(output / "report.html", f"Licence plates of {options.photographs[0]}{others}", scoring.truths)
+        title = f"Licence plates of {options.photographs[0]}{others}"
+        page = ReportWriter(output / "report.html", title, scoring.truths)
     files = [file for file in (writer, lines, page) if file is not None]
     return _Job(photographs, reader, scoring, form, writer, page, files)
 

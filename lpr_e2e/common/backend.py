@@ -39,7 +39,7 @@ def require_backend(backends: tuple[str, ...] = tuple(PACKAGES), purpose: str = 
         raise UserError(f"{purpose} needs keras, which is not installed: {install('keras')}")
     chosen, source = _chosen()
     if chosen not in backends:
-        raise UserError(f"{source}: {chosen!r}; expected {_listed(backends)} for {purpose}: set KERAS_BACKEND to one of them")
+        raise UserError(f"{source}: {chosen!r}; expected {_listed(backends)} for {purpose}: set KERAS_BACKEND so")
     if importlib.util.find_spec(PACKAGES[chosen]) is None:
         others = [one for one in backends if importlib.util.find_spec(PACKAGES[one])]
         remedy = f"set KERAS_BACKEND={others[0]}, which is installed" if others else install(PACKAGES[chosen])
@@ -92,7 +92,7 @@ def _settings(path: Path) -> dict:
     ):
         if name in settings and not fits(settings[name]):
             raise UserError(
-                f"{path}: {name} is {settings[name]!r:.40}, and Keras expects {expected}: correct it, or remove the file"
+                f"{path}: {name} is {settings[name]!r:.40}, and Keras expects {expected}: correct or remove it"
             )
     return settings
 

@@ -1,16 +1,10 @@
 """Drawn photographs of cars with plates, and the demonstration data set made of them.
 
-    python -m lpr_e2e draw FOLDER [--photographs 400] [--crops 500] [--test 40] [--validation 60] [--seed 0]
-    python -m lpr_e2e draw FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB --cars 2 --two-lines 0.2
-
-writes a data set in the challenge's layout, so that everything can be tried without real data, with plates of the
-challenge's country or like the texts given. It takes about half a minute. What it shows is far simpler than real
-photographs: figures measured on it say nothing about real ones.
+What they show is far simpler than real photographs: figures measured on them say nothing about real ones.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -106,25 +100,9 @@ def write_demo(
         raise UserError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
     folder, rng = Path(folder), np.random.default_rng(seed)
     painter = PlatePainter(like, DEMO_WORN, two_lines)
-    boxes, texts, cut = [], [], []
-    for number in range(1, photographs + 1):
-        scene = draw_scene(painter, rng)
-        photograph = _write_jpeg(folder / "license_plates_detection_train" / f"{number}.jpg", scene.photograph, rng)
-        boxes.append([f"{number}.jpg", *_whole_pixels(scene.boxes_px[0], photograph)])
-        texts.append(scene.texts[0])
-        cut.append(cut_plate(photograph, np.array(boxes[-1][1:])))
-    matched = min(photographs, round(crops * 0.8))
-    sources = rng.permutation(photographs)[:matched]
-    labelled = [(cut[source], texts[source]) for source in sources]
-    for _ in range(crops - matched):
-        scene = draw_scene(painter, rng)
-        box_px = np.array(_whole_pixels(scene.boxes_px[0], scene.photograph))
-        labelled.append((cut_plate(scene.photograph, box_px), scene.texts[0]))
-    numbers = []
-    for number, index in enumerate(rng.permutation(crops)):
-        crop, text = labelled[index]
-        _write_jpeg(folder / "license_plates_recognition_train" / f"{number}.jpg", crop, rng)
-        numbers.append([f"{number}.jpg", text])
+    boxes, plates = _write_photographs(folder, photographs, painter, rng)
+    texts = [text for _, text in plates]
+    numbers = _write_crops(folder, crops, plates, painter, rng)
     for number in range(photographs + 1, photographs + test + 1):
         shown = int(rng.integers(1, cars + 1)) if cars > 1 else 1
         _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, shown).photograph, rng)
@@ -140,6 +118,37 @@ def write_demo(
             for row in range(1, SUBMISSION_ROWS + 1)
         ]
         _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
+
+
+def _write_photographs(
+    folder: Path, count: int, painter: PlatePainter, rng: np.random.Generator
+) -> tuple[list[list], list[tuple[np.ndarray, str]]]:
+    """Write set 1: the rows of its table, and each photograph's plate, cut out, with its text."""
+    boxes, plates = [], []
+    for number in range(1, count + 1):
+        scene = draw_scene(painter, rng)
+        photograph = _write_jpeg(folder / "license_plates_detection_train" / f"{number}.jpg", scene.photograph, rng)
+        boxes.append([f"{number}.jpg", *_whole_pixels(scene.boxes_px[0], photograph)])
+        plates.append((cut_plate(photograph, np.array(boxes[-1][1:])), scene.texts[0]))
+    return boxes, plates
+
+
+def _write_crops(
+    folder: Path, count: int, plates: list[tuple[np.ndarray, str]], painter: PlatePainter, rng: np.random.Generator
+) -> list[list[str]]:
+    """Write set 2, four in five of its crops out of set 1 as far as that reaches: the rows of its table."""
+    matched = min(len(plates), round(count * 0.8))
+    labelled = [plates[source] for source in rng.permutation(len(plates))[:matched]]
+    for _ in range(count - matched):
+        scene = draw_scene(painter, rng)
+        box_px = np.array(_whole_pixels(scene.boxes_px[0], scene.photograph))
+        labelled.append((cut_plate(scene.photograph, box_px), scene.texts[0]))
+    rows = []
+    for number, index in enumerate(rng.permutation(count)):
+        crop, text = labelled[index]
+        _write_jpeg(folder / "license_plates_recognition_train" / f"{number}.jpg", crop, rng)
+        rows.append([f"{number}.jpg", text])
+    return rows
 
 
 def _put_car(
@@ -251,23 +260,3 @@ def _write_table(path: Path, columns: list[str], rows: list[list]) -> None:
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerows([columns, *rows])
-
-
-def main() -> None:
-    """The command line of `write_demo`."""
-    parser = argparse.ArgumentParser(description="Write a drawn data set in the challenge's layout.")
-    parser.add_argument("folder", type=Path)
-    for name, count in (("photographs", 400), ("crops", 500), ("test", 40), ("validation", 60), ("seed", 0)):
-        parser.add_argument(f"--{name}", type=int, default=count)
-    parser.add_argument("--like", nargs="+", metavar="TEXT", default=EXAMPLE_TEXTS, help="what the plates are to say")
-    parser.add_argument("--cars", type=int, default=1, help="the most cars on a test photograph, 1 to 3")
-    parser.add_argument("--two-lines", type=float, default=DEMO_TWO_LINES, metavar="SHARE", help="plates of two lines")
-    options = parser.parse_args()
-    try:
-        write_demo(**vars(options))
-    except ValueError as error:
-        parser.exit(2, f"{error}\n")
-
-
-if __name__ == "__main__":
-    main()

@@ -65,7 +65,7 @@ class PredictionsWriter:
     def __enter__(self) -> PredictionsWriter:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
@@ -105,7 +105,7 @@ class JsonLines:
     def __enter__(self) -> JsonLines:
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self._file.close()
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:

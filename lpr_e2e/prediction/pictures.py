@@ -18,6 +18,9 @@ SMALLEST_SIDE = 640
 LARGEST_SIDE = 2048
 JPEG_QUALITY = 85
 
+Colour = tuple[int, int, int]
+Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
+
 OK = (46, 204, 113)
 DOUBTFUL = (255, 159, 28)
 TRUE_BOX = (77, 171, 255)
@@ -55,15 +58,14 @@ def annotate(
 
     if truth_box is not None:
         _draw_box(draw, truth_box, scale, TRUE_BOX, max(1, line // 2))
-    plates = [reading for reading in readings if reading.box_px is not None]
+    plates = [(reading, reading.box_px) for reading in readings if reading.box_px is not None]
     # The most confident plate is drawn last, on top.
-    for reading in reversed(plates):
-        colour = OK if reading.status == "ok" else DOUBTFUL
-        _draw_box(draw, reading.box_px, scale, colour, line)
-    for reading in reversed(plates):
+    for reading, box_px in reversed(plates):
+        _draw_box(draw, box_px, scale, OK if reading.status == "ok" else DOUBTFUL, line)
+    for reading, box_px in reversed(plates):
         colour = OK if reading.status == "ok" else DOUBTFUL
         label = f"{reading.text}  {reading.confidence:.0%}" if reading.text else "not legible"
-        _draw_label(draw, label, np.asarray(reading.box_px) * scale, colour, font, line)
+        _draw_label(draw, label, np.asarray(box_px) * scale, colour, font, line)
     if not plates:
         _draw_label(draw, "no plate", np.zeros(4), DOUBTFUL, font, line)
     return np.asarray(picture)
@@ -124,7 +126,7 @@ def write_jpeg(path: Path, picture: np.ndarray) -> None:
         part.write_bytes(encoded.getvalue())
 
 
-def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, colour, line: int) -> None:
+def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, colour: Colour, line: int) -> None:
     """Draw a frame around a box, its line outside the box so that no character is covered."""
     top, left, bottom, right = np.asarray(box_px, "float64") * scale
     draw.rectangle(
@@ -132,7 +134,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, 
     )
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, label: str, box: np.ndarray, colour, font, line: int) -> None:
+def _draw_label(draw: ImageDraw.ImageDraw, label: str, box: np.ndarray, colour: Colour, font: Font, line: int) -> None:
     """Write a label on a filled ground above a box (yxyx, picture pixels), or below it where there is no room."""
     padding = 2 * line
     left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
