@@ -56,11 +56,6 @@ def test_the_example_of_taking_the_model_apart(capsys, monkeypatch):
     assert {layer.name for layer in names["theirs"].reader.layers if layer.trainable} == {"decoder"}
 
 
-def test_every_file_of_the_package_is_explained():
-    explained = set(re.findall(r"`([a-z_]+)`", (ROOT / "README.md").read_text().split("## The files")[1]))
-    assert {path.stem for path in (ROOT / "lpr_e2e").glob("*.py")} - {"__init__"} <= explained
-
-
 def test_links_lead_somewhere():
     for page in (ROOT / "README.md", ROOT / "saved_models" / "README.md"):
         for target in re.findall(r"\]\(([^)#:]+)\)", page.read_text()):

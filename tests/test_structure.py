@@ -234,7 +234,9 @@ def test_command_lines_are_parsed_by_commands():
 def test_every_room_says_what_it_holds():
     rooms = {path.name for path in PACKAGE.iterdir() if path.is_dir() and any(path.glob("*.py"))}
     assert rooms | {"cli", "__main__"} == {room for floor in FLOORS for room in floor}
+    about = ast.get_docstring(ast.parse((PACKAGE / "__init__.py").read_text(encoding="utf-8"))) or ""
     for room in rooms:
+        assert f"`{room}`" in about, room
         assert ast.get_docstring(ast.parse((PACKAGE / room / "__init__.py").read_text(encoding="utf-8"))), room
 
 
