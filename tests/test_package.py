@@ -26,8 +26,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 BASE_REQUIREMENTS = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 EXTRA_REQUIREMENTS = {
-    name: [Requirement(line) for line in lines]
-    for name, lines in PROJECT["project"]["optional-dependencies"].items()
+    name: [Requirement(line) for line in lines] for name, lines in PROJECT["project"]["optional-dependencies"].items()
 }
 # By the name of the distribution: what it is imported as, where that differs.
 IMPORTED_AS = {

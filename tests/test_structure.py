@@ -32,7 +32,7 @@ FLOORS = (
 ONLY = {"serving": ("common", "prediction")}
 # `prediction` reads with the Keras model too, in one engine that is imported where it is asked for.
 NOT = {"prediction": ("model",)}
-ALLOWED_LATE = {("lpr_e2e.prediction.engines.keras_engine", "model")}
+ALLOWED_LATE = {("lpr_e2e.prediction.engines.keras_model", "model")}
 # What `lpr_e2e` itself offers, and where it comes from.
 OFFERED = {"PlateReader": "prediction", "Reading": "prediction", "__version__": "common"}
 
@@ -291,7 +291,7 @@ class TestTheRules:
             ("training/a.py", "from lpr_e2e import cli"),
             ("serving/a.py", "from lpr_e2e.evaluation import metrics"),  # Below it, but not needed there.
             ("prediction/a.py", "def late():\n    from lpr_e2e.model import plate_model"),
-            ("prediction/engines/keras_engine.py", "from lpr_e2e.model import plate_model"),  # Not late.
+            ("prediction/engines/keras_model.py", "from lpr_e2e.model import plate_model"),  # Not late.
             ("common/a.py", "from lpr_e2e.data import tables"),
             ("shed/a.py", "from lpr_e2e.common import files"),  # No room of the house.
         ],
@@ -309,7 +309,7 @@ class TestTheRules:
             ("data/a.py", "from lpr_e2e import __version__"),
             ("data/a.py", "import lpr_e2e_tools, numpy"),
             ("prediction/a.py", "from lpr_e2e.data import tables"),
-            ("prediction/engines/keras_engine.py", "def load():\n    from lpr_e2e.model import plate_model"),
+            ("prediction/engines/keras_model.py", "def load():\n    from lpr_e2e.model import plate_model"),
             ("training/a.py", "from lpr_e2e.model import plate_model"),
             ("serving/a.py", "from lpr_e2e.prediction.reader import PlateReader"),
             ("commands/a.py", "from lpr_e2e.cli import x"),

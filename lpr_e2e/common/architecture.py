@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from typing import Any
 
 from lpr_e2e.common.errors import UserError
 
@@ -55,4 +56,7 @@ class Architecture:
         """
         names = {one.name for one in fields(cls)}
         values = {name: value for name, value in config.items() if name in names}
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        sizes: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**sizes)

@@ -147,7 +147,8 @@ def upright_glimpse(
     Returns:
         uint8 `(height, width, 3)`.
     """
-    ymin, xmin, ymax, xmax = turn_box(box_px, *picture.shape[:2], turns)
+    height, width = picture.shape[:2]
+    ymin, xmin, ymax, xmax = turn_box(box_px, height, width, turns)
     picture = turn_picture(picture, turns)
     pad_y, pad_x = margin[0] * (ymax - ymin), margin[1] * (xmax - xmin)
     corners = rectangle_corners((ymin - pad_y, xmin - pad_x, ymax + pad_y, xmax + pad_x))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
+from typing import Any
 
 from lpr_e2e.common.errors import UserError
 
@@ -132,7 +133,10 @@ class Procedure:
             wrong = sorted(set(names) ^ set(values))
             if wrong:
                 raise UserError(f"procedure: expected the numbers {', '.join(names)}; missing or unknown: {wrong}")
-        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+        numbers: dict[str, Any] = {
+            name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
+        }
+        return cls(**numbers)
 
 
 def _is_number(value, kind: type) -> bool:

@@ -12,10 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.prediction.description import FILE as DESCRIPTION
 
 DEFAULT_NAME = "tunisia"
-# What makes a folder a model in its exported forms.
-DESCRIPTION = "model.json"
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ Example:
 
 from __future__ import annotations
 
-import importlib.util
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,17 +20,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from lpr_e2e.common.boxes import letterbox, upright_glimpse
+from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
-from lpr_e2e.prediction.models import DEFAULT_NAME, shipped_folder
+from lpr_e2e.prediction.models import DEFAULT_NAME, find, shipped_folder
 from lpr_e2e.prediction.reading import Reading, to_reading
 
 if TYPE_CHECKING:
-    from lpr_e2e.model.plate_model import PlateModel
+    from lpr_e2e.prediction.engines.keras_model import PlateModel
 
 DEFAULT_MODEL = shipped_folder() / f"{DEFAULT_NAME}.keras"
 EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
@@ -79,29 +78,26 @@ class PlateReader:
         """Load a model.
 
         Args:
-            path: a `.keras` file, or a folder that `lpr_e2e export` wrote. None takes the model that comes with the
-                project, in its exported form if ONNX Runtime is installed, else with Keras.
+            path: a `.keras` file, a folder that `lpr-e2e export` wrote, or the name of a model that comes with the
+                project, see `lpr_e2e.prediction.models.find`. None takes `tunisia`, in its exported form if ONNX
+                Runtime is installed, else with Keras.
             format: as above.
             threads: how many cores to use; by default those that this process may use.
 
         Raises:
-            FileNotFoundError: there is no such file.
-            UserError: the file is no model of this package.
+            UserError: there is no such model, or the file is none of this package.
+            ImportError: what runs it is not installed.
         """
-        if path is None:
-            exported = importlib.util.find_spec("onnxruntime") and EXPORTED_MODEL.is_dir()
-            path = EXPORTED_MODEL if exported else DEFAULT_MODEL
-        path, cores = Path(path), threads or available_cores()
+        path, cores = find(path), threads or available_cores()
         if path.is_dir():
             # Two threads with a batch each are faster than two threads that share every layer of one batch.
             readers = min(cores, MOST_READERS)
-            return cls(*load_drivers(path, 1, cores), format, lambda: load_drivers(path, readers, cores // readers))
-        if not path.is_file():
-            raise FileNotFoundError(f"no model at {path}: name a .keras file with --model, or train one with train.py")
-        # Importing Keras takes seconds: a mistyped path should be reported before that.
-        from lpr_e2e.model.plate_model import load
+            (driver,) = load_drivers(path, 1, cores)
+            return cls(driver, format, lambda: load_drivers(path, readers, cores // readers))
+        # Importing Keras takes seconds: a mistyped path is reported before that.
+        from lpr_e2e.prediction.engines.keras_model import load_model
 
-        return cls.of(load(path), format)
+        return cls.of(load_model(path), format)
 
     def read(self, photographs: Any) -> list[Reading] | list[list[Reading]]:
         """Read the plates of one photograph or of several.
@@ -205,7 +201,7 @@ class PlateReader:
         for driver in drivers:
             driver.certainty = certainty
 
-    def _read_with_one_of(self, free: SimpleQueue, batch) -> list:
+    def _read_with_one_of(self, free: SimpleQueue, batch: list) -> list:
         """Decode and read a batch with a driver that no other thread is using."""
         decoded = self._decode_batch(batch)
         driver = free.get()
@@ -214,7 +210,7 @@ class PlateReader:
         finally:
             free.put(driver)
 
-    def _decode_batch(self, batch) -> tuple[list, np.ndarray]:
+    def _decode_batch(self, batch: list) -> tuple[list, np.ndarray]:
         """The img_id and what `_decode` gives of each photograph, and the canvases of the readable ones."""
         size = self.description.canvas_size
         canvases = np.empty((len(batch), size, size, 3), "uint8")
@@ -224,7 +220,7 @@ class PlateReader:
         readable = [not isinstance(one, str) for _, one in decoded]
         return decoded, canvases if all(readable) else canvases[readable]
 
-    def _decode(self, source, canvas: np.ndarray):
+    def _decode(self, source: Any, canvas: np.ndarray) -> tuple[np.ndarray, Letterbox] | str:
         """`(photograph, frame)`, the photograph laid into the canvas; or the reason why there is none, as a string."""
         try:
             if isinstance(source, PictureError):
@@ -234,7 +230,7 @@ class PlateReader:
             return str(error)
         return photograph, letterbox(photograph, len(canvas), canvas, self.procedure.letterbox_grey)[1]
 
-    def _read_batch(self, driver: Driver, decoded: list, canvases: np.ndarray):
+    def _read_batch(self, driver: Driver, decoded: list, canvases: np.ndarray) -> Iterator[tuple]:
         """Readings of what `_decode_batch` gives, in order."""
         readable = [one for _, one in decoded if not isinstance(one, str)]
         photographs, frames = [one for one, _ in readable], [frame for _, frame in readable]

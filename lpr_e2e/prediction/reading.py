@@ -80,11 +80,12 @@ def to_reading(
         status = "unreadable: a plate without legible characters"
     else:
         status = "ok" if is_sure(confidence, box_confidence, procedure) else "uncertain"
+    top, left, bottom, right = (float(side) for side in plate["boxes_px"])
     return Reading(
         img_id,
         text,
         confidence,
-        tuple(float(side) for side in plate["boxes_px"]),
+        (top, left, bottom, right),
         box_confidence,
         status,
         characters,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,17 @@ class KerasEngine:
         return {name: np.asarray(values)[:count] for name, values in answer.items()}
 
 
+def load_model(path: Path) -> PlateModel:
+    """The Keras model of a `.keras` file.
+
+    Raises:
+        UserError: Keras cannot run here, or the file is no model of this package.
+    """
+    from lpr_e2e.model.plate_model import load
+
+    return load(path)
+
+
 def describe(model: PlateModel) -> Description:
     """The description of a Keras model, with the temperature that it has now."""
     sizes = model.architecture
@@ -59,7 +71,7 @@ def describe(model: PlateModel) -> Description:
         slots=model.vocabulary.slots,
         canvas_size=sizes.canvas_size,
         scene_shrink=sizes.scene_shrink,
-        glimpse_size=tuple(sizes.glimpse_size),
+        glimpse_size=(sizes.glimpse_size[0], sizes.glimpse_size[1]),
         grid_size=tuple(model.reader.output["attention"].shape[-2:]),
         temperature=float(model.temperature),
         procedure=model.procedure,
