@@ -42,9 +42,21 @@ def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
     if not found:
         raise UserError(f"no pictures in {', '.join(map(str, arguments))} (names ending in .jpg, .png and so on)")
     if len(set(found.values())) < len(found):
-        common = os.path.commonpath([os.path.dirname(path) for path in found])
-        found = {path: Path(path).relative_to(common).as_posix() for path in found}
+        found = _apart(list(found))
     return [(img_id, Path(path)) for path, img_id in found.items()]
+
+
+def _apart(paths: list[str]) -> dict[str, str]:
+    """Each absolute path with the part of it, with `/`, that tells it from the others."""
+    try:
+        common = os.path.commonpath([os.path.dirname(path) for path in paths])
+        return {path: Path(path).relative_to(common).as_posix() for path in paths}
+    except ValueError:  # They lie on several drives of Windows, whose letter is like a folder then.
+        parts = {path: os.path.splitdrive(path) for path in paths}
+        return {
+            path: "/".join([drive.strip("\\/:").replace("\\", "/"), tail.replace("\\", "/").lstrip("/")])
+            for path, (drive, tail) in parts.items()
+        }
 
 
 def _pictures_below(folder: str) -> list[str]:
