@@ -228,3 +228,11 @@ def test_the_entry_point_is_there():
     module, _, function = PROJECT["project"]["scripts"]["lpr-e2e"].partition(":")
     tree = ast.parse((ROOT / f"{module.replace('.', '/')}.py").read_text(encoding="utf-8"))
     assert function in {node.name for node in tree.body if isinstance(node, ast.FunctionDef)}
+
+
+def test_the_lock_file_is_of_this_set_up():
+    """Every requirement has a version there, within its range."""
+    lines = (ROOT / ".ci/requirements-lock.txt").read_text(encoding="utf-8").splitlines()
+    locked = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
+    for name, specifier in listed("requirements.txt").items():
+        assert Version(locked[name.lower()]) in specifier, name
