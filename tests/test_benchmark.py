@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lpr_e2e.cli import main
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.experiments import benchmark, processes, reading_speed
 from lpr_e2e.prediction.reader import PlateReader
 
@@ -139,13 +141,13 @@ def test_every_form_is_measured_alone(tmp_path):
 def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch):
     calls = []
 
-    def train(command, check):
-        calls.append(command)
-        run = Path(command[command.index("--run") + 1])
+    def train(arguments):
+        calls.append(arguments)
+        run = Path(arguments[arguments.index("--run") + 1])
         run.mkdir()
         (run / "figures.json").write_text(json.dumps({"plates_right": 0.9}))
 
-    monkeypatch.setattr(benchmark.subprocess, "run", train)
+    monkeypatch.setattr(benchmark, "train", train)
     monkeypatch.setattr(
         "lpr_e2e.drawing.scenes.write_demo", lambda folder, like, **counts: (folder.mkdir(), calls.append(like))
     )
@@ -157,14 +159,13 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
 
 def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(benchmark, "other_format", lambda *_: {"plates_right": 0.98, "photographs": 150})
-    assert benchmark.main(["--other-format", "0.4", "--json", str(tmp_path / "found.json")]) == 0
+    assert main(["benchmark", "--other-format", "0.4", "--json", str(tmp_path / "found.json")]) == 0
     assert "98.0% of 150 plates" in capsys.readouterr().out
     assert json.loads((tmp_path / "found.json").read_text())["other format"]["plates_right"] == 0.98
 
 
 def test_without_anything_to_measure_it_says_so(capsys):
-    with pytest.raises(SystemExit, match="2"):
-        benchmark.main([])
+    assert main(["benchmark"]) == 2
     assert "FOLDER" in capsys.readouterr().err
 
 
@@ -178,7 +179,24 @@ def test_the_measured_photographs_are_spread_over_the_folder():
 
 
 def test_a_failing_process_is_named(tmp_path, photographs, capsys):
-    with pytest.raises(RuntimeError, match="no such thing"):
+    with pytest.raises(UserError, match="no such thing"):
         processes.python(sys.executable, "raise ValueError('no such thing')")
-    assert benchmark.main([str(photographs[0].parent), "--rapidocr", str(tmp_path / "nowhere")]) == 2
+    with pytest.raises(UserError, match="ended with 3"):
+        processes.process_ms([sys.executable, "-c", "raise SystemExit(3)"], 1)
+    assert main(["benchmark", str(photographs[0].parent), "--rapidocr", str(tmp_path / "nowhere")]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_training_in_a_process_of_its_own_finds_the_package_and_fails_in_one_line(tmp_path, monkeypatch, capfd):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UserError, match="the training ended with 2"):
+        processes.train(["--data", "no where"])
+    said = capfd.readouterr()
+    assert said.out == "lpr-e2e train --data 'no where'\n"
+    assert said.err.splitlines()[-1].startswith("lpr-e2e train: no where: no such folder")
+
+
+def test_a_measured_process_has_two_threads_everywhere():
+    script = "import json; from lpr_e2e.common.cores import THREAD_VARIABLES as names; import os; "
+    found = processes.python(sys.executable, script + "print(json.dumps([os.environ[name] for name in names]))")
+    assert set(found) == {"2"}

@@ -208,6 +208,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         assert {line.rstrip("/ ") for line in done.stdout.splitlines() if line} == expected, done.stderr
 
 
+@pytest.mark.parametrize("number", ["0", "-3", "1.5", "many"])
+@pytest.mark.parametrize("option", ["--batch-size", "--threads"])
+def test_numbers_that_count_something_are_at_least_one(option, number, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "anywhere", f"{option}={number}"])
+    assert f"argument {option}: {number}: expected at least 1" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_the_same_two_doors(name):
     module = importlib.import_module(COMMANDS[name][0])

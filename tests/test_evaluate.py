@@ -137,7 +137,6 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
         (["predictions.csv", "predictions.csv"], "right.jpg.*only once"),
         (["known.csv", "nowhere.csv"], "nowhere.csv"),
         (["known.csv", "predictions.csv", "--seen", "figures.csv"], "figures.csv"),
-        (["known.csv", "predictions.csv", "--batch-size", "0"], "batch-size"),
         (["others.csv", "predictions.csv"], "none of its 1 photographs.*'sub/right.jpg' there.*'right.jpg' here"),
         (["others.csv", "."], "none of its 1 photographs.*'a.png' here"),
     ],

@@ -10,6 +10,7 @@ import resource
 import numpy as np
 import pytest
 from PIL import Image
+from stand_in import reader
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 import predict
@@ -95,7 +96,7 @@ class TestFullDisk:
         folder.mkdir()
         for number in range(60):
             (folder / f"{number}.jpg").write_bytes(b"nothing")
-        monkeypatch.setattr(PlateReader, "load", classmethod(lambda cls, *_: cls(NoModel())))
+        monkeypatch.setattr(PlateReader, "load", lambda *_: reader())
         with room(1000):
             code = predict.main([str(folder), "--output", str(tmp_path / "out"), "--no-report", "--jsonl"])
         said = capsys.readouterr().err
@@ -106,12 +107,6 @@ class TestFullDisk:
         assert {len(row) for row in rows} == {len(COLUMNS)}
         assert 3 < len(rows) < 60 and f"{len(rows) - 1} of 60 photographs are in" in said
         assert all(json.loads(line)["img_id"] for line in lines)
-
-
-class NoModel:
-    """Nothing is read with it."""
-
-    canvas_size, vocabulary = 64, None
 
 
 class TestWholeLines:

@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 def _reading(options: argparse.Namespace) -> dict:
     """Times of RapidOCR, if it is to be measured, and of all forms of the model that are there."""
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.experiments.benchmark import exported_forms, rapidocr, reading, spread
+    from lpr_e2e.experiments.reading_speed import exported_forms, rapidocr, reading, spread
     from lpr_e2e.prediction.models import DEFAULT_NAME, find, shipped
 
     ours = shipped()[DEFAULT_NAME]

@@ -16,8 +16,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from lpr_e2e.commands.arguments import add_model, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.terminal import say
+from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
     from lpr_e2e.common.vocabulary import Vocabulary
@@ -29,12 +30,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("truth", type=Path, metavar="TRUTH", help="CSV: img_id,text[,ymin,xmin,ymax,xmax]")
     add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
-    add("--model", type=Path, metavar="FILE", help="with photographs: the model that reads them")
+    add_model(parser)
     add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
-    add("--batch-size", type=int, metavar="N", help="with photographs: how many are read at once")
+    add("--batch-size", type=at_least_one, metavar="N", help="with photographs: how many per call of the model")
     add("--figures", type=Path, metavar="FILE", help="write all figures, as .md or .json")
     add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text), to tell apart new ones")
     add("--coco", action="store_true", help="also COCO's box metrics, by keras-cv (needs TensorFlow)")
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -47,8 +49,6 @@ def run(options: argparse.Namespace) -> int:
     from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
     from lpr_e2e.evaluation.summary import Summary, require_form
 
-    if options.batch_size is not None and options.batch_size < 1:
-        raise UserError(f"--batch-size {options.batch_size}: expected at least 1")
     if options.figures:
         require_form(options.figures)
     scoring = Scoring(read_truth(options.truth))
@@ -92,7 +92,7 @@ def _score_photographs(scoring: Scoring, options: argparse.Namespace) -> Vocabul
     _require_common(scoring, [img_id for img_id, _ in photographs], options)
     photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
     reader = PlateReader.load(options.model, options.format)
-    with tqdm(total=len(photographs), unit="photograph", disable=None) as progress:
+    with tqdm(total=len(photographs), unit="photograph", disable=None if sys.stderr else True) as progress:
         for img_id, photograph, plates in reader.read_files(photographs, options.batch_size or BATCH_SIZE):
             scoring.write(img_id, photograph, plates)
             progress.update()
@@ -113,10 +113,13 @@ def _require_common(scoring: Scoring, img_ids: Iterable[str], options: argparse.
 
 def _coco(scoring: Scoring) -> dict[str, float] | None:
     """COCO's box metrics; where they cannot be computed, say so."""
+    from lpr_e2e.common.extras import install
     from lpr_e2e.evaluation.coco import box_metrics
 
     try:
         return box_metrics(list(scoring.truths.values()), scoring.readings)
     except ImportError as error:
-        say(f"no COCO box metrics: they need TensorFlow, keras-cv and pycocotools ({error})", file=sys.stderr)
+        complain(
+            f"no COCO box metrics: they need TensorFlow, keras-cv and pycocotools ({error}): {install('keras_cv')}"
+        )
         return None

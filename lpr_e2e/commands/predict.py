@@ -26,8 +26,8 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
-    from lpr_e2e.evaluation.metrics import Figures, Scoring
     from lpr_e2e.evaluation.report import ReportWriter
+    from lpr_e2e.evaluation.scoring import Scoring
     from lpr_e2e.prediction.challenge import SubmissionForm
     from lpr_e2e.prediction.outputs import PredictionsWriter
     from lpr_e2e.prediction.reader import PlateReader
@@ -60,6 +60,7 @@ class _Job:
     photographs: list[tuple[str, Path]]
     reader: PlateReader
     scoring: Scoring
+    seen: set[str] | None
     form: SubmissionForm | None
     writer: PredictionsWriter
     page: ReportWriter | None
@@ -74,12 +75,6 @@ def run(options: argparse.Namespace) -> int:
     """Read, write, and say what was read."""
     if not options.truth and (options.figures or options.seen):
         raise UserError("--figures and --seen need --truth")
-    if options.figures and options.figures.suffix not in (".md", ".json"):
-        raise UserError(f"--figures {options.figures}: expected a name that ends in .md or .json")
-    if options.truth:
-        from lpr_e2e.evaluation.metrics import read_texts
-
-        seen = read_texts(options.seen) if options.seen else None
     job = _prepare(options)
     stopped = _read(job, options)
     if stopped is not None:
@@ -91,27 +86,25 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
-    return _score(job, seen, options) if options.truth else 0
+    return _score(job, options) if options.truth else 0
 
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.evaluation.metrics import Scoring, read_truth
     from lpr_e2e.evaluation.report import ReportWriter
-    from lpr_e2e.prediction import models
+    from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+    from lpr_e2e.evaluation.summary import require_form
     from lpr_e2e.prediction.challenge import SubmissionForm
     from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
     from lpr_e2e.prediction.reader import PlateReader
 
+    if options.figures:
+        require_form(options.figures)
     photographs = find_photographs(options.photographs)
-    truths = []
-    if options.truth:
-        from lpr_e2e.evaluation import slices  # noqa: F401  It must be there at the end.
-
-        truths = read_truth(options.truth)
-    scoring = Scoring(truths)
-    reader = PlateReader.load(models.find(options.model), options.format)
+    scoring = Scoring(read_truth(options.truth) if options.truth else [])
+    seen = read_texts(options.seen) if options.seen else None
+    reader = PlateReader.load(options.model, options.format)
     form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs]) if options.submission else None
     output = options.output or default_output(options.photographs)
     writer = PredictionsWriter(output, not options.no_pictures, photographs)
@@ -122,7 +115,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
         title = f"Licence plates of {options.photographs[0]}{others}"
         page = ReportWriter(output / "report.html", title, scoring.truths)
     files = [file for file in (writer, lines, page) if file is not None]
-    return _Job(photographs, reader, scoring, form, writer, page, files)
+    return _Job(photographs, reader, scoring, seen, form, writer, page, files)
 
 
 def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError | None:
@@ -159,29 +152,16 @@ def _read_all(job: _Job, batch_size: int | None) -> KeyboardInterrupt | OSError 
     return None
 
 
-def _score(job: _Job, seen: set[str] | None, options: argparse.Namespace) -> int:
+def _score(job: _Job, options: argparse.Namespace) -> int:
     """Say how good the readings are, and write it down where that is asked for."""
-    from lpr_e2e.evaluation import slices
+    from lpr_e2e.evaluation.summary import Summary
 
-    scoring = job.scoring
-    figures = scoring.figures(job.reader.vocabulary)
-    table = slices.slices(list(scoring.truths.values()), scoring.readings, scoring.looks, seen)
-    _say_figures(figures)
-    say(f"\nwith 95 % intervals:\n{slices.markdown(table)}")
+    summary = Summary.of(job.scoring, job.reader.vocabulary, job.seen)
+    say(f"\n{summary.text()}")
     if options.figures:
         try:
-            slices.write(table, figures.as_dict(), options.figures)
+            summary.write(options.figures)
         except OSError as error:
             complain(f"{options.called}: {error}")
             return CANNOT_WRITE
     return 0
-
-
-def _say_figures(figures: Figures) -> None:
-    say(f"\n{figures.table()}")
-    if figures.mistakes:
-        say(f"\nread wrongly:\n{'img_id':<24} {'truth':<12} {'read':<12} confidence")
-    for mistake in figures.mistakes:
-        say(f"{mistake.img_id:<24} {mistake.truth:<12} {mistake.read or '-':<12} {mistake.confidence:.3f}")
-    if figures.missing:
-        say(f"\nin the truth but not among the photographs ({len(figures.missing)}): {', '.join(figures.missing)}")

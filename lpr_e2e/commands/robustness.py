@@ -32,11 +32,10 @@ def run(options: argparse.Namespace) -> int:
     from lpr_e2e.common.files import whole_file
     from lpr_e2e.data.dataset import load_dataset
     from lpr_e2e.experiments.robustness import measure
-    from lpr_e2e.prediction.models import find
     from lpr_e2e.prediction.reader import PlateReader
 
     dataset = load_dataset(options.data)
-    reader = PlateReader.load(find(options.model))
+    reader = PlateReader.load(options.model)
     held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)
     robustness = measure(reader, *held, options.windows)
     say(robustness.table())

@@ -7,12 +7,14 @@ photographs are no burden. All that comes from outside (names of files, texts) i
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
+from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.evaluation.calibration import risk_coverage
 from lpr_e2e.evaluation.scoring import Figures, Known, best_reading
@@ -27,7 +29,7 @@ class ReportWriter:
     """Writes the report while photographs are read; to be used in a `with` statement, which completes the page.
 
     Args:
-        path: the HTML file; replaced if it exists. Until the end it is written as `path` with `.part` added.
+        path: the HTML file; an earlier one stays until this one is whole.
         title: what the page is called.
         truths: what photographs really show, by img_id, where known.
 
@@ -38,22 +40,22 @@ class ReportWriter:
     def __init__(self, path: Path, title: str, truths: Mapping[str, Known] | None = None):
         self.path = path
         self._truths = truths or {}
-        self._part = path.with_name(path.name + ".part")
         page = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE)
         self._head, self._tail = page.split(_DATA_MARK)
         self._index: list[dict] = []
         self._about: dict = {"title": title}
-        self._file = self._part.open("w", encoding="utf-8", errors="backslashreplace")
+        self._whole = contextlib.ExitStack()
+        part = self._whole.enter_context(whole_file(path))
+        self._file = self._whole.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
         self._file.write(self._head)
 
     def __enter__(self) -> ReportWriter:
         return self
 
-    def __exit__(self, *_) -> None:
-        with self._file:
+    def __exit__(self, *_: object) -> None:
+        with self._whole:
             self._file.write(_script("about", {**self._about, "index": self._index}))
             self._file.write(self._tail)
-        self._part.replace(self.path)
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Add one photograph.

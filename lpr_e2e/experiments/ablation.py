@@ -1,28 +1,19 @@
 """What each part of the training is worth: the same training without it, lever by lever.
 
-    python -m lpr_e2e ablation DIR --exclude DIR/test_overlap.csv --effort 0.25
-
-trains once with everything and once without each lever, same seed, same steps, and prints a Markdown table of the
-figures on the held-out photographs. What concerns stage two only starts from one and the same stage one. Every row is a
-run of `train.py`, whose command is printed, in a folder of its own below `--output`: a row that is there already is not
-trained again, one that was interrupted is resumed. A whole table takes many hours; `--effort` scales the steps of both
-stages, `--only` takes some rows.
+It is trained once with everything and once without each lever, same seed, same steps. What concerns stage two only
+starts from one and the same stage one. Every row of the table is a training in a process and a folder of its own.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
-import shlex
-import subprocess
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lpr_e2e.experiments import processes
 from lpr_e2e.training.settings import PRESETS, Settings
 
-_TRAIN = Path(__file__).resolve().parents[2] / "train.py"
 _FIGURES = ("plates_right", "characters_right", "mean_iou", "iou_50", "log_loss")
 
 
@@ -112,7 +103,7 @@ class Ablation:
     ):
         self.data, self.exclude, self.output, self.preset = data, exclude, output, preset
         self.settings = scaled(PRESETS[preset].changed(extra), effort)
-        self.seed, self.extra, self.train = seed, tuple(extra), train or _train
+        self.seed, self.extra, self.train = seed, tuple(extra), train or processes.train
 
     def figures(self, lever: Lever) -> dict:
         """The figures without a lever, trained now if they are not there yet."""
@@ -185,43 +176,3 @@ def table(rows: Sequence[tuple[str, dict]]) -> str:
         )
         lines.append(f"| {name} | {' | '.join(values)} |")
     return "\n".join(lines)
-
-
-def _train(arguments: list[str]) -> None:
-    print("python train.py", shlex.join(arguments), flush=True)
-    subprocess.run([sys.executable, str(_TRAIN), *arguments], check=True)
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line."""
-    names = [lever.name for lever in (*LEVERS, APART)]
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("data", type=Path, help="data folder, as for train.py")
-    parser.add_argument("--exclude", type=Path, metavar="CSV", help="as for train.py")
-    parser.add_argument(
-        "--output", type=Path, default=Path("runs/ablation"), metavar="DIR", help="default: %(default)s"
-    )
-    parser.add_argument("--preset", choices=tuple(PRESETS), default="standard")
-    parser.add_argument("--effort", type=float, default=1.0, help="scale of the steps, default 1")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", nargs="+", choices=names, metavar="LEVER", help=f"out of {', '.join(names)}")
-    parser.add_argument(
-        "--set", action="append", default=[], metavar="NAME=VALUE", help="as for train.py, for all rows"
-    )
-    options = parser.parse_args(arguments)
-    try:
-        ablation = Ablation(
-            options.data, options.exclude, options.output, options.preset, options.effort, options.seed, options.set
-        )
-    except ValueError as error:
-        parser.error(f"--set: {error}")
-    rows = []
-    for lever in (EVERYTHING, *LEVERS, APART):
-        if lever is EVERYTHING or not options.only or lever.name in options.only:
-            rows.append((lever.what, ablation.figures(lever)))
-            print(table(rows[-1:]).splitlines()[-1], flush=True)
-    print(f"\n{table(rows)}")
-
-
-if __name__ == "__main__":
-    main()

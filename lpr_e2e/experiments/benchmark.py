@@ -1,33 +1,18 @@
-"""How fast reading and training are, measured in one run, as ratios.
-
-    python -m lpr_e2e benchmark FOLDER                       all forms of the model on these photographs
-    python -m lpr_e2e benchmark FOLDER --rapidocr PYTHON     beside RapidOCR, which that interpreter can import
-    python -m lpr_e2e benchmark FOLDER --data DIR            also training, against a constant batch
-    python -m lpr_e2e benchmark --other-format 0.4           how well plates of another format are learned, nothing else
-
-Every process gets two threads. Times are medians; a machine that does other things at the same time disturbs all of
-them, so compare within one run. RapidOCR is installed into an environment of its own:
-
-    python3 -m venv rapid && rapid/bin/pip install rapidocr onnxruntime
-"""
+"""How fast training is, how well another format is learned, and the measurements as people read them."""
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import os
 import shutil
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from lpr_e2e.experiments.processes import ROOT, environment
-from lpr_e2e.experiments.reading_speed import exported_forms, rapidocr, reading, spread
+from lpr_e2e.experiments.processes import THREADS, environment, train
 
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
@@ -41,7 +26,7 @@ def training(data: Path, exclude: Path | None, rounds: int, steps: int) -> dict[
         rounds: how often each of the two is measured, in turns; medians of the rounds are given.
         steps: measured steps of a round, after five that are not.
     """
-    os.environ.update(environment())
+    os.environ.update(environment(THREADS))
     import keras
 
     from lpr_e2e.data.dataset import load_dataset
@@ -116,7 +101,7 @@ def other_format(effort: float, folder: Path) -> dict:
         sets = [part for name, count in steps.items() for part in ("--set", f"{name}={count}")]
         start = ["--data", str(data), "--preset", "standard", "--run", str(run), *sets]
         arguments = ["--resume", str(run)] if (run / "state.npz").exists() else start
-        subprocess.run([sys.executable, str(ROOT / "train.py"), *arguments], check=True)
+        train(arguments)
     return json.loads((run / "figures.json").read_text(encoding="utf-8"))
 
 
@@ -143,62 +128,3 @@ def table(found: dict) -> str:
         row = found["other format"]
         lines.append(f"another format: {row['plates_right']:.1%} of {row['photographs']} plates right")
     return "\n".join(lines)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0, or 2 for wrong input."""
-    from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.prediction.reader import DEFAULT_MODEL, EXPORTED_MODEL
-
-    parser = argparse.ArgumentParser(
-        prog="python -m lpr_e2e benchmark", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("photographs", nargs="?", metavar="FOLDER")
-    parser.add_argument("--keras", type=Path, default=DEFAULT_MODEL, metavar="FILE", help="the .keras file")
-    parser.add_argument("--exported", type=Path, default=EXPORTED_MODEL, metavar="DIR", help="its exported forms")
-    parser.add_argument("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
-    parser.add_argument("--data", type=Path, metavar="DIR", help="also measure training on this data")
-    parser.add_argument("--exclude", type=Path, metavar="CSV", help="with --data, as for train.py")
-    parser.add_argument(
-        "--other-format",
-        type=float,
-        metavar="EFFORT",
-        help="train on drawn plates of another format, with this share of the preset's steps, in runs/other-format",
-    )
-    parser.add_argument("--single", type=int, default=60, metavar="N", help="photographs read one by one, default 60")
-    parser.add_argument(
-        "--many", type=int, default=2000, metavar="N", help="photographs read as a folder, default 2000"
-    )
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="cold starts, default 3")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the measurements as JSON")
-    options = parser.parse_args(arguments)
-    if options.other_format is None and not options.photographs:
-        parser.error("expected a FOLDER of photographs, or --other-format EFFORT")
-    found = {}
-    try:
-        if options.other_format is not None:
-            found["other format"] = other_format(options.other_format, Path("runs") / "other-format")
-        if options.photographs:
-            named = find_photographs([options.photographs])
-            photographs = spread([Path(path).resolve() for _, path in named], options.single)
-            if options.rapidocr:
-                # Absolute, because measured processes run elsewhere; a link to an interpreter is left alone.
-                peer = os.path.abspath(shutil.which(options.rapidocr) or options.rapidocr)
-                found["RapidOCR"] = rapidocr(peer, photographs, options.runs)
-            with tempfile.TemporaryDirectory() as temporary:
-                models = {"Keras": options.keras.resolve()} if options.keras.exists() else {}
-                models |= exported_forms(options.exported, Path(temporary))
-                found |= reading(models, photographs, options.many, options.runs)
-        if options.data:
-            found["training"] = training(options.data, options.exclude, rounds=5, steps=20)
-    except (ValueError, OSError, RuntimeError, subprocess.CalledProcessError) as error:
-        print(f"lpr_e2e benchmark: {error}", file=sys.stderr)
-        return 2
-    print(table(found))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,9 +1,10 @@
-"""Processes that are measured: each with two threads, whatever else the machine has."""
+"""Other processes of this program: those that train, and those that are measured, each with two threads."""
 
 from __future__ import annotations
 
 import json
 import os
+import shlex
 import statistics
 import subprocess
 import sys
@@ -11,37 +12,72 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from lpr_e2e.common.cores import THREAD_VARIABLES
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.terminal import say
+
 # Where the package is found, installed or not.
 ROOT = Path(__file__).resolve().parents[2]
 THREADS = 2
 
 
-def environment() -> dict[str, str]:
-    """The environment of a measured process: two threads wherever a library asks for their number."""
-    names = ("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "OPENBLAS_NUM_THREADS")
-    return {**os.environ, **dict.fromkeys(names, str(THREADS)), "TF_CPP_MIN_LOG_LEVEL": "3"}
+def command(*arguments: str) -> list[str]:
+    """The call of `lpr-e2e` with these arguments, with this Python and in any environment of `environment`."""
+    return [sys.executable, "-m", "lpr_e2e", *arguments]
+
+
+def environment(threads: int | None = None) -> dict[str, str]:
+    """The environment of a process that finds this package.
+
+    Args:
+        threads: the number of threads wherever a library asks for it; as here if None.
+    """
+    told = {} if threads is None else dict.fromkeys(THREAD_VARIABLES, str(threads))
+    places = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**os.environ, **told, "PYTHONPATH": os.pathsep.join(places), "TF_CPP_MIN_LOG_LEVEL": "3"}
+
+
+def train(arguments: Sequence[str]) -> None:
+    """Run `lpr-e2e train` in a process of its own, and say so.
+
+    Raises:
+        UserError: it ends with an error, which it has said itself.
+    """
+    say(f"lpr-e2e train {shlex.join(arguments)}")
+    code = subprocess.run(command("train", *arguments), env=environment()).returncode
+    if code:
+        raise UserError(f"the training ended with {code} and has said why; this command goes on where it stopped")
 
 
 def python(interpreter: str, script: str) -> dict:
     """Run a script in a process of its own and return the JSON of its last line.
 
     Raises:
-        RuntimeError: the process fails; the message is its last one.
+        UserError: the process fails; the message is its last one.
     """
-    done = subprocess.run([interpreter, "-c", script], capture_output=True, text=True, env=environment(), cwd=ROOT)
-    if done.returncode:
-        raise RuntimeError(f"{interpreter}: {done.stderr.strip().splitlines()[-1] if done.stderr else 'failed'}")
-    return json.loads(done.stdout.strip().splitlines()[-1])
+    return json.loads(_output([interpreter, "-c", script]).strip().splitlines()[-1])
 
 
-def process_ms(command: Sequence[str], runs: int) -> float:
-    """Median milliseconds of a whole process, the first run left out: it fills the disk's cache."""
+def process_ms(call: Sequence[str], runs: int) -> float:
+    """Median milliseconds of a whole process, the first run left out: it fills the disk's cache.
+
+    Raises:
+        UserError: the process fails; the message is its last one.
+    """
     times = []
     for _ in range(runs + 1):
         started = time.perf_counter()
-        subprocess.run(command, check=True, capture_output=True, env=environment(), cwd=ROOT)
+        _output(call)
         times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times[1:])
+
+
+def _output(call: Sequence[str]) -> str:
+    done = subprocess.run(call, capture_output=True, encoding="utf-8", errors="replace", env=environment(THREADS))
+    if done.returncode:
+        last = done.stderr.strip().splitlines()[-1:] or [f"ended with {done.returncode}"]
+        raise UserError(f"{call[0]}: {last[0]}")
+    return done.stdout
 
 
 def peak_mb() -> float | None:

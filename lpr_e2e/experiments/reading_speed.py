@@ -10,7 +10,8 @@ import tempfile
 import time
 from pathlib import Path
 
-from lpr_e2e.experiments.processes import THREADS, peak_mb, process_ms, python
+from lpr_e2e.experiments.processes import THREADS, command, peak_mb, process_ms, python
+from lpr_e2e.prediction.models import megabytes
 
 # Readings before the first one that is measured: of single photographs, and of a folder.
 _WARM_UP, _WARM_UP_FOLDER = 3, 16
@@ -104,15 +105,16 @@ def _one_form(model: Path, photograph: Path, folder: Path, runs: int) -> dict:
     def measured(what: str, files: str) -> dict:
         return python(sys.executable, _OURS.format(what=what, model=str(model), files=str(folder / files)))
 
-    command = [sys.executable, "predict.py", str(photograph), "--model", str(model), "--no-report", "--no-pictures"]
+    cold = command("predict", str(photograph), "--model", str(model), "--threads", str(THREADS))
+    cold += ["--no-report", "--no-pictures", "--output", str(folder / "cold")]
     single, few, all_of_them = measured("single", "single"), measured("folder", "few"), measured("folder", "many")
     return {
         "single_ms": single["single_ms"],
         "folder_ms": all_of_them["folder_ms"],
-        "cold_ms": process_ms([*command, "--output", str(folder / "cold")], runs),
+        "cold_ms": process_ms(cold, runs),
         "peak_mb": all_of_them["peak_mb"],
         "peak_mb_few": few["peak_mb"],
-        "model_mb": size_mb(model),
+        "model_mb": megabytes(model),
     }
 
 
@@ -159,9 +161,3 @@ def spread(photographs: list[Path], count: int) -> list[Path]:
     """Up to `count` of the photographs, evenly spaced: the first of a folder are seldom like the rest of it."""
     count = min(count, len(photographs))
     return [photographs[index * len(photographs) // count] for index in range(count)]
-
-
-def size_mb(model: Path) -> float:
-    """Size of a model's file, or of the files in its folder, in millions of bytes."""
-    files = [model] if model.is_file() else [path for path in model.rglob("*") if path.is_file()]
-    return sum(path.stat().st_size for path in files) / 1e6

@@ -1,29 +1,21 @@
 """How a model bears what a validation set lacks: photographs turned by quarters, photographs without a plate, doubt.
 
-Run `python -m lpr_e2e robustness DIR` on a data folder. It reads the held-out photographs of the folder (see
-`dataset`) as they are and turned by 90, 180 and 270 degrees; windows of photographs that miss the plate; and the
-held-out crops. It prints one table, and with `--output FILE` writes the figures as JSON. The readings are those of
-`predict.py`; nothing is trained or chosen.
+The held-out photographs are read as they are and turned by 90, 180 and 270 degrees; so are windows of photographs that
+miss the plate, and the held-out crops. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from lpr_e2e.common.boxes import turn_box, turn_picture
-from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.images import read_picture
-from lpr_e2e.common.terminal import printable, say
-from lpr_e2e.data.dataset import Crop, Photograph, load_dataset
+from lpr_e2e.data.dataset import Crop, Photograph
 from lpr_e2e.evaluation.scoring import Figures, Truth, best_reading, score
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
@@ -189,29 +181,3 @@ def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[
             if holds:
                 kinds.setdefault(kind, []).append(reading.text == crop.text)
     return {kind: (len(right), float(np.mean(right))) for kind, right in kinds.items()}
-
-
-def main(arguments: list[str] | None = None) -> None:
-    """The command line of `measure`."""
-    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("data", type=Path, help="data folder with the CSV files and pictures, as for train.py")
-    parser.add_argument("--model", type=Path, metavar="FILE", help="default: the model that comes with the project")
-    parser.add_argument("--windows", type=int, default=200, metavar="N", help="windows without a plate, default 200")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures to this JSON file")
-    options = parser.parse_args(arguments)
-    try:
-        dataset = load_dataset(options.data)
-        reader = PlateReader.load(options.model)
-    except (UserError, OSError) as error:
-        parser.exit(2, f"{printable(str(error))}\n")
-    robustness = measure(
-        reader, dataset.validation_photographs, dataset.photographs, dataset.validation_crops, options.windows
-    )
-    say(robustness.table())
-    if options.output:
-        with whole_file(options.output) as part:
-            part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    main()
