@@ -94,12 +94,13 @@ def _prepare(options: argparse.Namespace) -> _Job:
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.evaluation.report import ReportWriter
     from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
-    from lpr_e2e.evaluation.summary import require_form
     from lpr_e2e.prediction.challenge import SubmissionForm
     from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
     from lpr_e2e.prediction.reader import PlateReader
 
     if options.figures:
+        from lpr_e2e.evaluation.summary import require_form  # Nobody else should wait for it.
+
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
     scoring = Scoring(read_truth(options.truth) if options.truth else [])
