@@ -51,14 +51,21 @@ def main(arguments: list[str] | None = None) -> int:
     if (options.check and not options.data) or (options.fix and not options.check):
         parser.error("--check needs --data, and --fix needs --check")
     if options.check:
-        from lpr_e2e.data import check
+        from lpr_e2e.commands import check
 
+        parser = argparse.ArgumentParser()
+        check.add_arguments(parser)
         given = (("--exclude", options.exclude), ("--fix", options.fix))
-        return check.main([str(options.data), *(part for name, path in given if path for part in (name, str(path)))])
+        asked = [str(options.data), *(part for name, path in given if path for part in (name, str(path)))]
+        try:
+            return check.run(parser.parse_args(asked))
+        except (ValueError, OSError) as error:
+            say(f"train.py: {error}", file=sys.stderr)
+            return 2
 
     # TensorFlow takes seconds to import: wrong arguments are reported before.
     from lpr_e2e.common.errors import TrainingError
-    from lpr_e2e.data.dataset import DatasetError
+    from lpr_e2e.data.tables import DatasetError
     from lpr_e2e.training.run_folder import RunError
 
     try:

@@ -90,8 +90,7 @@ class TestTables:
         text = io.StringIO()
         csv.writer(text, delimiter=delimiter).writerows([("img_id", *columns), *rows])
         table = self.table(text.getvalue().encode())
-        problems = []
-        usable = usable_rows(table, kind, problems)
+        usable, problems = usable_rows(table, kind)
         assert {row.number for row in usable} | {one.row for one in problems} == {number for number, _ in table.records}
         for row in usable:
             assert Path("folder", row.img_id).resolve().is_relative_to(Path("folder").resolve())

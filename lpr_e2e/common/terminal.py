@@ -21,6 +21,11 @@ def printable(text: str) -> str:
     )
 
 
+def many(count: int, noun: str) -> str:
+    """A count with its noun: `1 crop`, `2 crops`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def say(text: str, file: TextIO | None = None) -> None:
     """Print a text, see `printable`."""
     print(printable(text), file=file or sys.stdout, flush=True)
