@@ -18,6 +18,7 @@ from lpr_e2e.data.check import check_data
 from lpr_e2e.data.check_page import write_page
 from lpr_e2e.data.cleaning import write_fixed
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.problems import by_kind
 from lpr_e2e.data.tables import DatasetError
 from lpr_e2e.drawing.scenes import write_demo
 
@@ -75,7 +76,7 @@ def finding(check, title):
 
 
 def test_every_fault_is_found(checked):
-    assert {kind: [problem.value for problem in found] for kind, found in checked.problems_by_kind().items()} == {
+    assert {kind: [problem.value for problem in found] for kind, found in by_kind(checked.problems).items()} == {
         "contradictory texts": ["1T01", "9T99", "4T44"],
         "box partly outside": ["-10,-2.5,50,90"],
         "duplicate row": ["0.png"],
@@ -177,7 +178,7 @@ def test_test_photographs_are_looked_at_only_when_asked(faulty, capsys, monkeypa
 
 def test_a_fault_of_an_excluded_crop_is_named_too(faulty, tmp_path):
     (tmp_path / "leave_out.csv").write_text("img_id\n5.png\n")
-    assert "empty picture" in check_data(faulty.path, tmp_path / "leave_out.csv").problems_by_kind()
+    assert "empty picture" in by_kind(check_data(faulty.path, tmp_path / "leave_out.csv").problems)
 
 
 def test_summary_names_the_first_rows_of_each_kind(tmp_path):

@@ -6,7 +6,6 @@ Nothing in the data folder is changed. `lpr_e2e.data.check_page` shows the check
 
 from __future__ import annotations
 
-from collections import defaultdict
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
@@ -21,10 +20,9 @@ from lpr_e2e.data.dataset import Dataset, load_dataset
 from lpr_e2e.data.findings import Chart, Finding
 from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, Picture, usable_crops, usable_photographs
 from lpr_e2e.data.matching import Colours, Compared, Match, compare, count_swapped, find_anywhere
-from lpr_e2e.data.tables import Problem, Table, find_picture_folders, find_tables, usable_rows_by_kind
+from lpr_e2e.data.problems import Problem, problem_lines
+from lpr_e2e.data.tables import Table, find_picture_folders, find_tables, usable_rows_by_kind
 
-# Rows of each kind of problem on the terminal.
-ROWS_PRINTED = 3
 # What the last column of `Check.counts` means.
 LEFT_OUT = "Left out: usable, but excluded by --exclude, or at odds with the validation table."
 
@@ -74,24 +72,13 @@ class Check:
             lines.append((f"{name} ({self.tables[kind].path.name})", *map(str, counts)))
         return lines
 
-    def problems_by_kind(self) -> dict[str, list[Problem]]:
-        """The problems of each kind, the most frequent kind first."""
-        kinds: dict[str, list[Problem]] = defaultdict(list)
-        for problem in self.problems:
-            kinds[problem.kind].append(problem)
-        return dict(sorted(kinds.items(), key=lambda kind: (-len(kind[1]), kind[0])))
-
     def summary(self) -> str:
         """The whole check as text; of each kind of problem only the first few rows."""
         counts = self.counts()
         wide = [max(map(len, column)) for column in zip(*counts, strict=True)]
         lines = ["  ".join([line[0].ljust(wide[0]), *map(str.rjust, line[1:], wide[1:])]).rstrip() for line in counts]
         lines += [LEFT_OUT, "", f"{many(len(self.problems), 'problem')} that training names, skips or mends"]
-        for kind, problems in self.problems_by_kind().items():
-            lines.append(f"  {len(problems)} x {kind}")
-            lines += [f"    {problem}" for problem in problems[:ROWS_PRINTED]]
-            if len(problems) > ROWS_PRINTED:
-                lines.append(f"    and {len(problems) - ROWS_PRINTED} more: the page has them")
+        lines += problem_lines(self.problems, "the page")
         for finding in self.findings:
             lines += ["", f"{finding.title}: {finding.said}", f"  Training: {finding.training}"]
         lines += [""] + [

@@ -16,6 +16,7 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.data.check import LEFT_OUT, Check
 from lpr_e2e.data.findings import View
+from lpr_e2e.data.problems import by_kind
 
 # Rows of each problem and finding.
 ROWS_SHOWN = 200
@@ -35,7 +36,12 @@ def write_page(check: Check, path: str | PathLike) -> None:
         lstrip_blocks=True,
     )
     page = templates.get_template("check.html").render(
-        check=check, style=STYLE, left_out=LEFT_OUT, most=ROWS_SHOWN, picture=_on_page
+        check=check,
+        problems=by_kind(check.problems),
+        style=STYLE,
+        left_out=LEFT_OUT,
+        most=ROWS_SHOWN,
+        picture=_on_page,
     )
     # A file name may hold bytes that are no text.
     with whole_file(Path(path)) as temporary:

@@ -21,10 +21,10 @@ from lpr_e2e.data.fingerprints import (
     usable_photographs,
 )
 from lpr_e2e.data.matching import Compared, compare
+from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
 from lpr_e2e.data.tables import (
     DatasetError,
-    Problem,
     Row,
     Table,
     find_picture_folders,

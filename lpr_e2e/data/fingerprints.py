@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.data.tables import Problem, Row
+from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.tables import Row
 
 # Sides of the square miniatures, in pixels: of a plate, of a whole photograph, and of a plate's colours.
 PLATE_SIDE, PHOTOGRAPH_SIDE, COLOUR_SIDE = 40, 32, 16

@@ -21,6 +21,7 @@ from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
+from lpr_e2e.data.problems import Problem
 
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 COLUMNS = {
@@ -36,30 +37,6 @@ ROWS_FOR_RARE_CHARACTERS = 50
 
 class DatasetError(UserError):
     """The data cannot be used at all; the message is one line that says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One fault of the data.
-
-    Attributes:
-        file: the CSV or picture at fault.
-        row: line number in the CSV, the header being line 1; in a COCO file the number of the annotation, or of the
-            image if it is at fault, in its list, the first being 1; None if the fault is in no row.
-        value: what was found.
-        kind: a short name by which problems can be counted, such as "missing picture".
-        message: what was expected, what was done, and what can be done.
-    """
-
-    file: str
-    row: int | None
-    value: str
-    kind: str
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.row is None else f"{self.file}, row {self.row}"
-        return f"{place}: {self.kind}: {self.value!r}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -110,12 +87,12 @@ def read_table(path: Path) -> Table:
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV as `read_table` reads it; no value may hold a line break.
+    """Write a CSV, which `read_table` reads if no value holds a line break; what is no text is written with escapes.
 
     Raises:
         OSError: the file cannot be written.
     """
-    path.write_text(csv_lines([tuple(columns), *rows]), encoding="utf-8", newline="")
+    path.write_text(csv_lines([tuple(columns), *rows]), "utf-8", errors="backslashreplace", newline="")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -214,6 +191,15 @@ def usable_rows(table: Table, kind: str) -> tuple[list[Row], list[Problem]]:
 
     Whether the pictures exist, and whether the boxes lie in them, is not looked at here.
     """
+    rows, problems = distinct_rows(table, kind)
+    if kind == "recognition":
+        rows, rare = _without_rare_characters(rows)
+        problems += rare
+    return rows, problems
+
+
+def distinct_rows(table: Table, kind: str) -> tuple[list[Row], list[Problem]]:
+    """As `usable_rows`, but a text may have a character that no other row has."""
     rows: dict[str, Row] = {}
     contradictory: set[str] = set()
     problems: list[Problem] = []
@@ -239,11 +225,7 @@ def usable_rows(table: Table, kind: str) -> tuple[list[Row], list[Problem]]:
                 f"expected one row per photograph; row {first.number} is used, this one is not",
             )
         problems.append(problem)
-    usable = [row for row in rows.values() if row.img_id not in contradictory]
-    if kind == "recognition":
-        usable, rare = _without_rare_characters(usable)
-        problems += rare
-    return usable, problems
+    return [row for row in rows.values() if row.img_id not in contradictory], problems
 
 
 def _contradictory(row: Row, other: Row) -> Problem:
