@@ -99,7 +99,7 @@ def to_yxyx(boxes: Sequence[Sequence[float]], form: str) -> np.ndarray:
     except ImportError as error:
         raise UserError(
             f"boxes of the form {form} are converted by keras-cv, which cannot be imported ({error}); install it by "
-            "pip install 'lpr-e2e[train,coco]', or write the boxes as ymin, xmin, ymax, xmax"
+            "pip install 'lpr-e2e[coco]', or write the boxes as ymin, xmin, ymax, xmax"
         ) from error
     converted = keras_cv.bounding_box.convert_format(given, source=arrangement, target="yxyx", dtype="float64")
     return np.asarray(converted, "float64")
