@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     from lpr_e2e.data.labels import BOX_FORMS
     from lpr_e2e.data.labels_coco import TEXT_KEY
 
-    forms = parser.add_subparsers(dest="form", metavar="FORM", required=True)
+    forms = parser.add_subparsers(dest="form", metavar="FORM", required=True, help="form of the labels")
     table = forms.add_parser("table", help="one CSV, a row a plate")
     _add_common(table)
     table.add_argument("--boxes", choices=BOX_FORMS, help="form of the boxes, else by the columns' names, in pixels")

@@ -11,8 +11,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
-import numpy as np
-
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import Row, stays_inside
@@ -69,12 +67,12 @@ class Labels:
             UserError: the boxes cannot be converted, or are shares that are said to be pixels.
         """
         is_relative = form.startswith("rel_")
-        if boxes and not is_relative and np.max(boxes) <= 1:
+        if boxes and not is_relative and max(map(max, boxes)) <= 1:
             raise UserError(
                 f"{self.path}: no box reaches beyond 1; expected boxes in pixels; if a table has shares of the "
                 f"photograph's width and height, say --boxes rel_{form}"
             )
-        for row, written, box in zip(rows, boxes, to_yxyx(boxes, form).tolist(), strict=True):
+        for row, written, box in zip(rows, boxes, to_yxyx(boxes, form), strict=True):
             ymin, xmin, ymax, xmax = box
             if not all(map(math.isfinite, box)) or ymin >= ymax or xmin >= xmax:
                 value = ",".join(f"{number:g}" for number in written)
@@ -84,25 +82,26 @@ class Labels:
                 self.plates.append(PlateLabel(row, (ymin, xmin, ymax, xmax), is_relative))
 
 
-def to_yxyx(boxes: Sequence[Sequence[float]], form: str) -> np.ndarray:
-    """Boxes `(n, 4)` of a form of `BOX_FORMS` as yxyx, float64 `(n, 4)`; pixels stay pixels and shares stay shares.
+def to_yxyx(boxes: Sequence[Sequence[float]], form: str) -> list[Sequence[float]]:
+    """Boxes `(n, 4)` of a form of `BOX_FORMS` as yxyx; pixels stay pixels and shares stay shares.
 
     Raises:
         UserError: the form needs keras-cv, and that cannot be imported.
     """
     arrangement = form.removeprefix("rel_")
-    given = np.asarray(boxes, "float64").reshape(-1, 4)
-    if arrangement == "yxyx" or not len(given):
-        return given
+    if arrangement == "yxyx" or not boxes:
+        return list(boxes)
     try:
         import keras_cv  # Takes seconds, and needs TensorFlow whatever the backend.
+        import numpy as np
     except ImportError as error:
         raise UserError(
             f"boxes of the form {form} are converted by keras-cv, which cannot be imported ({error}); install it by "
             "pip install 'lpr-e2e[coco]', or write the boxes as ymin, xmin, ymax, xmax"
         ) from error
+    given = np.array(boxes, "float64")
     converted = keras_cv.bounding_box.convert_format(given, source=arrangement, target="yxyx", dtype="float64")
-    return np.asarray(converted, "float64")
+    return np.asarray(converted).tolist()
 
 
 def photograph_name(written: str) -> str:
