@@ -63,12 +63,13 @@ def run(options: argparse.Namespace) -> int:
     """
     from lpr_e2e.common.files import refuse_filled
     from lpr_e2e.data.importing import import_labels
+    from lpr_e2e.data.labels import Labels
     from lpr_e2e.data.labels_coco import read_coco
     from lpr_e2e.data.labels_table import read_crop_table, read_label_table
 
     refuse_filled(options.folder)
 
-    def labels(path: Path):
+    def labels(path: Path) -> Labels:
         if options.form == "coco":
             return read_coco(path, options.text_key, options.category)
         return read_label_table(path, options.boxes, options.picture_column, options.box_columns, options.text_column)

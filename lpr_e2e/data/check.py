@@ -114,7 +114,7 @@ def check_data(
     photographs, in_photographs = usable_photographs(rows["detection"], folders["detection"])
     validation, in_validation = usable_photographs(rows.get("validation", []), folders["detection"])
     crops, in_crops = usable_crops(rows["recognition"], folders["recognition"])
-    problems = {*dataset.problems, *problems, *in_photographs, *in_validation, *in_crops}
+    every_problem = {*dataset.problems, *problems, *in_photographs, *in_validation, *in_crops}
     compared = compare(photographs, crops)
     colours = count_swapped(
         [one.fingerprint for one in crops], [one.fingerprint for one in photographs], compared.matches
@@ -136,7 +136,7 @@ def check_data(
         tables,
         folders,
         dataset,
-        sorted(problems, key=lambda one: (one.file, one.row or 0, one.kind, one.message)),
+        sorted(every_problem, key=lambda one: (one.file, one.row or 0, one.kind, one.message)),
         compared,
         validation,
         colours,
