@@ -31,7 +31,7 @@ from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, us
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
-from lpr_e2e.prediction.exported import load as load_exported
+from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder
@@ -331,7 +331,7 @@ class TestModelFiles:
         (tmp_path / "find.onnx").write_bytes(data.draw(st.binary(max_size=60)))
         (tmp_path / "read.onnx").write_bytes(b"")
         with pytest.raises(ValueError):
-            load_exported(tmp_path)
+            load_drivers(tmp_path, 1, 1)
 
 
 class TestRunFolders:
