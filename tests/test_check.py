@@ -11,9 +11,15 @@ import pytest
 from PIL import Image
 from test_dataset import BOX, BOX_TEXT, Folder, ids, picture, plate
 
+from lpr_e2e.cli import main
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.data import check as check_module
-from lpr_e2e.data.check import check_data, main, write_fixed, write_page
-from lpr_e2e.data.dataset import DatasetError, load_dataset, read_picture
+from lpr_e2e.data.check import check_data
+from lpr_e2e.data.check_page import write_page
+from lpr_e2e.data.cleaning import write_fixed
+from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.problems import by_kind
+from lpr_e2e.data.tables import DatasetError
 from lpr_e2e.drawing.scenes import write_demo
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -65,12 +71,12 @@ def data_folder(path, photographs=8):
 
 
 def finding(check, title):
-    [found] = [one for one in check.findings() if one.title == title]
+    [found] = [one for one in check.findings if one.title == title]
     return found
 
 
 def test_every_fault_is_found(checked):
-    assert {kind: [problem.value for problem in found] for kind, found in checked.problems_by_kind().items()} == {
+    assert {kind: [problem.value for problem in found] for kind, found in by_kind(checked.problems).items()} == {
         "contradictory texts": ["1T01", "9T99", "4T44"],
         "box partly outside": ["-10,-2.5,50,90"],
         "duplicate row": ["0.png"],
@@ -132,13 +138,13 @@ def test_crops_cut_out_of_photographs_are_counted(checked):
 
 def test_exchanged_colours_are_said_and_shown(checked, tmp_path):
     found = finding(checked, "Red and blue")
-    assert checked.colours_swapped and found.doubtful
+    assert checked.colours.exchanged and found.doubtful
     assert found.said.startswith("12 of 12 comparable") and "exchanged" in found.said and "--fix" in found.training
     crop, mended, photograph = found.examples[0]
     assert crop.path == mended.path and mended.swapped and photograph.cut
     Folder(tmp_path).load()
     agreeing = check_data(tmp_path)
-    assert not agreeing.colours_swapped and finding(agreeing, "Red and blue").said.endswith("the two sets agree.")
+    assert not agreeing.colours.exchanged and finding(agreeing, "Red and blue").said.endswith("the two sets agree.")
 
 
 def test_texts_of_the_validation_table_are_counted(tmp_path):
@@ -165,14 +171,14 @@ def test_crops_cut_out_of_test_photographs_are_found(faulty, checked, tmp_path):
 
 def test_test_photographs_are_looked_at_only_when_asked(faulty, capsys, monkeypatch, tmp_path):
     monkeypatch.setattr(check_module, "find_anywhere", None)
-    assert main([str(faulty.path), "--output", str(tmp_path / "check.html")]) == 1
+    assert main(["check", str(faulty.path), "--output", str(tmp_path / "check.html")]) == 1
     printed = capsys.readouterr().out
-    assert f"To look for them: python -m lpr_e2e.data.check {faulty.path} --test {faulty.path / 'test'}" in printed
+    assert f"To look for them: python -m lpr_e2e check {faulty.path} --test {faulty.path / 'test'}" in printed
 
 
 def test_a_fault_of_an_excluded_crop_is_named_too(faulty, tmp_path):
     (tmp_path / "leave_out.csv").write_text("img_id\n5.png\n")
-    assert "empty picture" in check_data(faulty.path, tmp_path / "leave_out.csv").problems_by_kind()
+    assert "empty picture" in by_kind(check_data(faulty.path, tmp_path / "leave_out.csv").problems)
 
 
 def test_summary_names_the_first_rows_of_each_kind(tmp_path):
@@ -192,7 +198,7 @@ def test_summary_names_the_first_rows_of_each_kind(tmp_path):
 def test_a_drawn_set_has_no_problems(tmp_path, capsys):
     data = tmp_path / "data"
     write_demo(data, photographs=6, crops=8, test=1, validation=2, seed=3)
-    assert main([str(data), "--output", str(tmp_path / "check.html"), "--fix", str(tmp_path / "copy")]) == 0
+    assert main(["check", str(data), "--output", str(tmp_path / "check.html"), "--fix", str(tmp_path / "copy")]) == 0
     printed = capsys.readouterr()
     assert "0 problems" in printed.out and "2 of the photographs for validation" in printed.out and not printed.err
     assert "exchanged" not in printed.out
@@ -224,7 +230,7 @@ def test_the_cleaned_copy_has_no_problems(checked, tmp_path):
 def test_the_cleaned_copy_has_the_right_colours(checked, tmp_path):
     write_fixed(checked, tmp_path / "copy")
     np.testing.assert_array_equal(read_picture(tmp_path / "copy" / "plates" / "2.png"), plate(2))
-    assert not check_data(tmp_path / "copy").colours_swapped
+    assert not check_data(tmp_path / "copy").colours.exchanged
 
 
 def test_exchanged_colours_of_a_jpeg_are_written_in_high_quality(tmp_path):
@@ -277,7 +283,7 @@ def test_a_copy_is_not_written_where_it_could_destroy_something(tmp_path, capsys
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(ValueError, match="is inside|expected a new or empty folder"):
         write_fixed(check_data(tmp_path / "data"), tmp_path / place)
-    assert main([str(tmp_path / "data"), "--fix", str(tmp_path / place)]) == 2
+    assert main(["check", str(tmp_path / "data"), "--fix", str(tmp_path / place)]) == 2
     assert capsys.readouterr().err.count("\n") == 1 and sorted(tmp_path.rglob("*")) == before
 
 
@@ -298,7 +304,7 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
     data_folder(tmp_path).load()
-    assert main(arguments) == 2
+    assert main(["check", *arguments]) == 2
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1
 
@@ -320,7 +326,7 @@ def test_the_page_needs_nothing_else_and_runs_nothing(checked, tmp_path):
     page = (tmp_path / "check.html").read_text()
     assert not re.search(r'(?:src|href)="(?!data:)', page) and "<script" not in page and "<b>gone" not in page
     assert "default-src 'none'" in page
-    views = sum(len(group) for found in checked.findings() for group in found.examples)
+    views = sum(len(group) for found in checked.findings for group in found.examples)
     assert page.count('src="data:image/jpeg;base64,') == views > 10
 
 

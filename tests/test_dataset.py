@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.data.dataset import DatasetError, PictureError, load_dataset, read_picture
+from lpr_e2e.common.images import PictureError, read_picture
+from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.data.tables import find_picture_folders, find_tables
+from lpr_e2e.data.tables import DatasetError, find_picture_folders, find_tables
 
 REAL_DATA = Path(__file__).resolve().parents[2] / "shared" / "data" / "tunisia"
 BOX = (60, 40, 90, 130)

@@ -21,14 +21,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.terminal import printable
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.labels_coco import read_coco
+from lpr_e2e.data.labels_table import read_label_table
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
-from lpr_e2e.prediction.exported import load as load_exported
+from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder
@@ -90,8 +93,7 @@ class TestTables:
         text = io.StringIO()
         csv.writer(text, delimiter=delimiter).writerows([("img_id", *columns), *rows])
         table = self.table(text.getvalue().encode())
-        problems = []
-        usable = usable_rows(table, kind, problems)
+        usable, problems = usable_rows(table, kind)
         assert {row.number for row in usable} | {one.row for one in problems} == {number for number, _ in table.records}
         for row in usable:
             assert Path("folder", row.img_id).resolve().is_relative_to(Path("folder").resolve())
@@ -150,6 +152,88 @@ class TestTables:
             assert "truth.csv" in str(error)
         else:
             assert all(truth.img_id for truth in truths)
+
+
+class TestLabels:
+    """Labels in other forms: what is in a file is used or named."""
+
+    @FUZZ
+    @given(
+        rows=st.lists(st.lists(cells, min_size=1, max_size=8), max_size=8),
+        delimiter=st.sampled_from(",;\t"),
+        boxes=st.sampled_from([None, "yxyx", "rel_yxyx", "xyxy"]),
+    )
+    def test_every_row_of_a_table_is_used_or_named(self, rows, delimiter, boxes, tmp_path):
+        text = io.StringIO()
+        csv.writer(text, delimiter=delimiter).writerows([("img_id", *BOX_COLUMNS, "text"), *rows])
+        path = tmp_path / "labels.csv"
+        path.write_bytes(text.getvalue().encode())
+        try:
+            labels = read_label_table(path, boxes)
+        except UserError as error:
+            assert "say --boxes rel_" in str(error)
+            return
+        used = {one.row.number for one in labels.plates} | {row.number for row in labels.without_plate}
+        assert used | {one.row for one in labels.problems} == {number for number, _ in read_table(path).records}
+        self.assert_usable(labels)
+
+    def assert_usable(self, labels):
+        assert len({one.row.number for one in labels.plates}) == len(labels.plates)
+        for one in labels.plates:
+            assert Path("folder", one.row.img_id).resolve().is_relative_to(Path("folder").resolve())
+            assert all(map(math.isfinite, one.box)) and one.box[0] < one.box[2] and one.box[1] < one.box[3]
+            assert one.row.text is None or (one.row.text.strip() == one.row.text != "" and "\n" not in one.row.text)
+            f"{one.row.img_id}{one.row.text}".encode()
+
+    values = st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers()
+        | st.floats()
+        | st.text(max_size=9)
+        | st.sampled_from(["0.png", 1, 2]),
+        lambda inner: st.lists(inner, max_size=5) | st.dictionaries(st.sampled_from(["text", "id", "name"]), inner),
+        max_leaves=6,
+    )
+    images = st.fixed_dictionaries({}, optional=dict.fromkeys(["id", "file_name", "width", "height"], values))
+    annotations = st.fixed_dictionaries(
+        {},
+        optional={
+            "image_id": st.sampled_from([1, 2, "1"]) | values,
+            "bbox": st.lists(st.integers(-9, 99) | st.floats(), min_size=4, max_size=4) | values,
+            **dict.fromkeys(["category_id", "iscrowd", "attributes"], values),
+        },
+    )
+
+    @FUZZ
+    @given(images=st.lists(images | values, max_size=3), annotations=st.lists(annotations | values, max_size=5))
+    def test_every_annotation_is_used_or_named(self, images, annotations, tmp_path):
+        images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}, *images]
+        self.assert_read(tmp_path / "labels.json", {"images": images, "annotations": annotations})
+
+    def assert_read(self, path, content):
+        path.write_text(json.dumps(content), encoding="utf-8")
+        try:
+            labels = read_coco(path)
+        except UserError as error:
+            assert "several categories" in str(error) or "no box reaches beyond 1" in str(error)
+            return
+        of_images = ("faulty image", "empty name", "unsafe name", "duplicate image id")
+        named = {one.row for one in labels.problems if one.kind not in of_images}
+        assert named | {one.row.number for one in labels.plates} == set(range(1, len(content["annotations"]) + 1))
+        self.assert_usable(labels)
+
+    @FUZZ
+    @given(
+        data=damaged([b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "bbox": [1]}]}'])
+    )
+    def test_any_bytes_are_a_coco_file_or_refused(self, data, tmp_path):
+        path = tmp_path / "labels.json"
+        path.write_bytes(data)
+        try:
+            read_coco(path)
+        except UserError as error:
+            assert "labels.json" in str(error)
 
 
 def encoded_pictures() -> list[bytes]:
@@ -247,7 +331,7 @@ class TestModelFiles:
         (tmp_path / "find.onnx").write_bytes(data.draw(st.binary(max_size=60)))
         (tmp_path / "read.onnx").write_bytes(b"")
         with pytest.raises(ValueError):
-            load_exported(tmp_path)
+            load_drivers(tmp_path, 1, 1)
 
 
 class TestRunFolders:

@@ -11,7 +11,7 @@ import pytest
 
 import predict
 import train
-from lpr_e2e.data import check
+from lpr_e2e.cli import main
 
 # Letters and digits, two groups of them, on one line or two.
 from lpr_e2e.drawing import scenes
@@ -44,7 +44,7 @@ def test_from_raw_folders_to_a_report(folder, tmp_path, monkeypatch):
     """No setting says which country it is, and nothing is left in the folder of the data."""
     monkeypatch.chdir(tmp_path)
     before = sorted(path.name for path in folder.rglob("*"))
-    assert check.main([str(folder)]) == 0
+    assert main(["check", str(folder)]) == 0
     assert "AB" in (tmp_path / "check.html").read_text(encoding="utf-8")
 
     settings = [part for one in TINY for part in ("--set", one)]

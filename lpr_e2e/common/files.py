@@ -6,6 +6,7 @@ import contextlib
 import csv
 import io
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
@@ -38,6 +39,52 @@ def whole_file(path: Path) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextlib.contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Fill a new or empty folder at once or not at all.
+
+    Args:
+        path: the folder; it need not exist.
+
+    Yields:
+        a folder in it to write to. Afterwards all of that is in the folder itself; after an error or an interruption
+        everything is as it was before. After a kill there is the folder `part` alone.
+
+    Raises:
+        UserError: the folder is not empty, or no folder, or another process fills it.
+    """
+    refuse_filled(path)
+    is_new = not path.exists()
+    path.mkdir(parents=True, exist_ok=True)
+    part = path / "part"
+    try:
+        part.mkdir()
+    except FileExistsError:
+        raise UserError(f"{path}: another process writes to this folder; expected a new or empty one") from None
+    try:
+        yield part
+        # Files last: they are the tables that tell what is in the folders.
+        for child in sorted(part.iterdir(), key=Path.is_file):
+            child.rename(path / child.name)
+        part.rmdir()
+    except BaseException:
+        shutil.rmtree(part, ignore_errors=True)
+        if is_new:
+            with contextlib.suppress(OSError):
+                path.rmdir()
+        raise
+
+
+def refuse_filled(path: Path) -> None:
+    """Make sure that writing to a folder overwrites nothing.
+
+    Raises:
+        UserError: it is not empty, or no folder.
+    """
+    if path.exists() and (not path.is_dir() or any(path.iterdir())):
+        raise UserError(f"{path}: expected a new or empty folder")
 
 
 @contextlib.contextmanager

@@ -26,6 +26,11 @@ def printable(text: str) -> str:
     )
 
 
+def many(count: int, noun: str) -> str:
+    """A count with its noun: `1 crop`, `2 crops`."""
+    return f"{count} {noun}{'' if count == 1 else 's'}"
+
+
 def say(text: str, file: TextIO | None = None) -> None:
     """Print a text, see `printable`; letters that the terminal's encoding lacks are written as escapes.
 

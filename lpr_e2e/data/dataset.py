@@ -1,36 +1,37 @@
 """The data set: photographs with boxes, crops with texts, what is held out, and everything that is wrong with them.
 
 Photographs get a text where a crop was cut out of them. Nothing that shows a held-out plate is trained on with its
-text. See `tables` for the CSV files, `picture_files` for reading pictures, `matching` for comparing them and
-`holdout` for what is held out.
+text. See `lpr_e2e.data.tables` for the CSV files, `fingerprints` for reading and remembering pictures, `matching` for
+comparing them, and `split` for what is held out.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from os import PathLike
 from pathlib import Path
 
-import numpy as np
-
-from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.data.fingerprints import CropPrint, PhotographPrint, print_crops, print_photographs
-from lpr_e2e.data.matching import Match, match_crops, near_twins
-from lpr_e2e.data.split import HoldOut, draw_hold_out, hold_out_named, same_plate_key
+from lpr_e2e.data.fingerprints import (
+    CropFingerprint,
+    PhotographFingerprint,
+    Picture,
+    usable_crops,
+    usable_photographs,
+)
+from lpr_e2e.data.matching import Compared, compare
+from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
 from lpr_e2e.data.tables import (
     DatasetError,
-    Problem,
     Row,
     Table,
     find_picture_folders,
     find_tables,
     read_table,
-    usable_rows,
+    usable_rows_by_kind,
 )
-
-__all__ = ["Crop", "Dataset", "DatasetError", "Photograph", "PictureError", "Problem", "load_dataset", "read_picture"]
 
 # A plate wider than this times its height is not on its side; two-line plates can be nearly square.
 UPRIGHT_ASPECT = 1.1
@@ -81,6 +82,19 @@ class Dataset:
     notes: list[str] = field(default_factory=list)
     withheld: frozenset[str] = frozenset()
 
+    def pictures(self) -> Iterator[tuple[str, str, Photograph | Crop]]:
+        """Every picture, after its set ("photographs" or "crops") and its side ("train" or "held")."""
+        for side, photographs, crops in (
+            ("train", self.photographs, self.crops),
+            ("held", self.validation_photographs, self.validation_crops),
+        ):
+            yield from (("photographs", side, one) for one in photographs)
+            yield from (("crops", side, one) for one in crops)
+
+    def img_ids(self, of: str) -> set[str]:
+        """img_ids of the "photographs" or "crops" of both sides."""
+        return {one.img_id for name, _, one in self.pictures() if name == of}
+
     def summary(self) -> str:
         """A few lines for people: counts, notes, and the number of problems of each kind."""
         with_text = sum(photograph.text is not None for photograph in self.photographs)
@@ -118,109 +132,92 @@ def load_dataset(
         raise DatasetError(f"validation share {validation_share}: expected a number from 0 to below 1")
     folder = Path(folder)
     tables = find_tables(folder)
-    folders = find_picture_folders(folder, tables)
-    named = tables.get("validation")
-    problems: list[Problem] = []
-    notes: list[str] = []
-
-    rows = {kind: usable_rows(table, kind, problems) for kind, table in tables.items()}
-    withheld: set[str] = set()
-    if exclude is not None:
-        rows["recognition"], withheld = _without_excluded(
-            rows["recognition"], read_table(Path(exclude)), tables, problems, notes
-        )
-    # Named in the validation table, usable there or not: not to be trained on.
-    held_ids = {values["img_id"] for _, values in named.records} if named else set()
-    photograph_rows = [row for row in rows["detection"] if row.img_id not in held_ids]
-    photographs = print_photographs(rows.get("validation", []) + photograph_rows, folders["detection"], problems)
-    crops = print_crops(rows["recognition"], folders["recognition"], problems)
-    if not len(photographs) or not len(crops):
+    validation = tables.get("validation")
+    usable = _usable_pictures(folder, tables, read_table(Path(exclude)) if exclude is not None else None)
+    problems, notes = usable.problems, usable.notes
+    if not usable.photographs or not usable.crops:
         raise DatasetError(
-            f"{folder}: {len(photographs)} usable photographs and {len(crops)} usable crops; expected some of both; "
-            + (f"first of {len(problems)} problems: {problems[0]}" if problems else "the tables have no rows")
+            f"{folder}: {len(usable.photographs)} usable photographs and {len(usable.crops)} usable crops; expected "
+            f"some of both; {_first(problems) or 'the tables have no rows'}"
         )
-    matches = match_crops(crops.prints, photographs.prints)
-    twins = near_twins(np.stack([one.whole for one in photographs.prints]))
+    compared = compare(usable.photographs, usable.crops)
     notes.append(
-        f"{len({match.crop for match in matches})} crops are cut out of "
-        f"{len({match.photograph for match in matches})} photographs; "
-        f"{len({number for pair in twins for number in pair})} photographs have a near twin."
+        f"{len({match.crop for match in compared.matches})} crops are cut out of "
+        f"{len({match.photograph for match in compared.matches})} photographs; "
+        f"{len({number for pair in compared.twins for number in pair})} photographs have a near twin."
     )
-    crop_texts = [row.text for row in crops.rows]
-    if named:
-        held_photographs = {number for number, row in enumerate(photographs.rows) if row.img_id in held_ids}
-        held_texts = {values["text"] for _, values in named.records}
-        held = hold_out_named(held_photographs, held_texts, crop_texts, matches, twins)
-        _note_named(named, held, crops.rows, problems, notes)
+    if validation:
+        split = split_by_table(compared, validation)
+        problems += _contradicting(compared, split, validation)
     else:
-        crop_twins = near_twins(np.stack([one.plate for one in crops.prints]))
-        held = draw_hold_out(len(photographs), crop_texts, matches, twins, crop_twins, seed, validation_share)
-        notes.append(
-            f"There is no validation table, so {len(held.photographs)} photographs and {len(held.crops)} crops were "
-            f"drawn with seed {seed} and held out: no plate text and no near twin is on both sides."
-        )
-    texts = _texts_of_photographs(photographs.rows, crops.rows, matches, held, problems)
-    photograph_turns, crop_turns = turns_by_matching(photographs.prints, crops.prints, matches)
-    all_photographs = [
-        Photograph(row.img_id, path, row.box_px, row.text or texts.get(number), photograph_turns[number])
-        for number, (row, path) in enumerate(zip(photographs.rows, photographs.paths, strict=True))
-    ]
-    all_crops = [
-        Crop(row.img_id, path, row.text, crop_turns[number])
-        for number, (row, path) in enumerate(zip(crops.rows, crops.paths, strict=True))
-    ]
-    not_to_train_on = held.crops | held.unusable_crops
-    withheld |= {same_plate_key(crop_texts[number]) for number in not_to_train_on}
-    withheld |= {same_plate_key(values["text"]) for _, values in named.records} if named else set()
-    dataset = Dataset(
-        [photograph for number, photograph in enumerate(all_photographs) if number not in held.photographs],
-        [crop for number, crop in enumerate(all_crops) if number not in not_to_train_on],
-        [all_photographs[number] for number in sorted(held.photographs)],
-        [all_crops[number] for number in sorted(held.crops)],
-        problems,
-        notes,
-        frozenset(withheld),
-    )
-    if not dataset.photographs or not dataset.crops or (named and not dataset.validation_photographs):
+        split = draw_split(compared, seed, validation_share)
+    notes.append(_note_on_split(split, validation, seed))
+    texts, contradictory = _texts_of_photographs(compared, split)
+    problems += contradictory
+    withheld = frozenset(usable.excluded_keys | _keys_of(validation))
+    dataset = _divide(compared, split, texts, Dataset([], [], [], [], problems, notes, withheld))
+    if not dataset.photographs or not dataset.crops or (validation and not dataset.validation_photographs):
         raise DatasetError(
             f"{folder}: {len(dataset.photographs)} photographs and {len(dataset.crops)} crops are left to train on, "
             f"{len(dataset.validation_photographs)} photographs to validate on; expected some of each; "
-            + (f"first of {len(problems)} problems: {problems[0]}" if problems else " ".join(notes))
+            f"{_first(problems) or ' '.join(notes)}"
         )
     return dataset
 
 
-def turns_by_matching(
-    photographs: Sequence[PhotographPrint], crops: Sequence[CropPrint], matches: Sequence[Match]
-) -> tuple[list[int | None], list[int | None]]:
-    """Turns that put each photograph's plate and each crop upright.
-
-    0 for a plate that is clearly wider than high; else as a matching picture that is wide tells; else None.
-    """
-    photograph_turns = [_turns_of_wide(photograph.shape) for photograph in photographs]
-    crop_turns = [_turns_of_wide(crop.shape) for crop in crops]
-    # The crop is rot90(photograph, match.turns), so what puts one upright tells what puts the other upright.
-    for match in matches:
-        if photograph_turns[match.photograph] is None and crop_turns[match.crop] is not None:
-            photograph_turns[match.photograph] = (match.turns + crop_turns[match.crop]) % 4
-    for match in matches:
-        if crop_turns[match.crop] is None and photograph_turns[match.photograph] is not None:
-            crop_turns[match.crop] = (photograph_turns[match.photograph] - match.turns) % 4
-    return photograph_turns, crop_turns
+def _first(problems: Sequence[Problem]) -> str:
+    return f"first of {len(problems)} problems: {problems[0]}" if problems else ""
 
 
-def _turns_of_wide(shape: tuple[int, int]) -> int | None:
-    return 0 if shape[1] > UPRIGHT_ASPECT * shape[0] else None
+def _keys_of(table: Table | None) -> set[str]:
+    """The texts of a table, as they are compared; none without a table."""
+    return {same_plate_key(values["text"]) for _, values in table.records} if table else set()
 
 
-def _without_excluded(
-    rows: list[Row], listed: Table, tables: dict[str, Table], problems: list[Problem], notes: list[str]
-) -> tuple[list[Row], set[str]]:
-    """The rows of the recognition table whose plate is on none of the crops that the exclusion list names, and the
-    keys of the texts left out."""
+@dataclass
+class _Usable:
+    """What can be used of a data folder, before anything is held out; `excluded_keys` are texts left out as told."""
+
+    photographs: list[Picture[PhotographFingerprint]]
+    crops: list[Picture[CropFingerprint]]
+    excluded_keys: set[str]
+    problems: list[Problem]
+    notes: list[str]
+
+
+def _usable_pictures(folder: Path, tables: dict[str, Table], exclude: Table | None) -> _Usable:
+    """Check every row and picture; a photograph of the validation table counts by its row there."""
+    folders = find_picture_folders(folder, tables)
+    rows, problems = usable_rows_by_kind(tables)
+    keys: set[str] = set()
+    notes: list[str] = []
+    if exclude is not None:
+        exclusion = _exclude(rows["recognition"], tables["recognition"], exclude)
+        rows["recognition"], keys, notes = exclusion.rows, exclusion.keys, [exclusion.note]
+        problems += exclusion.problems
+    # Named in the validation table, usable there or not: not to be trained on.
+    named = {values["img_id"] for _, values in tables["validation"].records} if "validation" in tables else set()
+    photograph_rows = rows.get("validation", []) + [row for row in rows["detection"] if row.img_id not in named]
+    photographs, found = usable_photographs(photograph_rows, folders["detection"])
+    crops, found_in_crops = usable_crops(rows["recognition"], folders["recognition"])
+    return _Usable(photographs, crops, keys, problems + found + found_in_crops, notes)
+
+
+@dataclass(frozen=True)
+class _Exclusion:
+    """The rows that an exclusion list leaves, the texts it leaves out, as they are compared, and what to say of it."""
+
+    rows: list[Row]
+    keys: set[str]
+    problems: list[Problem]
+    note: str
+
+
+def _exclude(rows: list[Row], recognition: Table, listed: Table) -> _Exclusion:
+    """Leave out the crops that a list names, and every other crop with one of their texts."""
     if "img_id" not in listed.columns:
         raise DatasetError(f"{listed.path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
-    recognition = tables["recognition"]
+    problems = []
     known = {values["img_id"] for _, values in recognition.records}
     for number, values in listed.records:
         if values["img_id"] not in known:
@@ -233,47 +230,98 @@ def _without_excluded(
         message = f"{row.img_id} has the text of a crop that {listed.path.name} leaves out; left out too, list it there"
         problems.append(row.problem(row.text, "excluded text", message))
     kept = [row for row in rows if row.img_id not in excluded and same_plate_key(row.text) not in keys]
-    left_out = len(rows) - len(kept) - len(by_text)
-    notes.append(
-        f"{listed.path.name} leaves out {left_out} crops, and {len(by_text)} more that have one of their texts."
+    named = len(rows) - len(kept) - len(by_text)
+    note = f"{listed.path.name} leaves out {named} crops, and {len(by_text)} more that have one of their texts."
+    return _Exclusion(kept, keys, problems, note)
+
+
+def _note_on_split(split: Split, validation: Table | None, seed: int) -> str:
+    photographs, crops = len(split.held_photographs), len(split.held_crops)
+    if not validation:
+        return (
+            f"There is no validation table, so {photographs} photographs and {crops} crops were drawn with seed {seed} "
+            "and held out: no plate text and no near twin is on both sides."
+        )
+    return (
+        f"{validation.path.name} holds out its {photographs} photographs and the {crops} crops with one of its texts; "
+        f"{len(split.unusable_crops)} crops cut from them under another text are left out."
     )
-    return kept, keys
 
 
-def _note_named(
-    named: Table, held: HoldOut, crop_rows: Sequence[Row], problems: list[Problem], notes: list[str]
-) -> None:
-    """Say what a validation table holds out, and name the mislabelled crops."""
-    for number in sorted(held.unusable_crops):
-        row = crop_rows[number]
-        message = f"{row.img_id} shows a plate that has another text in {named.path.name}; left out, correct the text"
+def _contradicting(compared: Compared, split: Split, validation: Table) -> list[Problem]:
+    """The crops of held-out plates that have another text than the validation table."""
+    problems = []
+    for row in (compared.crops[number].row for number in sorted(split.unusable_crops)):
+        message = (
+            f"{row.img_id} shows a plate that has another text in {validation.path.name}; left out, correct the text"
+        )
         problems.append(row.problem(row.text, "contradicts validation", message))
-    notes.append(
-        f"{named.path.name} holds out its {len(held.photographs)} photographs and the {len(held.crops)} crops with one "
-        f"of its texts; {len(held.unusable_crops)} crops cut from them under another text are left out."
+    return problems
+
+
+def _texts_of_photographs(compared: Compared, split: Split) -> tuple[dict[int, str], list[Problem]]:
+    """Text by number of the photograph, where the crops cut from it agree, and a problem where they do not.
+
+    A held-out crop lends its text to no photograph of the other side, nor the other way round.
+    """
+    found: dict[int, dict[str, Row]] = defaultdict(dict)
+    for match in compared.matches:
+        same_side = (match.crop in split.held_crops) == (match.photograph in split.held_photographs)
+        if same_side and match.crop not in split.unusable_crops:
+            row = compared.crops[match.crop].row
+            found[match.photograph].setdefault(same_plate_key(row.text), row)
+    texts, problems = {}, []
+    for number, by_key in found.items():
+        first, *others = by_key.values()
+        if not others:
+            texts[number] = first.text
+            continue
+        message = (
+            f"{others[0].img_id} and {first.img_id} (row {first.number}, {first.text!r}) are cut from the same "
+            f"photograph {compared.photographs[number].row.img_id}, which gets no text; correct one of them"
+        )
+        problems.append(others[0].problem(others[0].text, "contradictory texts", message))
+    return texts, problems
+
+
+def _divide(compared: Compared, split: Split, texts: dict[int, str], known: Dataset) -> Dataset:
+    """`known` with the pictures of each side; a photograph has the text of its row, or else that of `texts`."""
+    photograph_turns, crop_turns = _upright_turns(compared)
+    photographs = []
+    for number, (one, turns) in enumerate(zip(compared.photographs, photograph_turns, strict=True)):
+        text = one.row.text or texts.get(number)
+        photographs.append(Photograph(one.row.img_id, one.path, one.row.box_px, text, turns))
+    crops = [
+        Crop(one.row.img_id, one.path, one.row.text, turns)
+        for one, turns in zip(compared.crops, crop_turns, strict=True)
+    ]
+    not_to_train_on = split.held_crops | split.unusable_crops
+    return replace(
+        known,
+        photographs=[one for number, one in enumerate(photographs) if number not in split.held_photographs],
+        crops=[one for number, one in enumerate(crops) if number not in not_to_train_on],
+        validation_photographs=[photographs[number] for number in sorted(split.held_photographs)],
+        validation_crops=[crops[number] for number in sorted(split.held_crops)],
+        withheld=known.withheld | {same_plate_key(crops[number].text) for number in not_to_train_on},
     )
 
 
-def _texts_of_photographs(
-    photograph_rows: Sequence[Row],
-    crop_rows: Sequence[Row],
-    matches: Sequence[Match],
-    held: HoldOut,
-    problems: list[Problem],
-) -> dict[int, str]:
-    """Text by photograph number, where the crops cut from it agree; a held-out crop lends its text to no other side."""
-    found: dict[int, dict[str, Row]] = defaultdict(dict)
-    for match in matches:
-        same_side = (match.crop in held.crops) == (match.photograph in held.photographs)
-        if same_side and match.crop not in held.unusable_crops:
-            row = crop_rows[match.crop]
-            found[match.photograph].setdefault(same_plate_key(row.text), row)
-    for number, by_key in found.items():
-        if len(by_key) > 1:
-            first, second, *_ = by_key.values()
-            message = (
-                f"{second.img_id} and {first.img_id} (row {first.number}, {first.text!r}) are cut from the same "
-                f"photograph {photograph_rows[number].img_id}, which gets no text; correct one of them"
-            )
-            problems.append(second.problem(second.text, "contradictory texts", message))
-    return {number: next(iter(by_key.values())).text for number, by_key in found.items() if len(by_key) == 1}
+def _upright_turns(compared: Compared) -> tuple[list[int | None], list[int | None]]:
+    """Turns that put each photograph's plate and each crop upright.
+
+    0 for a plate that is clearly wider than high; else as a matching picture that is wide tells; else None.
+    """
+    photograph_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.photographs]
+    crop_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.crops]
+    # The crop is rot90(photograph, match.turns), so what puts one upright tells what puts the other upright.
+    for match in compared.matches:
+        if photograph_turns[match.photograph] is None and crop_turns[match.crop] is not None:
+            photograph_turns[match.photograph] = (match.turns + crop_turns[match.crop]) % 4
+    for match in compared.matches:
+        if crop_turns[match.crop] is None and photograph_turns[match.photograph] is not None:
+            crop_turns[match.crop] = (photograph_turns[match.photograph] - match.turns) % 4
+    return photograph_turns, crop_turns
+
+
+def _turns_of_wide(shape: tuple[int, int]) -> int | None:
+    return 0 if shape[1] > UPRIGHT_ASPECT * shape[0] else None

@@ -1,4 +1,4 @@
-"""Small prints of pictures: each picture is decoded once, checked, and leaves what is needed to compare it.
+"""Fingerprints of pictures: each picture is decoded once, checked, and leaves what is needed to compare it.
 
 Greys give red and blue the same weight, so a crop with swapped channels still fits its photograph. Vectors come from
 square miniatures, so a quarter turn of a picture is a quarter turn of its miniature.
@@ -16,7 +16,8 @@ import numpy as np
 from PIL import Image
 
 from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.data.tables import Problem, Row
+from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.tables import Row
 
 # Sides of the square miniatures, in pixels: of a plate, of a whole photograph, and of a plate's colours.
 PLATE_SIDE, PHOTOGRAPH_SIDE, COLOUR_SIDE = 40, 32, 16
@@ -27,7 +28,7 @@ SHARE_INSIDE, THINNEST_BOX = 0.5, 2
 
 
 @dataclass(frozen=True)
-class PhotographPrint:
+class PhotographFingerprint:
     """What is kept of a photograph and its plate.
 
     Attributes:
@@ -48,8 +49,8 @@ class PhotographPrint:
 
 
 @dataclass(frozen=True)
-class CropPrint:
-    """What is kept of a crop: as in `PhotographPrint`, with the crop in place of the box and nothing around it."""
+class CropFingerprint:
+    """What is kept of a crop: as of a photograph, with the crop in place of the box and nothing around it."""
 
     plate: np.ndarray
     colours: np.ndarray
@@ -58,63 +59,73 @@ class CropPrint:
     shape: tuple[int, int]
 
 
-Print = TypeVar("Print", PhotographPrint, CropPrint)
+Fingerprint = TypeVar("Fingerprint", PhotographFingerprint, CropFingerprint)
 
 
-@dataclass
-class Pictures(Generic[Print]):
-    """The rows whose pictures can be used, with path and print of each: three lists in step."""
+@dataclass(frozen=True)
+class Picture(Generic[Fingerprint]):
+    """A row whose picture can be used (its box is inside the picture), the picture's file, and its fingerprint."""
 
-    rows: list[Row]
-    paths: list[Path]
-    prints: list[Print]
-
-    def __len__(self) -> int:
-        return len(self.rows)
+    row: Row
+    path: Path
+    fingerprint: Fingerprint
 
 
-def print_photographs(rows: Iterable[Row], folder: Path, problems: list[Problem]) -> Pictures[PhotographPrint]:
-    """Decode the photographs of detection or validation rows; boxes are clipped to them. Appends to `problems`."""
-    pictures: Pictures[PhotographPrint] = Pictures([], [], [])
-    for row, path, picture in _decoded(rows, folder, problems):
-        clipped = _clipped(row, *picture.shape[:2], problems)
+def usable_photographs(rows: Iterable[Row], folder: Path) -> tuple[list[Picture[PhotographFingerprint]], list[Problem]]:
+    """Decode the photographs of detection or validation rows, and clip their boxes to them.
+
+    Returns:
+        The rows with a usable photograph and box, and what is wrong with others or was mended.
+    """
+    pictures: list[Picture[PhotographFingerprint]] = []
+    problems: list[Problem] = []
+    for row in rows:
+        photograph = _decoded(row, folder)
+        if isinstance(photograph, Problem):
+            problems.append(photograph)
+            continue
+        clipped, problem = clip_box(row, *photograph.shape[:2])
+        if problem is not None:
+            problems.append(problem)
         if clipped is not None:
-            pictures.rows.append(clipped)
-            pictures.paths.append(path)
-            pictures.prints.append(photograph_print(picture, clipped.box_px))
-    return pictures
+            fingerprint = photograph_fingerprint(photograph, clipped.box_px)
+            pictures.append(Picture(clipped, folder / row.img_id, fingerprint))
+    return pictures, problems
 
 
-def print_crops(rows: Iterable[Row], folder: Path, problems: list[Problem]) -> Pictures[CropPrint]:
-    """Decode the crops of recognition rows. Appends to `problems`."""
-    pictures: Pictures[CropPrint] = Pictures([], [], [])
-    for row, path, picture in _decoded(rows, folder, problems):
-        pictures.rows.append(row)
-        pictures.paths.append(path)
-        pictures.prints.append(crop_print(picture))
-    return pictures
+def usable_crops(rows: Iterable[Row], folder: Path) -> tuple[list[Picture[CropFingerprint]], list[Problem]]:
+    """Decode the crops of recognition rows: the rows with a usable crop, and what is wrong with the others."""
+    pictures: list[Picture[CropFingerprint]] = []
+    problems: list[Problem] = []
+    for row in rows:
+        crop = _decoded(row, folder)
+        if isinstance(crop, Problem):
+            problems.append(crop)
+        else:
+            pictures.append(Picture(row, folder / row.img_id, crop_fingerprint(crop)))
+    return pictures, problems
 
 
-def photograph_print(photograph: np.ndarray, box_px: Sequence[float]) -> PhotographPrint:
-    """The print of a uint8 RGB photograph `(h, w, 3)` and its plate's box, yxyx, inside the photograph."""
+def photograph_fingerprint(photograph: np.ndarray, box_px: Sequence[float]) -> PhotographFingerprint:
+    """The fingerprint of a uint8 RGB photograph `(h, w, 3)` and its plate's box, yxyx, inside the photograph."""
     ymin, xmin = (int(np.floor(value)) for value in box_px[:2])
     ymax, xmax = (int(np.ceil(value)) for value in box_px[2:])
-    plate = crop_print(photograph[ymin:ymax, xmin:xmax])
+    plate = crop_fingerprint(photograph[ymin:ymax, xmin:xmax])
     margin = min(plate.shape) // 4 + 4
     around = photograph[max(0, ymin - margin) : ymax + margin, max(0, xmin - margin) : xmax + margin]
     small = cv2.resize(photograph, (PHOTOGRAPH_SIDE,) * 2, interpolation=cv2.INTER_AREA)
     whole = _unit(to_grey(small), PHOTOGRAPH_SIDE)
-    return PhotographPrint(
+    return PhotographFingerprint(
         plate.plate, whole, plate.colours, scaled(to_grey(around), plate.scale), plate.scale, plate.shape
     )
 
 
-def crop_print(crop: np.ndarray) -> CropPrint:
-    """The print of a uint8 RGB crop `(h, w, 3)`."""
+def crop_fingerprint(crop: np.ndarray) -> CropFingerprint:
+    """The fingerprint of a uint8 RGB crop `(h, w, 3)`."""
     grey = to_grey(crop)
     scale = min(1.0, KEPT_SIDE / max(grey.shape))
     colours = cv2.resize(crop, (COLOUR_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-    return CropPrint(_unit(grey, PLATE_SIDE), colours, scaled(grey, scale), scale, grey.shape)
+    return CropFingerprint(_unit(grey, PLATE_SIDE), colours, scaled(grey, scale), scale, grey.shape)
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:
@@ -130,34 +141,33 @@ def scaled(grey: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
-def _decoded(rows: Iterable[Row], folder: Path, problems: list[Problem]) -> Iterable[tuple[Row, Path, np.ndarray]]:
-    """Each row's picture, one at a time; pictures that cannot be used are named in `problems`."""
-    for row in rows:
-        path = folder / row.img_id
-        try:
-            picture = read_picture(path)
-        except PictureError as error:
-            kind = {"missing file": "missing picture", "empty file (0 bytes)": "empty picture"}.get(str(error))
-            message = f"{folder.name}/{row.img_id}: {error}; skipped, replace the picture or remove the row"
-            problems.append(row.problem(row.img_id, kind or "unusable picture", message))
-            continue
-        yield row, path, picture
+def _decoded(row: Row, folder: Path) -> np.ndarray | Problem:
+    """The row's picture, uint8 RGB `(h, w, 3)`, or why it cannot be used."""
+    try:
+        return read_picture(folder / row.img_id)
+    except PictureError as error:
+        kind = {"missing file": "missing picture", "empty file (0 bytes)": "empty picture"}.get(str(error))
+        message = f"{folder.name}/{row.img_id}: {error}; skipped, replace the picture or remove the row"
+        return row.problem(row.img_id, kind or "unusable picture", message)
 
 
-def _clipped(row: Row, height: int, width: int, problems: list[Problem]) -> Row | None:
-    """The row with its box clipped to the photograph; None if hardly any of it is inside."""
+def clip_box(row: Row, height: int, width: int) -> tuple[Row | None, Problem | None]:
+    """The row with its box clipped to its photograph of `height` x `width` pixels, and what was wrong with the box.
+
+    There is no row if hardly any of the box is inside, and no problem if all of it is.
+    """
     ymin, xmin, ymax, xmax = row.box_px
     box_px = (max(0.0, ymin), max(0.0, xmin), min(float(height), ymax), min(float(width), xmax))
     sides = max(0.0, box_px[2] - box_px[0]), max(0.0, box_px[3] - box_px[1])
     inside = sides[0] * sides[1] / ((ymax - ymin) * (xmax - xmin))
     usable = min(sides) >= THINNEST_BOX and inside >= SHARE_INSIDE
     if usable and box_px == row.box_px:
-        return row
+        return row, None
     kind = "box partly outside" if usable else "box outside the picture" if inside < 1 else "box too thin"
     expected = f"expected a box of at least {THINNEST_BOX} px in the {width} x {height} px of {row.img_id}"
     done = "clipped to them" if usable else "skipped, correct it"
-    problems.append(row.problem(",".join(f"{value:g}" for value in row.box_px), kind, f"{expected}; {done}"))
-    return replace(row, box_px=box_px) if usable else None
+    problem = row.problem(",".join(f"{value:g}" for value in row.box_px), kind, f"{expected}; {done}")
+    return replace(row, box_px=box_px) if usable else None, problem
 
 
 def _unit(grey: np.ndarray, side: int) -> np.ndarray:

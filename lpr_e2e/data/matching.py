@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 from lpr_e2e.common.boxes import turn_picture
-from lpr_e2e.data.fingerprints import CropPrint, PhotographPrint, scaled, to_grey
+from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, Picture, scaled, to_grey
 
 # Miniatures of a crop and of the box it was cut along correlate above 0.99, others below 0.9.
 SAME_PLATE = 0.95
@@ -36,7 +37,42 @@ class Match:
     correlation: float
 
 
-def match_crops(crops: Sequence[CropPrint], photographs: Sequence[PhotographPrint]) -> list[Match]:
+@dataclass(frozen=True)
+class Compared:
+    """The usable pictures of a data folder, known by their number from here on, and which of them show the same.
+
+    Attributes:
+        photographs, crops: the pictures.
+        matches: which of `crops` are cut out of which of `photographs`, best first.
+        twins: pairs of numbers of `photographs` that are near twins, the smaller number first.
+    """
+
+    photographs: list[Picture[PhotographFingerprint]]
+    crops: list[Picture[CropFingerprint]]
+    matches: list[Match]
+    twins: list[tuple[int, int]]
+
+
+class Colours(NamedTuple):
+    """How many crops fit their photograph better with red and blue swapped, and how many could be compared."""
+
+    swapped: int
+    comparable: int
+
+    @property
+    def exchanged(self) -> bool:
+        """Whether red and blue are exchanged in one of the two sets: most crops fit better when they are swapped."""
+        return 2 * self.swapped > self.comparable
+
+
+def compare(photographs: list[Picture[PhotographFingerprint]], crops: list[Picture[CropFingerprint]]) -> Compared:
+    """Compare every picture with every other; there must be at least one photograph."""
+    matches = match_crops([one.fingerprint for one in crops], [one.fingerprint for one in photographs])
+    twins = near_twins(np.stack([one.fingerprint.whole for one in photographs]))
+    return Compared(photographs, crops, matches, twins)
+
+
+def match_crops(crops: Sequence[CropFingerprint], photographs: Sequence[PhotographFingerprint]) -> list[Match]:
     """Every crop with every photograph whose plate it shows pixel for pixel (twins give several), best first.
 
     First the miniatures are compared, at all four turns; crops that fit nowhere were perhaps cut along another box,
@@ -76,26 +112,26 @@ def turned(vectors: np.ndarray, turns: int) -> np.ndarray:
 
 
 def count_swapped(
-    crops: Sequence[CropPrint], photographs: Sequence[PhotographPrint], matches: Sequence[Match]
-) -> tuple[int, int]:
-    """How many crops fit their photograph better with red and blue swapped, and how many could be compared.
+    crops: Sequence[CropFingerprint], photographs: Sequence[PhotographFingerprint], matches: Sequence[Match]
+) -> Colours:
+    """Compare the colours of crops with those of the photographs that they are cut out of.
 
     Only upright crops cut along the box, of its very size, are compared.
     """
-    swapped = compared = 0
+    swapped = comparable = 0
     for match in matches:
         crop, photograph = crops[match.crop], photographs[match.photograph]
         if match.turns == 0 and crop.shape == photograph.shape and crop.plate @ photograph.plate > SAME_PLATE:
             wanted, found = photograph.colours.astype("int32"), crop.colours.astype("int32")
-            compared += 1
+            comparable += 1
             swapped += int(np.abs(found[..., ::-1] - wanted).sum() < np.abs(found - wanted).sum())
-    return swapped, compared
+    return Colours(swapped, comparable)
 
 
-def find_anywhere(crops: Sequence[CropPrint], photograph: np.ndarray, number: int = 0) -> list[Match]:
+def find_anywhere(crops: Sequence[CropFingerprint], photograph: np.ndarray, number: int = 0) -> list[Match]:
     """The crops that are cut from anywhere in a uint8 RGB photograph `(h, w, 3)`, upright or on either side.
 
-    Only crops that the prints keep at their own size can be found.
+    Only crops that their fingerprints keep at their own size can be found.
     """
     grey = to_grey(photograph)
     coarse = scaled(grey, 0.25)
@@ -114,7 +150,7 @@ def find_anywhere(crops: Sequence[CropPrint], photograph: np.ndarray, number: in
 
 
 def _slide(
-    index: int, crop: CropPrint, photographs: Sequence[PhotographPrint], halves: Sequence[np.ndarray]
+    index: int, crop: CropFingerprint, photographs: Sequence[PhotographFingerprint], halves: Sequence[np.ndarray]
 ) -> list[Match]:
     """Matches of one crop slid over the plates' surroundings: at half resolution, then at full."""
     if _is_plain(crop):
@@ -138,7 +174,7 @@ def _slide(
     return matches
 
 
-def _is_plain(crop: CropPrint) -> bool:
+def _is_plain(crop: CropFingerprint) -> bool:
     """Whether a crop has so little contrast that it fits everywhere."""
     return bool(crop.grey.std() < PLAIN)
 

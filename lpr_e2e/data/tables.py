@@ -14,12 +14,14 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from difflib import SequenceMatcher
 from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import csv_lines
+from lpr_e2e.data.problems import Problem
 
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 COLUMNS = {
@@ -35,29 +37,6 @@ ROWS_FOR_RARE_CHARACTERS = 50
 
 class DatasetError(UserError):
     """The data cannot be used at all; the message is one line that says why and what to do."""
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One fault of the data.
-
-    Attributes:
-        file: the CSV or picture at fault.
-        row: line number in the CSV, the header being line 1; None if the fault is in no row.
-        value: what was found.
-        kind: a short name by which problems can be counted, such as "missing picture".
-        message: what was expected, what was done, and what can be done.
-    """
-
-    file: str
-    row: int | None
-    value: str
-    kind: str
-    message: str
-
-    def __str__(self) -> str:
-        place = self.file if self.row is None else f"{self.file}, row {self.row}"
-        return f"{place}: {self.kind}: {self.value!r}: {self.message}"
 
 
 @dataclass(frozen=True)
@@ -105,6 +84,15 @@ def read_table(path: Path) -> Table:
             values = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
             records.append((number, values | {EXTRA: delimiter.join(filter(None, cells[len(columns) :]))}))
     return Table(path, columns, records)
+
+
+def write_table(path: Path, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write a CSV, which `read_table` reads if no value holds a line break; what is no text is written with escapes.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    path.write_text(csv_lines([tuple(columns), *rows]), "utf-8", errors="backslashreplace", newline="")
 
 
 def _cells(line: str, delimiter: str) -> list[str]:
@@ -167,7 +155,7 @@ def find_picture_folders(folder: Path, tables: dict[str, Table]) -> dict[str, Pa
     # A table whose folder is named after it chooses first, so that the other cannot take that folder.
     for kind in sorted(kinds, key=lambda kind: stems[kind] not in {path.name.lower() for path in candidates}):
         stem = stems[kind]
-        ids = {values["img_id"] for _, values in tables[kind].records if _stays_inside(values["img_id"])}
+        ids = {values["img_id"] for _, values in tables[kind].records if stays_inside(values["img_id"])}
         taken = {"test"} | set(stems.values()) - {stem} | {path.name.lower() for path in chosen.values()}
         ranked = sorted(
             (
@@ -189,16 +177,36 @@ def find_picture_folders(folder: Path, tables: dict[str, Table]) -> dict[str, Pa
     return chosen
 
 
-def usable_rows(table: Table, kind: str, problems: list[Problem]) -> list[Row]:
-    """The rows of a table of this kind that have an id, a box and a text as the kind asks; appends to `problems`.
+def usable_rows_by_kind(tables: dict[str, Table]) -> tuple[dict[str, list[Row]], list[Problem]]:
+    """`usable_rows` of each table of a data folder, by kind, and the problems of all of them."""
+    usable, problems = {}, []
+    for kind, table in tables.items():
+        usable[kind], found = usable_rows(table, kind)
+        problems += found
+    return usable, problems
+
+
+def usable_rows(table: Table, kind: str) -> tuple[list[Row], list[Problem]]:
+    """The rows of a table of this kind with an id, a box and a text as the kind asks, and the faults of the others.
 
     Whether the pictures exist, and whether the boxes lie in them, is not looked at here.
     """
+    rows, problems = distinct_rows(table, kind)
+    if kind == "recognition":
+        rows, rare = _without_rare_characters(rows)
+        problems += rare
+    return rows, problems
+
+
+def distinct_rows(table: Table, kind: str) -> tuple[list[Row], list[Problem]]:
+    """As `usable_rows`, but a text may have a character that no other row has."""
     rows: dict[str, Row] = {}
     contradictory: set[str] = set()
+    problems: list[Problem] = []
     for number, values in table.records:
-        row = _usable_row(table, kind, number, values, problems)
-        if row is None:
+        row = _row_or_problem(table, kind, number, values)
+        if isinstance(row, Problem):
+            problems.append(row)
             continue
         first = rows.setdefault(row.img_id, row)
         if first is row:
@@ -217,8 +225,7 @@ def usable_rows(table: Table, kind: str, problems: list[Problem]) -> list[Row]:
                 f"expected one row per photograph; row {first.number} is used, this one is not",
             )
         problems.append(problem)
-    usable = [row for row in rows.values() if row.img_id not in contradictory]
-    return _without_rare_characters(usable, problems) if kind == "recognition" else usable
+    return [row for row in rows.values() if row.img_id not in contradictory], problems
 
 
 def _contradictory(row: Row, other: Row) -> Problem:
@@ -226,37 +233,39 @@ def _contradictory(row: Row, other: Row) -> Problem:
     return row.problem(row.text, "contradictory texts", message)
 
 
-def _usable_row(table: Table, kind: str, number: int, values: dict, problems: list[Problem]) -> Row | None:
+def _row_or_problem(table: Table, kind: str, number: int, values: dict[str, str]) -> Row | Problem:
+    """The row with this line number, or its first fault."""
     row = Row(table.path.name, number, values["img_id"], None, None)
     box_px, text = None, values["text"] if "text" in COLUMNS[kind] else None
-    fault = None
     if not row.img_id:
-        fault = ("", "empty img_id", "expected a picture's file name; skipped, fill it in")
-    elif not _stays_inside(row.img_id):
-        fault = (row.img_id, "unsafe img_id", "expected a name inside the picture folder; skipped, correct it")
-    elif values[EXTRA]:
-        fault = (values[EXTRA], "too many values", f"expected {','.join(table.columns)}; skipped, correct the row")
-    elif text == "":
-        fault = ("", "empty text", f"expected the text of {row.img_id}; skipped, fill it in or remove the row")
-    elif kind != "recognition":
+        return row.problem("", "empty img_id", "expected a picture's file name; skipped, fill it in")
+    if not stays_inside(row.img_id):
+        expected = "expected a name inside the picture folder; skipped, correct it"
+        return row.problem(row.img_id, "unsafe img_id", expected)
+    if values[EXTRA]:
+        expected = f"expected {','.join(table.columns)}; skipped, correct the row"
+        return row.problem(values[EXTRA], "too many values", expected)
+    if text == "":
+        return row.problem(
+            "", "empty text", f"expected the text of {row.img_id}; skipped, fill it in or remove the row"
+        )
+    if kind != "recognition":
         written = ",".join(values[name] for name in BOX_COLUMNS)
         box_px = numbers(values[name] for name in BOX_COLUMNS)
         if box_px is None:
-            fault = (written, "non-numeric box", "expected four numbers ymin,xmin,ymax,xmax; skipped, correct it")
-        elif box_px[2] <= box_px[0] or box_px[3] <= box_px[1]:
-            fault = (written, "inside-out box", "expected ymin < ymax and xmin < xmax; skipped, correct it")
-    if fault:
-        problems.append(row.problem(*fault))
-        return None
+            expected = "expected four numbers ymin,xmin,ymax,xmax; skipped, correct it"
+            return row.problem(written, "non-numeric box", expected)
+        if box_px[2] <= box_px[0] or box_px[3] <= box_px[1]:
+            return row.problem(written, "inside-out box", "expected ymin < ymax and xmin < xmax; skipped, correct it")
     return Row(row.csv, number, row.img_id, box_px, text)
 
 
-def _without_rare_characters(rows: list[Row], problems: list[Problem]) -> list[Row]:
-    """One sample cannot teach a character: drop rows with a character that no other row has."""
+def _without_rare_characters(rows: list[Row]) -> tuple[list[Row], list[Problem]]:
+    """One sample cannot teach a character: the rows without those that have a character which no other row has."""
     if len(rows) < ROWS_FOR_RARE_CHARACTERS:
-        return rows
+        return rows, []
     uses = Counter(character for row in rows for character in set(row.text))
-    usable = []
+    usable, problems = [], []
     for row in rows:
         rare = sorted(character for character in set(row.text) if uses[character] == 1)
         if rare:
@@ -269,7 +278,7 @@ def _without_rare_characters(rows: list[Row], problems: list[Problem]) -> list[R
             )
         else:
             usable.append(row)
-    return usable
+    return usable, problems
 
 
 def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
@@ -281,7 +290,7 @@ def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
     return found if all(map(math.isfinite, found)) else None
 
 
-def _stays_inside(img_id: str) -> bool:
+def stays_inside(img_id: str) -> bool:
     """Whether a name stays in its folder, read as a path of any system."""
     path = PureWindowsPath(img_id)
     return bool(img_id) and "\0" not in img_id and not path.anchor and ".." not in path.parts

@@ -29,10 +29,10 @@ from lpr_e2e.common.boxes import (
     turn_picture,
     upright_glimpse,
 )
-from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Crop, Dataset, Photograph, read_picture
+from lpr_e2e.data.dataset import Crop, Dataset, Photograph
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,

@@ -207,10 +207,5 @@ class RunFolder:
 
 def split(dataset: Dataset) -> pd.DataFrame:
     """One row per picture: its `set`, its `side` (`train` or `held`), its `img_id`, its `text` (empty: unknown)."""
-    rows = [
-        (name, side, one.img_id, one.text or "")
-        for side, prefix in (("train", ""), ("held", "validation_"))
-        for name in ("photographs", "crops")
-        for one in getattr(dataset, prefix + name)
-    ]
+    rows = [(name, side, one.img_id, one.text or "") for name, side, one in dataset.pictures()]
     return pd.DataFrame(rows, columns=["set", "side", "img_id", "text"])

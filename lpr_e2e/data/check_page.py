@@ -1,0 +1,60 @@
+"""The check of a data set as a page with pictures.
+
+The page is one file and needs no network; names and texts are data to it, never markup.
+"""
+
+from __future__ import annotations
+
+from os import PathLike
+from pathlib import Path
+
+import jinja2
+import numpy as np
+
+from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.images import read_picture
+from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.data.check import LEFT_OUT, Check
+from lpr_e2e.data.findings import View
+from lpr_e2e.data.problems import by_kind
+
+# Rows of each problem and finding.
+ROWS_SHOWN = 200
+
+
+def write_page(check: Check, path: str | PathLike) -> None:
+    """Write the check as one HTML file, with small pictures inside.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    templates = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = templates.get_template("check.html").render(
+        check=check,
+        problems=by_kind(check.problems),
+        style=STYLE,
+        left_out=LEFT_OUT,
+        most=ROWS_SHOWN,
+        picture=_on_page,
+    )
+    # A file name may hold bytes that are no text.
+    with whole_file(Path(path)) as temporary:
+        temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def _on_page(view: View) -> dict:
+    """What the page needs of a view: the JPEG as base64, the shape of what it shows, and the box to draw, if any."""
+    picture = read_picture(view.path)
+    box = view.box_px
+    if view.cut:
+        (top, left), (bottom, right) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
+        picture, box = picture[top:bottom, left:right], None
+    height, width = picture.shape[:2]
+    jpeg = page_jpeg(thumbnail(picture[..., ::-1] if view.swapped else picture))
+    return {"jpeg": jpeg, "height": height, "width": width, "box": box}
