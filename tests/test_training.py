@@ -16,33 +16,33 @@ import pandas as pd
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.common.errors import TrainingError, UserError
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.model.plate_model import PlateModel, load
-from lpr_e2e.training.batches import PictureCache
-from lpr_e2e.training.callbacks import AveragedAdamW, WarmCosine, averaged_weights
+from lpr_e2e.training.optimizer import AveragedAdamW, WarmCosine, averaged_weights
+from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder
 from lpr_e2e.training.settings import PRESETS, Settings
 from lpr_e2e.training.trainer import Training, take_weights, training_vocabulary
 
-# Trains in a process of its own that kills itself while a batch of the stage is made.
+# Trains in a process of its own that kills itself when a batch of the stage is asked for.
 KILLED = """
 import os, signal, sys
-from pathlib import Path
-from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.trainer import Training
 folder, stage, deadly = RunFolder(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 config = folder.config()
 training = Training(config["settings"], load_dataset(config["data"]), folder)
-make = getattr(BatchMaker, stage)
-def make_or_die(self, step, *arguments):
-    if step == deadly:
+ask = BatchLoader._ask_for
+def ask_or_die(self, step):
+    if training.progress.stage == stage and step == deadly:
         os.kill(os.getpid(), signal.SIGKILL)
-    return make(self, step, *arguments)
-setattr(BatchMaker, stage, make_or_die)
+    ask(self, step)
+BatchLoader._ask_for = ask_or_die
 training.run()
 """
 
@@ -157,17 +157,15 @@ class TestTensorBoard:
         folder = finished[0].path / "tensorboard"
         loaded = {}
         for side in ("training", "validation"):
-            loaded[side] = EventAccumulator(str(folder / side), size_guidance={"images": 0, "tensors": 0})
+            loaded[side] = EventAccumulator(str(folder / side), size_guidance={"scalars": 0, "tensors": 0})
             loaded[side].Reload()
         return loaded
 
     @staticmethod
     def pictures(events, tag):
         """Sizes `(height, width)` of the pictures of a tag's first step."""
-        import tensorflow as tf
-
         width, height, *pictures = events.Tensors(tag)[0].tensor_proto.string_val
-        decoded = [tf.io.decode_png(picture).numpy() for picture in pictures]
+        decoded = [read_picture(picture) for picture in pictures]
         assert all(picture.shape[:2] == (int(height), int(width)) for picture in decoded)
         return decoded
 
@@ -178,9 +176,8 @@ class TestTensorBoard:
             for figure in ("mean_iou", "average_precision_50", "plates_right", "characters_right")
         }
         for side in ("training", "validation"):
-            assert terms | figures <= set(events[side].Tags()["tensors"])
-        assert "learning rate" in events["training"].Tags()["tensors"]
-        assert [event.step for event in events["training"].Tensors("learning rate")] == [1, 2, 3, 4, 5, 6]
+            assert terms | figures <= set(events[side].Tags()["scalars"])
+        assert [event.step for event in events["training"].Scalars("learning rate")] == [1, 2, 3, 4, 5, 6]
 
     @pytest.mark.parametrize(
         "tag",
@@ -209,15 +206,17 @@ class TestTensorBoard:
         assert pictures and all(picture.std() > 5 and min(picture.shape[:2]) > 100 for picture in pictures)
 
     def test_settings_and_final_figures(self, events):
-        tags = set(events["validation"].Tags()["tensors"])
-        assert {"final/plates_right", "final/mean_iou"} <= tags
+        assert {"final/plates_right", "final/mean_iou"} <= set(events["validation"].Tags()["scalars"])
         assert "_hparams_/session_start_info" in events["validation"].summary_metadata
-        assert "data/text_summary" in tags or "data" in tags
+        (text,) = events["validation"].Tensors("data")[0].tensor_proto.string_val
+        assert (
+            b"photographs" in text and events["validation"].summary_metadata["data"].plugin_data.plugin_name == "text"
+        )
 
 
 def test_killed_in_either_stage_and_resumed_it_ends_with_the_same_weights(finished, tiny_data, tiny_settings, tmp_path):
     run = start(tmp_path / "killed", tiny_data, tiny_settings)
-    for stage, step in (("recognition_batch", 5), ("joint_batch", 4)):
+    for stage, step in (("recognition", 5), ("joint", 4)):
         killed = subprocess.run([sys.executable, "-c", KILLED, str(run.path), stage, str(step)], capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
     assert run.progress()["stage"] in ("recognition", "joint")
@@ -244,7 +243,7 @@ def test_another_seed_gives_other_weights(tiny_data, tiny_settings, tmp_path):
     for seed in (0, 0, 1):
         settings = replace(tiny_settings, seed=seed)
         run = start(tmp_path / f"{len(models)}", tiny_data, settings)
-        models.append(Training(settings, load_dataset(tiny_data), run, say=lambda line: None).model)
+        models.append(Training(settings, load_dataset(tiny_data), run, say=lambda line: None).replicas.own)
     first, same, other = ([np.asarray(weight) for weight in model.trainable_weights] for model in models)
     assert all((a == b).all() for a, b in zip(first, same, strict=True))
     assert not all((a == b).all() for a, b in zip(first, other, strict=True))
@@ -328,26 +327,26 @@ def test_the_average_follows_the_weights_sooner_at_first():
 def test_two_processes_do_not_train_in_one_folder(tmp_path):
     folder = RunFolder(tmp_path / "run")
     with folder.locked():
-        with pytest.raises(RunError, match="another process is training"), RunFolder(tmp_path / "run").locked():
+        with pytest.raises(UserError, match="another process is training"), RunFolder(tmp_path / "run").locked():
             pass
     with RunFolder(tmp_path / "run").locked():
         assert folder.path.is_dir()
 
 
-def test_a_photograph_that_goes_away_stops_the_training_with_its_name(tiny_data, tiny_settings, tmp_path):
+def test_a_photograph_that_goes_away_stops_the_training_with_its_name(tiny_data, tiny_settings, tmp_path, monkeypatch):
     data = shutil.copytree(tiny_data, tmp_path / "data")
     run = start(tmp_path / "run", data, tiny_settings)
     training = Training(tiny_settings, load_dataset(data), run, say=lambda line: None)
-    make = training.maker.recognition_batch
 
-    def make_without(step, plates):
-        """From the third step on, in a thread of TensorFlow, the photographs are away."""
-        if step == 2:
-            training.maker.cache = PictureCache()
-            for photograph in training.dataset.photographs:
-                photograph.path.unlink()
-        return make(step, plates)
+    def lose_photographs():
+        """When the batches are about to be made, by another process, the photographs are away."""
+        for photograph in training.dataset.photographs:
+            photograph.path.unlink()
 
-    training.maker.recognition_batch = make_without
+    monkeypatch.setattr(training, "_keep_start", lose_photographs)
+    # The first batch is made here, for its sizes.
+    monkeypatch.setattr(training.maker, "cache", PictureCache())
+    for photograph in training.dataset.photographs:
+        training.maker.cache.read(photograph.path)
     with pytest.raises(TrainingError, match=r"\.jpg: missing file: the data changed.*--resume"):
         training.run()
