@@ -214,7 +214,8 @@ def test_batches_use_them(dataset, tiny_settings):
         {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
     )
     mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
-    maker = BatchMaker(nameless, vocabulary, tiny_settings.architecture, painter, mixture, 0, own)
+    architecture = tiny_settings.architecture
+    maker = BatchMaker(nameless, vocabulary, architecture, architecture.second_look, painter, mixture, 0, own)
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
     _, classes = maker.plates(RECOGNITION, 0, 60)
     shown = {vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in classes}
