@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_box
+from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.model.glimpse import cut_glimpses
@@ -39,9 +40,9 @@ def make_maker(dataset, tiny_settings):
     painter = PlatePainter([crop.text for crop in dataset.crops])
 
     def make(seed=0, dataset=dataset, **mixture):
-        architecture = tiny_settings.architecture
+        settings = tiny_settings
         return BatchMaker(
-            dataset, vocabulary, architecture, architecture.second_look, painter, Mixture(**mixture), seed
+            dataset, vocabulary, settings.architecture, settings.procedure, painter, Mixture(**mixture), seed
         )
 
     return make
@@ -170,7 +171,9 @@ def test_cache_keeps_no_more_than_its_room(dataset):
 def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
     vocabulary = training_vocabulary(dataset)
     strange = [replace(crop, text="?" + crop.text) for crop in dataset.crops[:2]]
-    plain = plain_glimpses([], [*dataset.crops[:3], *strange], vocabulary, tiny_settings.architecture)
+    settings = tiny_settings
+    crops = [*dataset.crops[:3], *strange]
+    plain = plain_glimpses([], crops, vocabulary, settings.architecture, settings.procedure)
     assert len(plain["glimpses"]) == len(plain["glimpse_classes"]) == 3
     eye = np.eye(vocabulary.classes)
     texts = [vocabulary.decode(eye[classes])[0] for classes in plain["glimpse_classes"]]
@@ -178,7 +181,8 @@ def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
 
 
 def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
-    found = list(plain_joint_batches(dataset.photographs, training_vocabulary(dataset), tiny_settings.architecture, 4))
+    sizes = (training_vocabulary(dataset), tiny_settings.architecture, tiny_settings.procedure)
+    found = list(plain_joint_batches(dataset.photographs, *sizes, 4))
     assert sum(batch["box_known"].sum() for batch in found) == len(dataset.photographs)
     assert {len(batch["canvases"]) for batch in found} == {4}
     assert len(dataset.photographs) % 4  # The last batch is filled up with photographs that count for nothing.
@@ -188,7 +192,7 @@ def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
 
 
 # What a photograph may meet on its way to the canvas.
-CHANGES = {"hardness": 1.0, "turned": 0.2, "tilted": 0.3, "close": 0.3, "close_side": 2.7}
+CHANGES = {"grey": 114, "hardness": 1.0, "turned": 0.2, "tilted": 0.3, "close": 0.3, "close_side": 2.7}
 
 
 class TestAugmentation:
@@ -309,7 +313,7 @@ class TestAugmentation:
         for name in ("smear", "change_light", "change_sharpness"):
             monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
-        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), Still(), 5.0, 0.5, 1.0)
+        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), TODAY.margin, Still(), 5.0, 0.5, 1.0)
         red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)
         np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
         np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)

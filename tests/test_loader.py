@@ -31,9 +31,8 @@ from lpr_e2e.training.settings import PRESETS
 from lpr_e2e.training.trainer import training_texts, training_vocabulary
 
 settings, dataset = PRESETS["small"], load_dataset(sys.argv[1])
-recipe = BatchRecipe(
-    dataset, training_vocabulary(dataset), settings.architecture, 2.0, training_texts(dataset), settings.mixture, 0
-)
+sizes = (training_vocabulary(dataset), settings.architecture, settings.procedure)
+recipe = BatchRecipe(dataset, *sizes, training_texts(dataset), settings.mixture, 0)
 plan = BatchPlan("recognition", 10**9, 4, 0, 0.0, 0.0)
 try:
     with BatchLoader(recipe, plan, plan.batch(recipe.maker(), 0), 0, 10**9, workers=2) as loader:
@@ -72,12 +71,11 @@ def dataset(tiny_data):
 def recipe(dataset, tiny_settings):
     from lpr_e2e.training.trainer import training_texts, training_vocabulary
 
-    architecture = tiny_settings.architecture
     return BatchRecipe(
         dataset,
         training_vocabulary(dataset),
-        architecture,
-        architecture.second_look,
+        tiny_settings.architecture,
+        tiny_settings.procedure,
         training_texts(dataset),
         tiny_settings.mixture,
         0,

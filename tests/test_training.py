@@ -54,12 +54,10 @@ def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
     return run
 
 
-@pytest.fixture(scope="module", autouse=True)
-def everything_is_a_plate():
+@pytest.fixture(scope="module")
+def tiny_settings(tiny_settings):
     """Six steps teach nobody what a plate is; what looks most like one counts as one."""
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        monkeypatch.setattr("lpr_e2e.prediction.reading.BOX_THRESHOLD", 0.0)
-        yield
+    return replace(tiny_settings, procedure=replace(tiny_settings.procedure, box_threshold=0.0))
 
 
 @pytest.fixture(scope="module")
@@ -107,7 +105,7 @@ class TestRunFolder:
         from lpr_e2e.evaluation.scoring import score
         from lpr_e2e.prediction.reader import PlateReader
 
-        readings = {img_id: found for img_id, _, found in PlateReader(model).read_files(files)}
+        readings = {img_id: found for img_id, _, found in PlateReader.of(model).read_files(files)}
         again = score(dataset.validation_photographs, readings, model.vocabulary)
         assert again.mean_iou == pytest.approx(figures.mean_iou, abs=1e-6)
         assert again.characters_right == figures.characters_right

@@ -16,6 +16,7 @@ from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
 from lpr_e2e.evaluation.metrics import Figures, best_reading, fitted_temperature, score
 from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
@@ -99,10 +100,10 @@ class Glimpses:
 
     def evaluate(self, model: PlateModel, task: keras.Model) -> dict[str, float]:
         """`reading/plates_right` and `reading/characters_right`; 0 where no glimpse is held out."""
-        plates = right = characters = letters = 0
+        engine, plates, right, characters, letters = KerasEngine(model), 0, 0, 0, 0
         for batch in self.held.batches("recognition"):
             classes = batch["glimpse_classes"]
-            answers = np.asarray(model.read(batch["glimpses"])["logits"])[:, -1].argmax(-1)
+            answers = engine.read(batch["glimpses"])["logits"].argmax(-1)
             plates += len(classes)
             right += (answers == classes).all(-1).sum()
             characters += ((answers == classes) & (classes != BLANK)).sum()

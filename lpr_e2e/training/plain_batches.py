@@ -63,7 +63,9 @@ def plain_joint_batches(
         yield {**{name: np.stack([sample[name] for sample in samples]) for name in samples[0]}, **none}
 
 
-def _plain_sample(photograph: Photograph, vocabulary: Vocabulary, architecture: Architecture, procedure: Procedure) -> dict[str, np.ndarray]:
+def _plain_sample(
+    photograph: Photograph, vocabulary: Vocabulary, architecture: Architecture, procedure: Procedure
+) -> dict[str, np.ndarray]:
     """One photograph's sample; see `BatchMaker.joint_batch`."""
     canvas, frame = letterbox(read_picture(photograph.path), architecture.canvas_size, grey=procedure.letterbox_grey)
     box = frame.to_rel(photograph.box_px)
