@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import cv2
+import keras
 import numpy as np
 
 from lpr_e2e.common.boxes import Letterbox
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
 from lpr_e2e.evaluation.metrics import best_reading
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.pictures import annotate, attention_strip
+from lpr_e2e.prediction.pictures import TRUE_BOX, annotate, attention_strip
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.evaluators import SHOWN, Photographs, read_photographs
 from lpr_e2e.training.plots import calibration_plot, confusion_plot, shares_plot
 
 # Side of the squares that photographs are shown in, pixels.
-_SHOWN_SIDE = 512
+_SHOWN_SIDE, _DOTS_PER_INCH = 512, 128
 
 
 class Gallery:
@@ -36,7 +39,8 @@ class Gallery:
 
     def show_training(self, batch: Mapping[str, np.ndarray]) -> None:
         """The augmented samples of a batch of stage two."""
-        self.board.pictures(0, "training/photographs", canvas_pictures(batch, self.vocabulary))
+        photographs = canvas_gallery if has_keras_cv() else canvas_pictures
+        self.board.pictures(0, "training/photographs", photographs(batch, self.vocabulary))
         self.board.pictures(0, "training/glimpses", glimpse_pictures(batch, self.vocabulary))
 
     def show_validation(self, epoch: int, model: PlateModel, found: Photographs, shown: Counter[str]) -> None:
@@ -83,17 +87,70 @@ def glimpse_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary, co
     return pictures
 
 
+def has_keras_cv() -> bool:
+    """Whether keras-cv can draw here. It needs TensorFlow, which a training on another backend leaves alone."""
+    if keras.backend.backend() != "tensorflow":
+        return False
+    try:
+        import keras_cv  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def canvas_gallery(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[np.ndarray]:
+    """The photographs of a training batch as augmented, side by side in one picture, uint8, drawn by keras-cv.
+
+    Its boxes have an edge that shows on light and on dark, and their texts stand at them.
+    """
+    from keras_cv import visualization
+
+    count, visible = len(batch["canvases"]), batch["plate_visible"] == 1
+    rows = 1 if count % 2 else 2
+    file = io.BytesIO()
+    visualization.plot_bounding_box_gallery(
+        np.stack([_shown(canvas) for canvas in batch["canvases"]]),
+        value_range=(0, 255),
+        bounding_box_format="yxyx",
+        # Each box is a class of its own, named by its text; -1 is no box.
+        y_true={
+            "boxes": (batch["boxes_rel"][:, None] * _SHOWN_SIDE).astype("float32"),
+            "classes": np.where(visible, np.arange(count), -1)[:, None],
+        },
+        class_mapping=dict(enumerate(_labels(batch, vocabulary))),
+        true_color=TRUE_BOX,
+        font_scale=0.8,
+        rows=rows,
+        cols=count // rows,
+        scale=_SHOWN_SIDE / _DOTS_PER_INCH,
+        dpi=_DOTS_PER_INCH,
+        transparent=False,
+        path=file,
+    )
+    return [read_picture(file.getvalue())]
+
+
+def _shown(canvas: np.ndarray) -> np.ndarray:
+    return cv2.resize(canvas, (_SHOWN_SIDE, _SHOWN_SIDE), interpolation=cv2.INTER_AREA)
+
+
+def _labels(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[str]:
+    """What is known of each photograph's plate."""
+    known = zip(batch["classes"], batch["text_known"], batch["plate_visible"], strict=True)
+    return [
+        vocabulary.decode(np.eye(vocabulary.classes)[classes])[0] if text else "text unknown" if plate else "no plate"
+        for classes, text, plate in known
+    ]
+
+
 def canvas_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[np.ndarray]:
     """The photographs of a training batch as augmented, with true box and text, uint8."""
     pictures = []
-    for index, canvas in enumerate(batch["canvases"]):
-        shown = cv2.resize(canvas, (_SHOWN_SIDE, _SHOWN_SIDE), interpolation=cv2.INTER_AREA)
+    for index, (canvas, label) in enumerate(zip(batch["canvases"], _labels(batch, vocabulary), strict=True)):
+        shown = _shown(canvas)
         if batch["plate_visible"][index]:
             ymin, xmin, ymax, xmax = (batch["boxes_rel"][index] * _SHOWN_SIDE).round().astype(int).tolist()
-            cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), (77, 171, 255), 2)
-        label = "no plate" if not batch["plate_visible"][index] else "text unknown"
-        if batch["text_known"][index]:
-            label, _ = vocabulary.decode(np.eye(vocabulary.classes)[batch["classes"][index]])
+            cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), TRUE_BOX, 2)
         cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (16, 16, 16), 4)
         cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
         pictures.append(shown)
