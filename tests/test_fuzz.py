@@ -19,6 +19,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lpr_e2e.prediction.exported import load as load_exported
 from PIL import Image
 
 from lpr_e2e.common.images import PictureError, read_picture
@@ -28,7 +29,6 @@ from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, us
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
-from lpr_e2e.prediction.exported import load as load_exported
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder

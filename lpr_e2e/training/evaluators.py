@@ -14,7 +14,8 @@ from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
-from lpr_e2e.evaluation.metrics import Figures, best_reading, fitted_temperature, score
+from lpr_e2e.evaluation.calibration import fitted_temperature
+from lpr_e2e.evaluation.scoring import Figures, best_reading, score
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.prediction.reader import PlateReader

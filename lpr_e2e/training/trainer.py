@@ -19,7 +19,7 @@ from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.terminal import say
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Dataset
-from lpr_e2e.evaluation.metrics import Figures
+from lpr_e2e.evaluation.scoring import Figures
 from lpr_e2e.model.plate_model import PlateModel, load, parameters
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.callbacks import EpochEnd, Progress, Record
