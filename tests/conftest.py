@@ -11,7 +11,7 @@ from dataclasses import replace  # noqa: E402
 import pytest  # noqa: E402
 
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
-from lpr_e2e.training.settings import PRESETS, Settings, Stage  # noqa: E402
+from lpr_e2e.training.settings import PRESETS, Settings  # noqa: E402
 
 
 @pytest.fixture(scope="session")
@@ -38,8 +38,8 @@ def tiny_settings() -> Settings:
         architecture=architecture,
         # After six steps all is in doubt, and looking around takes its time.
         procedure=replace(small.procedure, doubt=0.0),
-        recognition=Stage(steps=6, plates=8, photographs=0, learning_rate=2e-3, warm_up=2),
-        joint=Stage(steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
+        recognition=replace(small.recognition, steps=6, plates=8, learning_rate=2e-3, warm_up=2),
+        joint=replace(small.joint, steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
         mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5),
         epoch_steps=2,
         picture_epochs=2,

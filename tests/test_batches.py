@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_box
+from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.model.glimpse import cut_glimpses
@@ -21,15 +22,9 @@ from lpr_e2e.training.augmentation import (
     photograph_on_canvas,
     smear,
 )
-from lpr_e2e.training.batches import (
-    _ECHO_STEPS,
-    _ECHOES,
-    BatchMaker,
-    PictureCache,
-    batches,
-    plain_glimpses,
-    plain_joint_batches,
-)
+from lpr_e2e.training.batches import _ECHO_STEPS, _ECHOES, BatchMaker
+from lpr_e2e.training.picture_cache import PictureCache
+from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 
@@ -45,7 +40,10 @@ def make_maker(dataset, tiny_settings):
     painter = PlatePainter([crop.text for crop in dataset.crops])
 
     def make(seed=0, dataset=dataset, **mixture):
-        return BatchMaker(dataset, vocabulary, tiny_settings.architecture, painter, Mixture(**mixture), seed)
+        settings = tiny_settings
+        return BatchMaker(
+            dataset, vocabulary, settings.architecture, settings.procedure, painter, Mixture(**mixture), seed
+        )
 
     return make
 
@@ -62,11 +60,12 @@ class TestBatchMaker:
         assert (other_seed["glimpses"] != first.recognition_batch(7, 4)["glimpses"]).any()
 
     @pytest.mark.parametrize("processes", [2, 3])
-    def test_processes_share_a_batch(self, make_maker, processes):
+    @pytest.mark.parametrize("workers", [1, 2])
+    def test_processes_and_their_workers_share_a_batch(self, make_maker, processes, workers):
         """Together they make what one makes, in order, and nothing twice."""
-        whole, shares = make_maker(), [make_maker() for _ in range(processes)]
+        whole, shares = make_maker(), [make_maker() for _ in range(processes * workers)]
         for index, maker in enumerate(shares):
-            maker.process, maker.processes = index, processes
+            maker.parts = ((index // workers, processes), (index % workers, workers))
         for make in (lambda one: one.recognition_batch(5, 6), lambda one: one.joint_batch(5, 6, 6, 0.5)):
             expected, parts = make(whole), [make(one) for one in shares]
             for name, values in expected.items():
@@ -125,10 +124,10 @@ class TestBatchMaker:
     def test_plates_the_wrong_way_up_read_as_nothing(self, make_maker):
         maker = make_maker(unreadable=1.0)
         assert not maker.recognition_batch(0, 40)["glimpse_classes"].any()
-        assert set(maker.shares()) == {"plate: wrong way up", "plate: none"}
+        assert set(maker.shown) == {"plate: wrong way up", "plate: none"} and maker.shown.total() == 40
         maker = make_maker(unreadable=0.0)
         assert maker.recognition_batch(0, 40)["glimpse_classes"].any(axis=1).all()
-        assert set(maker.shares()) == {"plate: real", "plate: drawn"}
+        assert set(maker.shown) == {"plate: real", "plate: drawn"}
 
     def test_a_drawn_plate_is_seen_again_later_but_differently(self, make_maker):
         maker = make_maker(real=0.0, unreadable=0.0)
@@ -161,12 +160,6 @@ class TestBatchMaker:
         assert (iou[visible] > 0.5).all() and (iou[visible] < 1).all()
 
 
-def test_parallel_batches_come_in_order_and_whole():
-    made = batches(lambda step: {"step": np.full((2, 3), step, "int32"), "other": np.float32([step])}, 3, 9, [])
-    assert [int(batch["step"][0, 0]) for batch in made] == [3, 4, 5, 6, 7, 8]
-    assert all(batch["step"].shape == (2, 3) for batch in made)
-
-
 def test_cache_keeps_no_more_than_its_room(dataset):
     path = dataset.photographs[0].path
     roomy, full = PictureCache(), PictureCache(most_bytes=10)
@@ -178,7 +171,9 @@ def test_cache_keeps_no_more_than_its_room(dataset):
 def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
     vocabulary = training_vocabulary(dataset)
     strange = [replace(crop, text="?" + crop.text) for crop in dataset.crops[:2]]
-    plain = plain_glimpses([], [*dataset.crops[:3], *strange], vocabulary, tiny_settings.architecture)
+    settings = tiny_settings
+    crops = [*dataset.crops[:3], *strange]
+    plain = plain_glimpses([], crops, vocabulary, settings.architecture, settings.procedure)
     assert len(plain["glimpses"]) == len(plain["glimpse_classes"]) == 3
     eye = np.eye(vocabulary.classes)
     texts = [vocabulary.decode(eye[classes])[0] for classes in plain["glimpse_classes"]]
@@ -186,13 +181,18 @@ def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
 
 
 def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
-    found = list(plain_joint_batches(dataset.photographs, training_vocabulary(dataset), tiny_settings.architecture, 4))
+    sizes = (training_vocabulary(dataset), tiny_settings.architecture, tiny_settings.procedure)
+    found = list(plain_joint_batches(dataset.photographs, *sizes, 4))
     assert sum(batch["box_known"].sum() for batch in found) == len(dataset.photographs)
     assert {len(batch["canvases"]) for batch in found} == {4}
     assert len(dataset.photographs) % 4  # The last batch is filled up with photographs that count for nothing.
     masks = ("box_known", "plate_visible", "turns_known", "text_known")
     unknown = found[-1]["box_known"] == 0
     assert unknown.any() and not any(found[-1][name][unknown].any() for name in masks)
+
+
+# What a photograph may meet on its way to the canvas.
+CHANGES = {"grey": 114, "hardness": 1.0, "turned": 0.2, "tilted": 0.3, "close": 0.3, "close_side": 2.7}
 
 
 class TestAugmentation:
@@ -210,7 +210,7 @@ class TestAugmentation:
         turned = set()
         for seed in range(40):
             rng = np.random.default_rng(seed)
-            canvas, box_rel, quarters, _, visible = photograph_on_canvas(photograph, box, 256, rng)
+            canvas, box_rel, quarters, _, visible = photograph_on_canvas(photograph, box, 256, rng, **CHANGES)
             turned.add(quarters)
             if not visible:
                 continue
@@ -233,7 +233,9 @@ class TestAugmentation:
         angles = []
         for seed in range(30):
             rng = np.random.default_rng(seed)
-            canvas, box_rel, quarters, angle, visible = photograph_on_canvas(photograph, box, 384, rng, tilted=1.0)
+            canvas, box_rel, quarters, angle, visible = photograph_on_canvas(
+                photograph, box, 384, rng, **{**CHANGES, "tilted": 1.0}
+            )
             if visible:
                 self.assert_level(canvas, box_rel, (turns - quarters) % 4, angle)
                 angles.append(angle)
@@ -277,7 +279,7 @@ class TestAugmentation:
         photograph, box = self.marked_photograph()
         for seed in range(10):
             rng = np.random.default_rng(seed)
-            canvas, _, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, hide=True)
+            canvas, _, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, **CHANGES, hide=True)
             assert not visible
             spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
@@ -311,7 +313,7 @@ class TestAugmentation:
         for name in ("smear", "change_light", "change_sharpness"):
             monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
-        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), Still(), 5.0, 0.5)
+        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), TODAY.margin, Still(), 5.0, 0.5, 1.0)
         red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)
         np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
         np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)

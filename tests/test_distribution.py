@@ -19,7 +19,7 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.training import distribution
 from lpr_e2e.training.distribution import join
 from lpr_e2e.training.run_folder import RunFolder
-from lpr_e2e.training.tasks import RecognitionStage
+from lpr_e2e.training.tasks import RecognitionTask
 from lpr_e2e.training.trainer import Training
 
 TRAIN = Path(__file__).parent.parent / "train.py"
@@ -29,8 +29,8 @@ TINY = (
     "architecture.glimpse_size=[32, 64]",
     "architecture.widths=[8, 8, 16, 16, 16]",
     "architecture.head_width=16",
-    "architecture.plates=1",
-    "architecture.reading_scales=[1.0]",
+    "procedure.plates=1",
+    "procedure.reading_scales=[1.0]",
     "recognition.steps=2",
     "recognition.plates=4",
     "joint.steps=2",
@@ -127,4 +127,4 @@ class TestJoin:
         training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
         training.job = SimpleNamespace(processes=3)
         with pytest.raises(TrainingError, match="recognition: 8 per step cannot be shared by 3 processes"):
-            training._run_stage("recognition", tiny_settings.recognition, RecognitionStage)
+            training._run_stage(RecognitionTask)

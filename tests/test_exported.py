@@ -13,6 +13,7 @@ import numpy as np
 import onnx
 import pytest
 import tensorflow as tf
+from lpr_e2e.prediction.exported import ExportedModel, best_plates, cut_window
 from PIL import Image
 
 import predict
@@ -22,7 +23,6 @@ from lpr_e2e.model import box_head
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction import exported
-from lpr_e2e.prediction.exported import ExportedModel, best_plates, cut_window
 from lpr_e2e.prediction.reader import PlateReader
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -75,9 +75,9 @@ class TestFullDisk:
         (file,) = (tmp_path / "training").iterdir()
         with room(file.stat().st_size + 10), pytest.raises(OSError, match="event files cannot be written"):
             board.scalars("training", 2, {"loss": 0.5})
-        seen = EventAccumulator(str(tmp_path / "training"), size_guidance={"tensors": 0})
+        seen = EventAccumulator(str(tmp_path / "training"))
         seen.Reload()
-        assert [one.step for one in seen.Tensors("loss")] == [1]
+        assert [one.step for one in seen.Scalars("loss")] == [1]
 
     def test_a_training_says_how_to_go_on(self, tiny_data, tmp_path, monkeypatch, capsys):
         def full(self, variables, progress):

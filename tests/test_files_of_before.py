@@ -1,4 +1,4 @@
-"""Files that exist go on working: shipped weights, exported models and run folders from before procedures were stored."""
+"""Files that exist go on working: weights, exported models and run folders from before procedures were stored."""
 
 from __future__ import annotations
 

@@ -32,7 +32,7 @@ RANDOM = random.Random(int(os.environ.get("KILLS_SEED", "0")))
 TINY = [
     'architecture.canvas_size=96', 'architecture.scene_shrink=1', 'architecture.glimpse_size=[32, 64]',
     'architecture.widths=[8, 8, 8, 8, 8]', 'architecture.depths=[1, 1, 1, 1]', 'architecture.head_width=16',
-    'architecture.plates=1', 'architecture.second_look=0', 'architecture.reading_scales=[1.0]', 'architecture.doubt=0',
+    'procedure.plates=1', 'procedure.second_look=0', 'procedure.reading_scales=[1.0]', 'procedure.doubt=0',
     'recognition.steps=4', 'recognition.plates=4', 'joint.steps=4', 'joint.plates=2', 'joint.photographs=2',
     'mixture.self_labelled=1', 'mixture.rearranged=0.5', 'epoch_steps=1',
 ]  # fmt: skip

@@ -22,7 +22,7 @@ from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.model.box_head import cell_centres
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.model.plate_model import PlateModel, load
-from lpr_e2e.training.tasks import JointStage
+from lpr_e2e.training.tasks import JointTask
 
 
 @pytest.fixture(scope="module")
@@ -229,7 +229,7 @@ class TestLoad:
 
 class TestGradients:
     def gradients(self, model, batch, terms):
-        stage = JointStage(model, crop_gradient=1.0)
+        stage = JointTask(model, crop_gradient=1.0)
         with tf.GradientTape() as tape:
             out = stage(batch, training=True)
             count = len(batch["canvases"])
@@ -248,7 +248,7 @@ class TestGradients:
     def trusted_batch(self, model, canvases, **kwargs):
         """True boxes at the predicted ones, so that the predicted ones are trusted."""
         batch = joint_batch(model, canvases, **kwargs)
-        out = JointStage(model, 1.0)(batch, training=True)
+        out = JointTask(model, 1.0)(batch, training=True)
         return {**batch, "boxes_rel": ops.convert_to_numpy(out["predicted_boxes"])}
 
     def test_reading_reaches_the_box_head_through_the_crop(self, model, canvases):
@@ -257,7 +257,7 @@ class TestGradients:
 
     def test_where_no_plate_is_the_predicted_box_is_read(self, model, canvases):
         """Whatever box is given there: what the box head takes for a plate is what it must not be read as."""
-        stage, batch = JointStage(model, 1.0), joint_batch(model, canvases)
+        stage, batch = JointTask(model, 1.0), joint_batch(model, canvases)
         beside = {**batch, "boxes_rel": np.tile(np.array([0.9, 0.9, 0.91, 0.91], "float32"), (3, 1))}
         beside["jittered_boxes_rel"] = beside["boxes_rel"]
         hidden = {**beside, "plate_visible": np.zeros(3, "float32")}
@@ -295,7 +295,7 @@ class TestGradients:
         model_upright.set_weights(model.get_weights())
         sizes = {}
         for one in (model, model_upright):
-            task = JointStage(one, crop_gradient=1.0)
+            task = JointTask(one, crop_gradient=1.0)
             batch = self.trusted_batch(one, canvases)
             with tf.GradientTape() as tape:
                 loss = tf.reduce_sum(tf.square(task(batch, training=True)["logits"][:3]))

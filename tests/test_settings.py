@@ -8,13 +8,13 @@ STANDARD = PRESETS["standard"]
 
 
 def test_named_values_change_and_no_others():
-    changed = STANDARD.changed(["joint.steps=500", "mixture.real=1", "architecture.reading_scales=[1.0]", "seed=3"])
+    changed = STANDARD.changed(["joint.steps=500", "mixture.real=1", "procedure.reading_scales=[1.0]", "seed=3"])
     assert (changed.joint.steps, changed.mixture.real, changed.seed) == (500, 1, 3)
-    assert changed.architecture.reading_scales == (1.0,)
-    assert STANDARD.architecture.rectify and not STANDARD.changed(["architecture.rectify=false"]).architecture.rectify
+    assert changed.procedure.reading_scales == (1.0,)
+    assert STANDARD.procedure.rectify and not STANDARD.changed(["procedure.rectify=false"]).procedure.rectify
     back = changed.changed(
         [f"joint.steps={STANDARD.joint.steps}", f"mixture.real={STANDARD.mixture.real}", "seed=0",
-         f"architecture.reading_scales={list(STANDARD.architecture.reading_scales)}"]
+         f"procedure.reading_scales={list(STANDARD.procedure.reading_scales)}"]
     )  # fmt: skip
     assert back == STANDARD
 
@@ -34,9 +34,15 @@ def test_settings_survive_a_dict(preset):
         ("joint.steps", "joint.steps=8000"),
         ("mixture.real=-1", "mixture.real"),
         ("mixture.real=true", "mixture.real"),
-        ("architecture.rectify=1", "architecture.rectify=true"),
+        ("procedure.rectify=1", "procedure.rectify=true"),
         ("mixture.real=1.5", "from 0 to 1"),
         ("epoch_steps=0", "at least 1"),
+        ('recognition.evaluators="glimpses"', 'recognition.evaluators=\\["losses", "glimpses"\\]'),
+        ('recognition.evaluators=["losses"]', "recognition.evaluators: losses; expected glimpses, which decide"),
+        (
+            'joint.evaluators=["photographs", "glimpses", "slices"]',
+            "slices; expected photographs, glimpses",
+        ),
         ("architecture.glimpse_size=64", "glimpse_size"),
         ("architecture.glimpse_size=[64, 100]", "multiples of 16"),
     ],

@@ -9,7 +9,7 @@ import shutil
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.experiments.processes import THREADS, environment, train
@@ -30,36 +30,37 @@ def training(data: Path, exclude: Path | None, rounds: int, steps: int) -> dict[
     import keras
 
     from lpr_e2e.data.dataset import load_dataset
-    from lpr_e2e.training.batches import batches
+    from lpr_e2e.training.loader import BatchLoader
+    from lpr_e2e.training.recipe import BatchPlan
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.settings import PRESETS
-    from lpr_e2e.training.tasks import JointStage, RecognitionStage
+    from lpr_e2e.training.tasks import JointTask, RecognitionTask
     from lpr_e2e.training.trainer import COMPILED, Training
 
     settings = PRESETS["standard"]
     with tempfile.TemporaryDirectory() as temporary:
         run = Training(settings, load_dataset(data, exclude=exclude), RunFolder(temporary), say=lambda line: None)
-        stages = {
-            "recognition": (RecognitionStage(run.model), settings.recognition),
-            "joint": (JointStage(run.model, settings.crop_gradient, settings.reading_weight), settings.joint),
-        }
-        # A training decodes every picture once; that is over after a hundredth of its steps.
-        for one in [*run.maker.photographs, *run.maker.crops]:
-            run.maker.cache.read(one.path)
+        model = run.replicas.own
+        tasks = (RecognitionTask(model), JointTask(model, settings.crop_gradient, settings.reading_weight))
+        # A training decodes every picture once; that is over after a hundredth of its steps, and is not measured.
+        before = len(run.dataset.photographs) // settings.joint.photographs
         found = {}
-        for name, (task, stage) in stages.items():
-            make: Callable[[int], dict] = run.make(name, stage)
+        for task in tasks:
+            plan = BatchPlan.of(settings, task.name)
+            example = plan.batch(run.maker, 0)
             task.compile(optimizer=keras.optimizers.AdamW(1e-4, use_ema=True), jit_compile=COMPILED)
-            constant = {key: keras.ops.convert_to_tensor(value) for key, value in make(0).items()}
+            constant = {key: keras.ops.convert_to_tensor(value) for key, value in example.items()}
             task.train_on_batch(constant)  # Compiles it.
             seconds: dict[str, list[float]] = {"constant_s": [], "pipeline_s": []}
-            for start in range(0, rounds * (steps + 5), steps + 5):
-                seconds["constant_s"].append(_step_seconds(task, itertools.repeat(constant, steps + 5)))
-                # The pipeline makes batches ahead: one that ended with the last step would rest before.
-                stream = iter(batches(make, start, start + 2 * steps + 5, []))
-                seconds["pipeline_s"].append(_step_seconds(task, itertools.islice(stream, steps + 5)))
-                del stream  # What it still makes is over within the five steps.
-            found[name] = {source: statistics.median(times) for source, times in seconds.items()}
+            with BatchLoader(run.recipe, plan, example, 0, before + rounds * (steps + 5)) as loader:
+                made = (batch for (batch,) in loader.batches())
+                for _ in itertools.islice(made, before):
+                    pass
+                for _ in range(rounds):
+                    # By the end of the constant batches the workers have made as many ahead as they may, and rest.
+                    seconds["constant_s"].append(_step_seconds(task, itertools.repeat(constant, steps + 5)))
+                    seconds["pipeline_s"].append(_step_seconds(task, itertools.islice(made, steps + 5)))
+            found[task.name] = {source: statistics.median(times) for source, times in seconds.items()}
     return found
 
 

@@ -14,7 +14,6 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import lies_straight, rectangle_corners, turn_box, turn_picture
-from lpr_e2e.common.procedure import TODAY
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
@@ -25,9 +24,7 @@ _LIGHT_GRID = (48, 96)
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 
 
-def glimpse_of_plate(
-    picture, corners, size, margin, rng, tilt: float, detail: float, hardness: float = 1.0, behind=None
-):
+def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: float, hardness: float, behind=None):
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
@@ -268,12 +265,14 @@ def photograph_on_canvas(
     box_px,
     size: int,
     rng,
-    hardness: float = 1.0,
+    *,
+    grey: int,
+    hardness: float,
+    turned: float,
+    tilted: float,
+    close: float,
+    close_side: float,
     hide: bool = False,
-    turned: float = 0.2,
-    tilted: float = 0.3,
-    close: float = 0.3,
-    close_side: float = 2.7,
 ):
     """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
@@ -282,64 +281,97 @@ def photograph_on_canvas(
         box_px: `(4,)` yxyx.
         size: side of the canvas, pixels.
         rng: source of randomness.
+        grey: `Procedure.letterbox_grey` of the model.
         hardness: strength of the changes of light and sharpness.
-        hide: choose a window without any part of the plate, if there is room for one.
         turned: odds of one to three quarter turns.
         tilted: odds of a tilt, or of a rise along the width, by some ten degrees, where the plate fills its box; else
             it is about one degree.
         close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
+        close_side: see `close`.
+        hide: choose a window without any part of the plate, if there is room for one.
 
     Returns:
         canvas uint8 `(size, size, 3)`; the box `(4,)` float32 rel yxyx; the counter-clockwise quarter turns made;
         radians by which the plate is turned clockwise besides; whether the whole plate is visible.
     """
-    height, width = photograph.shape[:2]
-    ymin, xmin, ymax, xmax = (float(value) for value in box_px)
-    fit = size / max(height, width)
     quarters = int(rng.integers(1, 4)) if rng.random() < turned else 0
     if hide:
-        # The largest band of the photograph above, below, left or right of the plate.
-        bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
-        top, left, bottom, right = max(bands, key=lambda band: (band[2] - band[0]) * (band[3] - band[1]))
-        photograph = photograph[int(np.ceil(top)) : int(bottom), int(np.ceil(left)) : int(right)]
-        height, width = photograph.shape[:2]
-        fit, scale = size / max(height, width), np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
-        centre = np.array([width / 2, height / 2])
+        photograph, scale, centre = _band_without_plate(photograph, box_px, size, rng)
     else:
-        longer = max(xmax - xmin, ymax - ymin)
-        if rng.random() < close:
-            scale = size / (fit * longer * close_side) * np.exp(rng.uniform(-0.25, 0.4))
-        else:
-            largest = min(2.0, 0.7 * size / (fit * longer))
-            scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
-        # The window's centre, between "photograph centred" and "plate anywhere inside".
-        plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
-        reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
-        centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
-        centre = np.clip(centre, plate - reach, plate + reach)
+        scale, centre = _window_with_plate(photograph.shape[:2], box_px, size, rng, close, close_side)
     tilt = lies_straight(box_px) and rng.random() < tilted
-    angle = float(np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -MOST_TILT, MOST_TILT))
-    cosine, sine = fit * scale * np.cos(angle), fit * scale * np.sin(angle)
-    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
-    if tilt and rng.random() < 0.5:  # As if seen from one side: uprights stay upright.
-        matrix[:, 1] = 0.0, fit * scale
-        if ymax - ymin > xmax - xmin:  # So does a plate that lies on its side.
-            angle = 0.0
+    matrix, angle = _motion(box_px, scale, tilt, rng)
     matrix[:, 2] = size / 2 - matrix[:, :2] @ centre
-    shrink = fit * scale < 0.7
-    if shrink:
-        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / (fit * scale))
+    if scale < 0.7:
+        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / scale)
     # With a fourth channel OpenCV takes half the time, for the same colours.
     layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
-    layers = cv2.warpAffine(layers, matrix, (size, size), borderValue=(TODAY.letterbox_grey,) * 4)
+    layers = cv2.warpAffine(layers, matrix, (size, size), borderValue=(grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
-    # A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
-    # edges' middles, not its corners, which would loosen it.
-    x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
-    edges = rectangle_corners(box_px) if tilt else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
-    moved = edges @ matrix[:, :2].T + matrix[:, 2]
-    box = np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32") / size
+    box = _moved_box(box_px, matrix, tilt) / size
     visible = bool(not hide and box.min() >= 0 and box.max() <= 1)
     canvas = change_sharpness(change_light(canvas, rng, 0.6 * hardness), rng, 0.25 * hardness)
     box = turn_box(box, 1, 1, quarters)
     return turn_picture(canvas, quarters), box, quarters, angle, visible
+
+
+def _band_without_plate(photograph, box_px, size: int, rng) -> tuple[np.ndarray, float, np.ndarray]:
+    """The largest band of the photograph above, below, left or right of the plate.
+
+    Returns:
+        the band; canvas pixels per photograph pixel; what of the band comes into the canvas's middle, xy.
+    """
+    (height, width), (ymin, xmin, ymax, xmax) = photograph.shape[:2], (float(value) for value in box_px)
+    bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
+    top, left, bottom, right = max(bands, key=lambda band: (band[2] - band[0]) * (band[3] - band[1]))
+    photograph = photograph[int(np.ceil(top)) : int(bottom), int(np.ceil(left)) : int(right)]
+    height, width = photograph.shape[:2]
+    scale = size / max(height, width) * np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
+    return photograph, scale, np.array([width / 2, height / 2])
+
+
+def _window_with_plate(sides, box_px, size: int, rng, close: float, close_side: float) -> tuple[float, np.ndarray]:
+    """How large a photograph of these `(height, width)` is shown, and where, so that the plate is on the canvas.
+
+    Returns:
+        canvas pixels per photograph pixel; what of the photograph comes into the canvas's middle, xy.
+    """
+    (height, width), (ymin, xmin, ymax, xmax) = sides, (float(value) for value in box_px)
+    fit = size / max(height, width)
+    longer = max(xmax - xmin, ymax - ymin)
+    if rng.random() < close:
+        scale = size / (fit * longer * close_side) * np.exp(rng.uniform(-0.25, 0.4))
+    else:
+        largest = min(2.0, 0.7 * size / (fit * longer))
+        scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
+    # Between "photograph centred" and "plate anywhere inside".
+    plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
+    reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
+    centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
+    return fit * scale, np.clip(centre, plate - reach, plate + reach)
+
+
+def _motion(box_px, scale: float, tilt: bool, rng) -> tuple[np.ndarray, float]:
+    """Scaling and tilting as an affine matrix `(2, 3)` of xy, and the plate's clockwise tilt in it, radians."""
+    angle = float(np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -MOST_TILT, MOST_TILT))
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+    if tilt and rng.random() < 0.5:  # As if seen from one side: uprights stay upright.
+        matrix[:, 1] = 0.0, scale
+        ymin, xmin, ymax, xmax = box_px
+        if ymax - ymin > xmax - xmin:  # So does a plate that lies on its side.
+            angle = 0.0
+    return matrix, angle
+
+
+def _moved_box(box_px, matrix: np.ndarray, tilt: bool) -> np.ndarray:
+    """The box around the moved plate, float32 `(4,)` yxyx, canvas pixels.
+
+    A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
+    edges' middles, not its corners, which would loosen it.
+    """
+    ymin, xmin, ymax, xmax = (float(value) for value in box_px)
+    x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
+    edges = rectangle_corners(box_px) if tilt else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
+    moved = edges @ matrix[:, :2].T + matrix[:, 2]
+    return np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32")

@@ -3,33 +3,21 @@
 Each sample of a batch is a function of the data, the seed, the batch's step and the sample's place in it alone. So
 batches can be made in parallel and in any order, a resumed training sees exactly the batches that an uninterrupted one
 would have seen, and several processes that share the batches make together what one would make.
+
+The processes that make batches (`loader`) import this module: neither Keras nor its backend belongs here.
 """
 
 from __future__ import annotations
 
 import functools
-import os
-import sys
-import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
-import tensorflow as tf
 
 from lpr_e2e.common.architecture import MOST_TILT, Architecture
-from lpr_e2e.common.boxes import (
-    intersection_over_union,
-    letterbox,
-    lies_straight,
-    rectangle_corners,
-    turn_box,
-    turn_picture,
-    upright_glimpse,
-)
-from lpr_e2e.common.images import PictureError, read_picture
+from lpr_e2e.common.boxes import intersection_over_union, lies_straight, rectangle_corners, turn_box, turn_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Crop, Dataset, Photograph
@@ -42,6 +30,7 @@ from lpr_e2e.training.augmentation import (
     photograph_on_canvas,
     rearranged,
 )
+from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
 
@@ -51,8 +40,6 @@ RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN = 1, 2, 3, 4, 5
 # Drawing a plate takes longer than a look at it: each is seen in up to so many batches, so many steps apart, each time
 # moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then: so many.
 _ECHOES, _ECHO_STEPS, _ECHO_CACHE = 8, 8, 1024
-# Decoded pictures kept in memory; what does not fit is decoded again each time.
-_CACHE_BYTES = 4 << 30
 # Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
 # down is what is mistaken most.
 _NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
@@ -63,28 +50,16 @@ _TILT_ERROR = 0.05
 # Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
 # in the middle (and with other batches), gave a mean IoU of 0.867 instead of 0.875.
 CLOSE_VIEW = 1.3
-_SWITCH_SECONDS = 0.0005
+# The least share of the glimpse's resolution that is left of a real plate, whose picture has lost some already, and of
+# a drawn one.
+_DETAIL_REAL, _DETAIL_DRAWN = 0.55, 0.4
+# Standard deviation of a plate's tilt in its glimpse, degrees: usually, and at most for the share of the others.
+_TILT, _TILT_STRONG, _TILT_USUAL = 2.5, 9.0, 0.6
 
 
-class PictureCache:
-    """Decoded pictures, uint8 RGB, kept in memory as long as they fit."""
-
-    def __init__(self, most_bytes: int = _CACHE_BYTES):
-        self._pictures: dict = {}
-        self._room = most_bytes
-
-    def read(self, path) -> np.ndarray:
-        """The picture of a file, uint8 `(h, w, 3)`; shared: do not write into it."""
-        picture = self._pictures.get(path)
-        if picture is None:
-            try:
-                picture = read_picture(path)
-            except PictureError as error:
-                raise PictureError(f"{path}: {error}") from error
-            if picture.nbytes <= self._room:
-                self._room -= picture.nbytes
-                self._pictures[path] = picture
-        return picture
+def share(places: range, part: int, parts: int) -> range:
+    """One of so many nearly equal parts of the places in a batch, in their order."""
+    return places[part * len(places) // parts : (part + 1) * len(places) // parts]
 
 
 class BatchMaker:
@@ -97,7 +72,12 @@ class BatchMaker:
         mixture: shares of the sources.
         seed: of everything random.
         own: what the model itself added to the labels, or None.
-        process, processes: makes only this process's share of each batch, of so many equal ones.
+        parts: makes only a part of each batch: of each pair `(part, parts)`, this one of so many nearly equal parts of
+            what the pair before leaves.
+        cache: of the decoded pictures.
+
+    Attributes:
+        shown: how many of the plates and photographs in the batches made so far came from each source.
     """
 
     def __init__(
@@ -110,11 +90,10 @@ class BatchMaker:
         mixture: Mixture,
         seed: int,
         own: PseudoLabels | None = None,
-        process: int = 0,
-        processes: int = 1,
+        parts: Sequence[tuple[int, int]] = (),
+        cache: PictureCache | None = None,
     ):
-        self.process, self.processes = process, processes
-        self.own = own or PseudoLabels()
+        self.parts, self.own = parts, own or PseudoLabels()
         self.vocabulary, self.architecture, self.procedure = vocabulary, architecture, procedure
         self.painter, self.mixture, self.seed = painter, mixture, seed
         known = [one.img_id for one in dataset.photographs if one.text is not None]
@@ -126,20 +105,9 @@ class BatchMaker:
             one for one in self.photographs if one.text is not None and one.turns is not None
         ]
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
-        self.cache = PictureCache()
+        self.cache = cache or PictureCache()
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
-        self._shown: Counter = Counter()
-        self._counting = threading.Lock()
-
-    def shares(self) -> dict[str, float]:
-        """Of the plates and photographs in all batches made so far, the share of each source."""
-        with self._counting:
-            total = sum(self._shown.values())
-            return {source: count / total for source, count in self._shown.items()}
-
-    def _count(self, source: str) -> None:
-        with self._counting:
-            self._shown[source] += 1
+        self.shown: Counter[str] = Counter()
 
     def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
         """A real plate, upright: uint8 picture, its box in it yxyx, text."""
@@ -225,25 +193,28 @@ class BatchMaker:
         Which plate is drawn, if one is, depends on the key `drawn` alone.
         """
         if (self.texted or self.crops) and rng.random() < self.mixture.real:
-            return *self._real_plate(rng), None, 0.55, "real"
+            return *self._real_plate(rng), None, _DETAIL_REAL, "real"
         plate, text = self._drawn_again(*drawn)
-        return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), 0.4, "drawn"
+        return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), _DETAIL_DRAWN, "drawn"
 
     def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
         """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
         if rng.random() < _NOTHING:
-            return *self._beside_a_plate(rng), "", None, 0.55, "none"
+            return *self._beside_a_plate(rng), "", None, _DETAIL_REAL, "none"
         picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
         turns = int(rng.choice(_WRONG_TURNS))
         box = turn_box(box, *picture.shape[:2], turns)
         return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
 
     def _share(self, count: int) -> range:
-        """The places of this process in `count` places of a batch."""
-        return range(self.process * count // self.processes, (self.process + 1) * count // self.processes)
+        """The places of this part in `count` places of a batch."""
+        places = range(count)
+        for part, parts in self.parts:
+            places = share(places, part, parts)
+        return places
 
     def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
-        """This process's share of `count` glimpses of a random stream's step.
+        """This part's share of `count` glimpses of a random stream's step.
 
         Returns:
             uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`.
@@ -258,10 +229,10 @@ class BatchMaker:
             moment = step + place * _ECHO_STEPS
             drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
             picture, box, text, behind, detail, source = make(rng, drawn)
-            self._count(f"plate: {source}")
+            self.shown[f"plate: {source}"] += 1
             size, hardness = self.architecture.glimpse_size, self.mixture.hardness
             detail = 1 - (1 - detail) * hardness
-            tilt = 2.5 if rng.random() < 0.6 else max(2.5, 9.0 * hardness)
+            tilt = _TILT if rng.random() < _TILT_USUAL else max(_TILT, _TILT_STRONG * hardness)
             corners = rectangle_corners(box)
             glimpses[index] = glimpse_of_plate(
                 picture, corners, size, self.procedure.margin, rng, tilt, detail, hardness, behind
@@ -294,15 +265,16 @@ class BatchMaker:
             photograph.box_px,
             size,
             rng,
-            self.mixture.hardness,
-            hide,
-            self.mixture.turned,
-            self.mixture.tilted,
-            self.mixture.close if self.procedure.second_look else 0.0,
-            CLOSE_VIEW * self.procedure.second_look,
+            hide=hide,
+            grey=self.procedure.letterbox_grey,
+            hardness=self.mixture.hardness,
+            turned=self.mixture.turned,
+            tilted=self.mixture.tilted,
+            close=self.mixture.close if self.procedure.second_look else 0.0,
+            close_side=CLOSE_VIEW * self.procedure.second_look,
         )
         sides = np.tile(box[2:] - box[:2], 2)
-        self._count(f"photograph: {source if visible else 'no plate to see'}")
+        self.shown[f"photograph: {source if visible else 'no plate to see'}"] += 1
         readable = visible and text is not None and turns is not None
         use_predicted = rng.random() < predicted_share
         # What the model takes for a plate where there is none is to be read as nothing.
@@ -339,7 +311,7 @@ class BatchMaker:
             `(batch, size, size, 3)`; `boxes_rel` and `jittered_boxes_rel` float32 `(batch, 4)` rel yxyx; `turns`
             int32; `tilts` and `jittered_tilts` float32, radians; `classes` int32 `(batch, slots)`; and the masks,
             float32 of 0 or 1: `box_known` (the objectness is known everywhere), `plate_visible` (there is a box),
-            `turns_known`, `tilts_known`, `text_known`, `use_predicted`.
+            `turns_known`, `tilts_known`, `text_known`, `use_predicted`. A part without photographs has glimpses alone.
         """
         samples = []
         for place in self._share(photographs):
@@ -348,109 +320,5 @@ class BatchMaker:
             rng = np.random.default_rng([self.seed, JOINT, step, place])
             samples.append(self._photograph(self.photographs[order[position]], predicted_share, rng))
         glimpses, classes = self.plates(_PLATES, step, plates)
-        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
+        batch = {name: np.stack([sample[name] for sample in samples]) for name in (samples[0] if samples else ())}
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
-
-
-def batches(
-    make: Callable[[int], dict[str, np.ndarray]], first_step: int, last_step: int, failures: list[Exception]
-) -> tf.data.Dataset:
-    """Batches `make(step)` for `first_step <= step < last_step`, in order, made ahead in parallel threads.
-
-    What goes wrong in a thread is added to `failures`.
-    """
-    # Many small pictures in parallel threads: OpenCV's own threads would only get in the way.
-    cv2.setNumThreads(1)
-    # The thread that trains needs Python for moments only; by default it waits 5 milliseconds for each of them.
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    example = make(first_step)
-    names = sorted(example)
-    types = [example[name].dtype for name in names]
-
-    def make_arrays(step):
-        try:
-            batch = make(int(step))
-        except Exception as error:
-            failures.append(error)  # TensorFlow passes on no more than its text.
-            raise
-        return [batch[name] for name in names]
-
-    def load(step):
-        arrays = tf.numpy_function(make_arrays, [step], types, stateful=False)
-        for array, name in zip(arrays, names, strict=True):
-            array.set_shape(example[name].shape)
-        return dict(zip(names, arrays, strict=True))
-
-    steps = tf.data.Dataset.range(first_step, last_step)
-    # A step takes several times as long as its batch: more threads than these would only take cores from the model.
-    threads = max(1, (os.cpu_count() or 1) // 2)
-    return steps.map(load, num_parallel_calls=threads, deterministic=True).prefetch(3)
-
-
-def plain_glimpses(
-    photographs: list[Photograph],
-    crops: list[Crop],
-    vocabulary: Vocabulary,
-    architecture: Architecture,
-    procedure: Procedure,
-) -> dict[str, np.ndarray]:
-    """Glimpses without augmentation, for evaluation: true boxes of photographs, and whole crops.
-
-    Plates whose text or way up is unknown, or whose text the vocabulary cannot spell, are left out.
-
-    Returns:
-        `glimpses` uint8 `(n, height, width, 3)` and `glimpse_classes` int32 `(n, slots)`.
-    """
-    glimpses = [np.empty((0, *architecture.glimpse_size, 3), "uint8")]
-    classes = [np.empty((0, vocabulary.slots), "int32")]
-    for one in [*photographs, *crops]:
-        if one.text is None or one.turns is None or not vocabulary.spells(one.text):
-            continue
-        picture = read_picture(one.path)
-        box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
-        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size, procedure.margin)
-        glimpses.append(window[None])
-        classes.append(vocabulary.encode(one.text)[None])
-    return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
-
-
-def plain_joint_batches(
-    photographs: list[Photograph], vocabulary: Vocabulary, architecture: Architecture, procedure: Procedure, size: int
-) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of `size` photographs without augmentation, read in their predicted boxes, for evaluation.
-
-    The last batch is filled up with photographs of which nothing is known: a new size would be compiled anew.
-
-    Yields:
-        The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
-    """
-    for start in range(0, len(photographs), size):
-        samples = []
-        for photograph in photographs[start : start + size]:
-            canvas, frame = letterbox(read_picture(photograph.path), architecture.canvas_size)
-            box = frame.to_rel(photograph.box_px)
-            readable = (
-                photograph.text is not None and photograph.turns is not None and vocabulary.spells(photograph.text)
-            )
-            samples.append(
-                {
-                    "canvases": canvas,
-                    "boxes_rel": box,
-                    "box_known": np.float32(1),
-                    "plate_visible": np.float32(1),
-                    "turns": np.int32(photograph.turns or 0),
-                    "turns_known": np.float32(photograph.turns is not None),
-                    "tilts": np.float32(0),
-                    "tilts_known": np.float32(lies_straight(photograph.box_px)),
-                    "classes": vocabulary.encode(photograph.text if readable else ""),
-                    "text_known": np.float32(readable),
-                    "jittered_boxes_rel": box,
-                    "jittered_tilts": np.float32(0),
-                    "use_predicted": np.float32(1),
-                }
-            )
-        masks = ("box_known", "plate_visible", "turns_known", "tilts_known", "text_known")
-        samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
-        batch = {name: np.stack([sample[name] for sample in samples]) for name in samples[0]}
-        none = plain_glimpses([], [], vocabulary, architecture, procedure)
-        yield {**batch, **none}

@@ -1,154 +1,188 @@
-"""What happens around the optimiser: the learning rate, the averaged weights, and the end of every epoch."""
+"""The end of an epoch: evaluate, keep the best model, write everything down, stop when due."""
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from typing import TYPE_CHECKING
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 
 import keras
-import numpy as np
 
 from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.training.board import Board
+from lpr_e2e.training.distribution import Replicas
+from lpr_e2e.training.evaluators import Evaluation, Validation
+from lpr_e2e.training.gallery import Gallery
+from lpr_e2e.training.optimizer import averaged_weights
+from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.settings import Settings
 
-if TYPE_CHECKING:
-    from lpr_e2e.training.trainer import Training
+
+@dataclass
+class Progress:
+    """How far a run is.
+
+    Attributes:
+        stage: `recognition`, `joint` or `done`.
+        epoch: epochs of it that are done.
+        best: the best score among them.
+        waited: epochs since then.
+    """
+
+    stage: str = "recognition"
+    epoch: int = 0
+    best: float | None = None
+    waited: int = 0
+
+    def note(self, score: float) -> bool:
+        """One more epoch is done, with this score; whether it is the best."""
+        better = self.best is None or score > self.best
+        self.epoch += 1
+        self.best, self.waited = (score, 0) if better else (self.best, self.waited + 1)
+        return better
 
 
-class Supervisor(keras.callbacks.Callback):
-    """After every epoch: evaluate the averaged weights, keep the best, write everything down, stop when due."""
+@dataclass(frozen=True)
+class Epoch:
+    """One epoch that is over.
 
-    def __init__(self, training: Training, name: str, own_task: keras.Model, variables: list):
+    Attributes:
+        stage: its stage.
+        number: within the stage, from 1.
+        seconds: how long the training took, without the evaluation.
+        steps: how many steps it had.
+        learning_rate: at its end.
+        logs: the mean losses and figures of its batches.
+        evaluation: see `lpr_e2e.training.evaluators`.
+        better: whether it is the best of the stage so far.
+    """
+
+    stage: str
+    number: int
+    seconds: float
+    steps: int
+    learning_rate: float
+    logs: Mapping[str, float]
+    evaluation: Evaluation
+    better: bool
+
+
+class Record:
+    """Writes down what an epoch has brought; the chief's alone.
+
+    Args:
+        settings: of the run.
+        folder: gets models and history.
+        board: gets curves.
+        gallery: gets pictures.
+        shown: how many of the samples trained on came from each source.
+    """
+
+    def __init__(self, settings: Settings, folder: RunFolder, board: Board, gallery: Gallery, shown: Counter[str]):
+        self.settings, self.folder, self.board, self.gallery, self.shown = settings, folder, board, gallery, shown
+
+    def write(self, epoch: Epoch, model: keras.Model, validation: Validation) -> None:
+        """Write down an epoch, the model with its averaged weights, and what its evaluators have seen."""
+        self.folder.save_model(model, "last.keras")
+        if epoch.stage == "joint":
+            if epoch.better:
+                self.folder.save_model(model, "best.keras")
+            # Before stage two no plate is found, so there is nothing to show.
+            if epoch.number % self.settings.picture_epochs == 0 or epoch.number == 1:
+                self.gallery.show_validation(self._point(epoch), model, validation.photographs, self.shown)
+        trained = {f"loss/{key}": float(item) for key, item in epoch.logs.items()}
+        also = {"learning rate": epoch.learning_rate, "seconds per step": epoch.seconds / epoch.steps}
+        self.board.scalars("training", self._point(epoch), {**trained, **epoch.evaluation.training, **also})
+        self.board.scalars("validation", self._point(epoch), epoch.evaluation.validation)
+        self.folder.add_history(
+            {
+                "stage": epoch.stage,
+                "epoch": epoch.number,
+                "seconds": round(epoch.seconds, 1),
+                "learning_rate": epoch.learning_rate,
+                **{f"training {key}": round(item, 5) for key, item in trained.items()},
+                **{f"validation {key}": round(item, 5) for key, item in epoch.evaluation.validation.items()},
+            }
+        )
+
+    def _point(self, epoch: Epoch) -> int:
+        """The epochs of both stages on one axis."""
+        before = 0 if epoch.stage == "recognition" else self.settings.recognition.steps // self.settings.epoch_steps
+        return before + epoch.number
+
+
+class EpochEnd(keras.callbacks.Callback):
+    """After every epoch: evaluate the averaged weights, keep the best, write everything down, stop when due.
+
+    Args:
+        run: the run folder's path, for messages.
+        progress: of the run; it is kept up to date.
+        patience: epochs without a better score before the stage ends.
+        replicas: the model in training, and this process's own.
+        own_task: the task on this process's own model.
+        validation: the evaluators of the stage.
+        record: writes; None in a process that is not the chief.
+        save_state: saves everything that a resumption needs.
+        say: takes a line for people.
+    """
+
+    def __init__(
+        self,
+        run: Path,
+        progress: Progress,
+        patience: int,
+        replicas: Replicas,
+        own_task: keras.Model,
+        validation: Validation,
+        record: Record | None,
+        save_state: Callable[[], None],
+        say: Callable[[str], None],
+    ):
         super().__init__()
-        self.training, self.name, self.own_task, self.variables = training, name, own_task, variables
+        self.run, self.progress, self.patience = run, progress, patience
+        self.replicas, self.own_task = replicas, own_task
+        self.validation, self.record, self.save_state, self.say = validation, record, save_state, say
 
     def on_epoch_begin(self, epoch, logs=None):
         self.started = time.monotonic()
 
     def on_epoch_end(self, epoch, logs=None):
-        training, task, progress = self.training, self.model, self.training.progress
-        logs = dict(logs or {})
+        seconds, logs = time.monotonic() - self.started, dict(logs or {})
+        stage, job, progress = self.progress.stage, self.replicas.job, self.progress
         if not math.isfinite(logs["loss"]):
             raise TrainingError(
-                f"{self.name}, epoch {epoch + 1}: the loss is {logs['loss']}; lower the learning rate, and resume from "
-                f"the epoch before with --resume {training.folder.path}"
+                f"{stage}, epoch {epoch + 1}: the loss is {logs['loss']}; lower the learning rate, and resume from the "
+                f"epoch before with --resume {self.run}"
             )
-        seconds = time.monotonic() - self.started
-        with averaged_weights(task), training.job.alone():
-            training.take_over()
-            value, held, seen = 0.0, {}, {}
-            if training.job.chief:
-                value, held, seen = training.evaluate(self.name, self.own_task)
-            value = training.job.agree(value)
-            better = progress["best"] is None or value > progress["best"]
-            progress.update(
-                epoch=epoch + 1,
-                best=value if better else progress["best"],
-                waited=0 if better else progress["waited"] + 1,
-            )
-            if training.job.chief:
-                training.folder.save_model(training.model, "last.keras")
-                if better and self.name == "joint":
-                    training.folder.save_model(training.model, "best.keras")
-                # Before stage two no plate is found, so there is nothing to show.
-                if self.name == "joint" and ((epoch + 1) % training.settings.picture_epochs == 0 or epoch == 0):
-                    training.show_validation(self._board_epoch(epoch))
-                self._write(epoch, logs, seconds, held, seen)
-        training.save_state(self.variables)
-        training.say(self._line(epoch, held, better))
-        if training.patience_is_over():
-            training.say(f"{self.name}: no better for {progress['waited']} epochs, stopping early")
-            task.stop_training = True
-
-    def _write(self, epoch: int, logs: dict, seconds: float, held: dict, seen: dict) -> None:
-        """The figures of an epoch, into TensorBoard and the history."""
-        training, task = self.training, self.model
-        rate = float(keras.ops.convert_to_numpy(task.optimizer.learning_rate))
-        trained = {f"loss/{key}": float(item) for key, item in logs.items()}
-        speed = seconds / self.params["steps"]
-        training.board.scalars(
-            "training", self._board_epoch(epoch), {**trained, **seen, "learning rate": rate, "seconds per step": speed}
-        )
-        training.board.scalars("validation", self._board_epoch(epoch), held)
-        training.folder.add_history(
-            {
-                "stage": self.name,
-                "epoch": epoch + 1,
-                "seconds": round(seconds, 1),
-                "learning_rate": rate,
-                **{f"training {key}": round(item, 5) for key, item in trained.items()},
-                **{f"validation {key}": round(item, 5) for key, item in held.items()},
-            }
-        )
-
-    def _board_epoch(self, epoch: int) -> int:
-        """Epochs of both stages on one axis."""
-        settings = self.training.settings
-        before = 0 if self.name == "recognition" else settings.recognition.steps // settings.epoch_steps
-        return before + epoch + 1
-
-    def _line(self, epoch: int, held: dict[str, float], better: bool) -> str:
-        parts = [f"{self.name}, epoch {epoch + 1}, held out:"]
-        for label, key in (
-            ("glimpses right", "reading/plates_right"),
-            ("plates right", "end to end/plates_right"),
-            ("characters right", "end to end/characters_right"),
-            ("mean IoU", "end to end/mean_iou"),
-        ):
-            if key in held:
-                parts.append(f"{label} {held[key]:.1%}" if "IoU" not in label else f"{label} {held[key]:.3f}")
-        return "  ".join(parts) + ("  (best so far)" if better else "")
+        with averaged_weights(self.model), job.alone():
+            self.replicas.take_over()
+            found = Evaluation(0.0, {}, {})
+            if job.chief:
+                found = self.validation.evaluate(self.replicas.own, self.own_task)
+            better = progress.note(job.agree(found.score))
+            if self.record:
+                rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
+                done = Epoch(stage, progress.epoch, seconds, self.params["steps"], rate, logs, found, better)
+                self.record.write(done, self.replicas.own, self.validation)
+        self.save_state()
+        self.say(line_of_epoch(stage, progress.epoch, found.validation, better))
+        if progress.waited >= self.patience:
+            self.say(f"{stage}: no better for {progress.waited} epochs, stopping early")
+            self.model.stop_training = True
 
 
-class AveragedAdamW(keras.optimizers.AdamW):
-    """AdamW that keeps moving averages of the weights whose momentum rises with the steps, up to `most`.
-
-    The average is over about the last tenth of the steps so far; a constant momentum would keep the first, untrained
-    weights in it for hundreds of steps. It depends on the optimizer's step alone: a resumed training goes on with it.
-    """
-
-    def __init__(self, learning_rate, most: float, **kwargs):
-        super().__init__(learning_rate, use_ema=True, ema_momentum=most, **kwargs)
-
-    @property
-    def ema_momentum(self):
-        step = keras.ops.cast(self.iterations, "float32")
-        return keras.ops.minimum(self._most, (1 + step) / (10 + step))
-
-    @ema_momentum.setter
-    def ema_momentum(self, most: float):
-        self._most = most
-
-
-@contextlib.contextmanager
-def averaged_weights(task: keras.Model):
-    """Within the context, the task's trainable weights are their moving averages."""
-    kept = [np.array(variable) for variable in task.trainable_variables]
-    task.optimizer.finalize_variable_values(task.trainable_variables)
-    for variable in task.trainable_variables:  # JAX would share the memory with the averages, and give it away.
-        variable.assign(np.array(variable))
-    try:
-        yield
-    finally:
-        for variable, value in zip(task.trainable_variables, kept, strict=True):
-            variable.assign(value)
-
-
-@keras.saving.register_keras_serializable("lpr_e2e")
-class WarmCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to `peak`, then a cosine down to a hundredth of it at `steps`."""
-
-    def __init__(self, peak: float, warm_up: int, steps: int):
-        super().__init__()
-        self.peak, self.warm_up, self.steps = peak, warm_up, steps
-
-    def __call__(self, step):
-        step = keras.ops.cast(step, "float32")
-        rising = (step + 1) / max(1, self.warm_up)
-        done = keras.ops.clip((step - self.warm_up) / max(1, self.steps - self.warm_up), 0.0, 1.0)
-        falling = 0.01 + 0.99 * 0.5 * (1 + keras.ops.cos(math.pi * done))
-        return self.peak * keras.ops.minimum(rising, falling)
-
-    def get_config(self):
-        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
+def line_of_epoch(stage: str, epoch: int, held: Mapping[str, float], better: bool) -> str:
+    """An epoch in a line for people."""
+    parts = [f"{stage}, epoch {epoch}, held out:"]
+    for label, key, form in (
+        ("glimpses right", "reading/plates_right", ".1%"),
+        ("plates right", "end to end/plates_right", ".1%"),
+        ("characters right", "end to end/characters_right", ".1%"),
+        ("mean IoU", "end to end/mean_iou", ".3f"),
+    ):
+        if key in held:
+            parts.append(f"{label} {held[key]:{form}}")
+    return "  ".join(parts) + ("  (best so far)" if better else "")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -71,6 +71,35 @@ class Job:
         from jax.experimental import multihost_utils
 
         return float(multihost_utils.broadcast_one_to_all(np.float64(value)))
+
+
+class Replicas:
+    """The model that all processes train, and this process's own, with which it evaluates, labels and saves.
+
+    Args:
+        job: the processes that train together.
+        make: makes the model, alike each time but for its weights.
+
+    Attributes:
+        own: this process's own model.
+        trained: what all processes train; the same model if there is one process.
+    """
+
+    def __init__(self, job: Job, make: Callable[[], keras.Model]):
+        self.job, self._make = job, make
+        self.own = self.trained = make()
+
+    def share(self) -> None:
+        """Make the model that all train, with the weights of this process's own."""
+        if self.job.processes > 1:
+            with self.job.together():
+                self.trained = self._make()
+                self.trained.set_weights(self.own.get_weights())
+
+    def take_over(self) -> None:
+        """Give this process's own model the weights that all have trained."""
+        if self.trained is not self.own:
+            self.own.set_weights([np.array(weight) for weight in self.trained.weights])
 
 
 def join() -> Job:

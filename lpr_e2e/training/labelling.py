@@ -24,6 +24,7 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.dataset import Crop, Dataset, Photograph
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.training.augmentation import rearranged
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 
@@ -103,15 +104,15 @@ def _glimpse(model: PlateModel, picture: np.ndarray, box, scale: float = 1.0) ->
 
 def _answers(model: PlateModel, glimpses: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
     """Classes `(slots,)` and attention `(slots, rows, columns)` of each glimpse."""
-    answer = model.read(glimpses)
-    return list(zip(np.asarray(answer["logits"])[:, -1].argmax(-1), np.asarray(answer["attention"]), strict=True))
+    answer = KerasEngine(model).read(glimpses)
+    return list(zip(answer["logits"].argmax(-1), answer["attention"], strict=True))
 
 
 def _certain_readings(
     model: PlateModel, photographs: Sequence[Photograph]
 ) -> Iterator[tuple[Photograph, tuple[str, int]]]:
     """Text and turns of the photographs whose plate the model reads with certainty one way up, and no other."""
-    scales = model.procedure.reading_scales
+    engine, scales = KerasEngine(model), model.procedure.reading_scales
     views = [
         (photograph, turns)
         for photograph in photographs
@@ -121,7 +122,7 @@ def _certain_readings(
     for start in range(0, len(views), _BATCH // len(scales)):
         batch = views[start : start + _BATCH // len(scales)]
         glimpses = [_glimpse(model, *_upright(*view), scale) for view in batch for scale in scales]
-        logits = np.asarray(model.read(np.stack(glimpses))["logits"])[:, -1]
+        logits = engine.read(np.stack(glimpses))["logits"]
         logs = np.asarray(ops.log_softmax(logits))
         means = np.exp(logs.reshape(len(batch), len(scales), *logits.shape[1:]).mean(1))
         for (photograph, turns), mean in zip(batch, means, strict=True):
@@ -135,11 +136,12 @@ def _certain_readings(
 
 def _tilt_of_best_reading(model: PlateModel, photograph: Photograph) -> float | None:
     """The tilt at which the photograph's text is the likeliest, radians; None if it is not read there."""
-    canvas, frame = letterbox(read_picture(photograph.path), model.canvas_size)
+    size, grey = model.architecture.canvas_size, model.procedure.letterbox_grey
+    canvas, frame = letterbox(read_picture(photograph.path), size, grey=grey)
     boxes_rel = np.tile(frame.to_rel(photograph.box_px), (len(_TILTS), 1)).astype("float32")
     turns = np.full(len(_TILTS), photograph.turns, "int32")
     glimpses = model.cut(canvas[None], boxes_rel, turns, tilts=_TILTS.astype("float32"))
-    logits = np.asarray(model.read(glimpses)["logits"])[:, -1]
+    logits = KerasEngine(model).read(np.asarray(glimpses))["logits"]
     classes = model.vocabulary.encode(photograph.text)
     logs = np.asarray(ops.log_softmax(logits))
     likelihoods = np.take_along_axis(logs, np.tile(classes, (len(logs), 1))[..., None], axis=-1).sum((1, 2))

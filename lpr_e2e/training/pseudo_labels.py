@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import whole_file
 from lpr_e2e.data.dataset import Photograph
 
 _COLUMNS = ("set", "img_id", "text", "turns", "cuts", "tilt")
@@ -40,10 +40,8 @@ class PseudoLabels:
         for (kind, img_id), groups in self.cuts.items():
             cuts = "; ".join(" ".join([str(start), *(f"{cut:.4f}" for cut in cuts)]) for start, cuts in groups)
             rows.append((kind, img_id, "", "", cuts, ""))
-        temporary = path.with_suffix(".part.csv")
-        with open(temporary, "w", newline="", encoding="utf-8") as file:
+        with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([_COLUMNS, *rows])
-        os.replace(temporary, path)
 
     @classmethod
     def load(cls, path: Path) -> PseudoLabels:

@@ -12,7 +12,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import platform
@@ -25,10 +24,22 @@ import numpy as np
 import pandas as pd
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.data.dataset import Dataset
 from lpr_e2e.training.settings import Settings
 
-_PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy", "pandas", "opencv-python", "opencv-python-headless", "pillow")
+# Whose versions are written down, where they are there.
+_PACKAGES = (
+    "tensorflow",
+    "jax",
+    "keras",
+    "keras-cv",
+    "numpy",
+    "pandas",
+    "opencv-python",
+    "opencv-python-headless",
+    "pillow",
+)
 
 
 class RunError(UserError):
@@ -57,6 +68,7 @@ class RunFolder:
             )
         self.path.mkdir(parents=True, exist_ok=True)
         versions = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
+        versions["backend"] = keras.backend.backend()
         for package in _PACKAGES:
             try:
                 versions[package] = metadata.version(package)
@@ -77,22 +89,15 @@ class RunFolder:
         # Last, because it makes the folder a run: whoever is killed before this starts anew.
         self._write_json("config.json", config)
 
-    @contextlib.contextmanager
-    def locked(self):
-        """Keep every other process from writing this run, as long as this one lives.
+    def locked(self) -> contextlib.AbstractContextManager[None]:
+        """Keep every other process from writing this run, until the end of the context or of this process.
 
         Raises:
-            RunError: another process is training in the folder.
+            UserError: another process is training in the folder.
         """
         self.path.mkdir(parents=True, exist_ok=True)
-        with open(self.path / "lock", "w") as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise RunError(
-                    f"{self.path}: another process is training in this folder; wait for it, or stop it"
-                ) from None
-            yield
+        refusal = f"{self.path}: another process is training in this folder; wait for it, or stop it"
+        return owned(self.path / "lock", refusal)
 
     def config(self) -> dict:
         """What `start` wrote, with `settings` as `Settings`.
@@ -125,7 +130,7 @@ class RunFolder:
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
-        with self._whole("state.npz") as temporary, open(temporary, "wb") as file:
+        with whole_file(self.path / "state.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
             file.flush()
             os.fsync(file.fileno())
@@ -170,7 +175,7 @@ class RunFolder:
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Write the model as `name`, at once or not at all."""
-        with self._whole(name) as temporary:
+        with whole_file(self.path / name) as temporary:
             model.save(temporary)
 
     def add_history(self, row: dict) -> None:
@@ -181,7 +186,7 @@ class RunFolder:
             before = pd.read_csv(path)
             again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
             history = pd.concat([before[~again], history], ignore_index=True)
-        with self._whole(path.name) as temporary:
+        with whole_file(path) as temporary:
             history.to_csv(temporary, index=False)
 
     def write_figures(self, figures: dict) -> None:
@@ -190,19 +195,8 @@ class RunFolder:
 
     def _write_json(self, name: str, values: dict) -> None:
         """Write a file of JSON, at once or not at all."""
-        with self._whole(name) as temporary:
+        with whole_file(self.path / name) as temporary:
             temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-    @contextlib.contextmanager
-    def _whole(self, name: str):
-        """A path to write a file to; afterwards it is there under its name, or, after an error, as it was before."""
-        temporary = self.path / f"part.{name}"
-        try:
-            yield temporary
-            os.replace(temporary, self.path / name)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
 
 
 def split(dataset: Dataset) -> pd.DataFrame:

@@ -58,8 +58,16 @@ class Mixture:
                 raise UserError(f"setting mixture.{one.name}: {share}; expected a share from 0 to 1")
 
 
+# What a stage can be evaluated by, see `lpr_e2e.training.evaluators`; and, of each stage, those that decide which epoch
+# is the best, which it therefore cannot do without.
+EVALUATORS = ("losses", "photographs", "glimpses", "seen_photographs")
+DECIDING = {"recognition": ("glimpses",), "joint": ("photographs", "glimpses")}
+# Those of the presets, and of the runs from before there was a choice.
+_EVALUATORS = {"recognition": ("losses", "glimpses"), "joint": EVALUATORS}
+
+
 @dataclass(frozen=True)
-class Stage:
+class StageSettings:
     """One stage of the training.
 
     Attributes:
@@ -68,6 +76,7 @@ class Stage:
         photographs: photographs per step; none in stage one.
         learning_rate: peak, reached after the warm-up; a cosine takes it to a hundredth.
         warm_up: steps of linear warm-up.
+        evaluators: what the model is evaluated by after every epoch, out of `EVALUATORS`, in the order of the history.
     """
 
     steps: int
@@ -75,6 +84,7 @@ class Stage:
     photographs: int
     learning_rate: float
     warm_up: int
+    evaluators: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -101,8 +111,8 @@ class Settings:
     """
 
     architecture: Architecture
-    recognition: Stage
-    joint: Stage
+    recognition: StageSettings
+    joint: StageSettings
     procedure: Procedure = Procedure()
     mixture: Mixture = field(default_factory=Mixture)
     epoch_steps: int = 250
@@ -122,6 +132,13 @@ class Settings:
                 raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
         if not self.recognition.steps and not self.joint.steps:
             raise UserError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")
+        for stage, deciding in DECIDING.items():
+            names = getattr(self, stage).evaluators
+            if set(names) - set(EVALUATORS) or set(deciding) - set(names):
+                raise UserError(
+                    f"setting {stage}.evaluators: {', '.join(names)}; expected {', '.join(deciding)}, which decide "
+                    f"which epoch is the best, and any others out of {', '.join(EVALUATORS)}"
+                )
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
@@ -141,8 +158,7 @@ class Settings:
             "architecture": Architecture.from_config(values["architecture"]),
             # Runs from before procedures were stored keep some of its numbers in the architecture.
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
-            "recognition": Stage(**values["recognition"]),
-            "joint": Stage(**values["joint"]),
+            **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
             "mixture": Mixture(**values["mixture"]),
         }
         return cls(**{**values, **nested})
@@ -176,6 +192,11 @@ class Settings:
         return Settings.from_dict(values)
 
 
+def _stage_settings(stage: str, values: dict) -> StageSettings:
+    values = {"evaluators": _EVALUATORS[stage], **values}
+    return StageSettings(**{**values, "evaluators": tuple(values["evaluators"])})
+
+
 def _flat(values: dict, prefix: str = "") -> dict:
     """Nested names joined with dots."""
     flat = {}
@@ -190,6 +211,8 @@ def _alike(value, example) -> bool:
         return isinstance(example, bool) and isinstance(value, bool)
     if isinstance(example, tuple):
         return isinstance(value, list) and bool(value) and all(_alike(one, example[0]) for one in value)
+    if isinstance(example, str):
+        return isinstance(value, str)
     number = isinstance(value, int) or (isinstance(value, float) and isinstance(example, float))
     return number and (value >= 0 or example < 0)
 
@@ -198,8 +221,22 @@ PRESETS = {
     # Real photographs: about 80 minutes on two cores.
     "standard": Settings(
         architecture=Architecture(),
-        recognition=Stage(steps=5000, plates=64, photographs=0, learning_rate=2e-3, warm_up=100),
-        joint=Stage(steps=8000, plates=40, photographs=8, learning_rate=1e-3, warm_up=200),
+        recognition=StageSettings(
+            steps=5000,
+            plates=64,
+            photographs=0,
+            learning_rate=2e-3,
+            warm_up=100,
+            evaluators=_EVALUATORS["recognition"],
+        ),
+        joint=StageSettings(
+            steps=8000,
+            plates=40,
+            photographs=8,
+            learning_rate=1e-3,
+            warm_up=200,
+            evaluators=_EVALUATORS["joint"],
+        ),
         epoch_steps=500,
         picture_epochs=2,
     ),
@@ -214,8 +251,22 @@ PRESETS = {
             head_width=64,
         ),
         procedure=Procedure(plates=2),
-        recognition=Stage(steps=900, plates=64, photographs=0, learning_rate=3e-3, warm_up=60),
-        joint=Stage(steps=600, plates=24, photographs=16, learning_rate=2e-3, warm_up=40),
+        recognition=StageSettings(
+            steps=900,
+            plates=64,
+            photographs=0,
+            learning_rate=3e-3,
+            warm_up=60,
+            evaluators=_EVALUATORS["recognition"],
+        ),
+        joint=StageSettings(
+            steps=600,
+            plates=24,
+            photographs=16,
+            learning_rate=2e-3,
+            warm_up=40,
+            evaluators=_EVALUATORS["joint"],
+        ),
         # Drawn photographs stand upright, and most drawn plates are clean.
         mixture=Mixture(
             unreadable=0.0, turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0

@@ -17,7 +17,7 @@ from lpr_e2e.training.losses import (
 )
 
 
-class _Stage(keras.Model):
+class _Task(keras.Model):
     """Keeps a running mean of every loss term and figure, for the progress bar, history and TensorBoard."""
 
     def __init__(self, names: list[str], **kwargs):
@@ -29,7 +29,7 @@ class _Stage(keras.Model):
             mean.update_state(values[mean.name])
 
 
-class RecognitionStage(_Stage):
+class RecognitionTask(_Task):
     """Stage one: reading alone, on the glimpses of `lpr_e2e.training.batches.BatchMaker.recognition_batch`."""
 
     def __init__(self, model: PlateModel):
@@ -50,7 +50,7 @@ class RecognitionStage(_Stage):
         return loss
 
 
-class JointStage(_Stage):
+class JointTask(_Task):
     """Stage two: finding and reading together, on the batches of `lpr_e2e.training.batches.BatchMaker.joint_batch`.
 
     Args:

@@ -1,4 +1,4 @@
-"""Training: both stages with evaluation after every epoch, the run folder, and resuming.
+"""Training: both stages one after the other, and resuming.
 
 A stage's batches are functions of the step, its state is saved after every epoch: a run that is killed at any moment
 and resumed ends with the weights of a run that was not.
@@ -6,41 +6,39 @@ and resumed ends with the weights of a run that was not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import functools
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import keras
-import numpy as np
-import tensorflow as tf
 
-from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.terminal import say
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Dataset, Photograph
-from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.evaluation.calibration import fitted_temperature
-from lpr_e2e.evaluation.scoring import Figures, best_reading, score
+from lpr_e2e.data.dataset import Dataset
+from lpr_e2e.evaluation.scoring import Figures
 from lpr_e2e.model.plate_model import PlateModel, load, parameters
-from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
-from lpr_e2e.training.batches import BatchMaker, batches, plain_glimpses, plain_joint_batches
-from lpr_e2e.training.board import Board, canvas_pictures, glimpse_pictures, validation_pictures
-from lpr_e2e.training.callbacks import AveragedAdamW, Supervisor, WarmCosine
-from lpr_e2e.training.distribution import Job
+from lpr_e2e.training.board import Board
+from lpr_e2e.training.callbacks import EpochEnd, Progress, Record
+from lpr_e2e.training.distribution import Job, Replicas
+from lpr_e2e.training.evaluators import SHOWN, HeldOut, Photographs, Validation, best_temperature
+from lpr_e2e.training.gallery import Gallery
 from lpr_e2e.training.labelling import label
-from lpr_e2e.training.plots import calibration_plot, confusion_plot, shares_plot
+from lpr_e2e.training.loader import BatchLoader
+from lpr_e2e.training.optimizer import make_optimizer
 from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 from lpr_e2e.training.run_folder import RunFolder
-from lpr_e2e.training.settings import Settings, Stage
-from lpr_e2e.training.tasks import JointStage, RecognitionStage
+from lpr_e2e.training.settings import Settings
+from lpr_e2e.training.tasks import JointTask, RecognitionTask
 
-# Validation photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
-_SHOWN, _COMPARED = 8, 32
 # XLA makes TensorFlow's training slower on processors, not faster; without it, JAX would run one operation at a time.
 COMPILED = keras.backend.backend() == "jax"
-# Photographs per batch where nothing is learned.
-_EVALUATION_BATCH = 8
+# Glimpses shown in TensorBoard before the training.
+_GLIMPSES_SHOWN = 12
 
 
 def training_texts(dataset: Dataset) -> list[str]:
@@ -73,8 +71,8 @@ class Training:
             writes.
 
     Attributes:
-        model: this process's own model, with which it evaluates, labels and saves.
-        trained: the model that all processes train; the same one if there is one process.
+        recipe, maker: of the batches; the maker in this process makes the batches that are only looked at.
+        shown: how many of the samples trained on came from each source.
     """
 
     def __init__(
@@ -88,37 +86,32 @@ class Training:
     ):
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
         self.say = say if self.job.chief else lambda line: None
-        keras.utils.set_random_seed(settings.seed)
         self.vocabulary = training_vocabulary(dataset)
-        self.model = self._new_model()
-        try:
-            self.painter = PlatePainter(training_texts(dataset), settings.mixture.worn)
-        except (ValueError, RuntimeError) as error:
-            raise TrainingError(f"cannot draw plates: {error}") from error
-        self.maker = self._batch_maker()
-        self.trained = self.model
-        self.progress = folder.progress() or {"stage": "recognition", "epoch": 0, "best": None, "waited": 0}
-        if weights is not None and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
-            taken, all_weights = take_weights(self.model, load(weights))
-            self.say(f"{taken} of {all_weights} weights taken over from {weights}")
-        if self.job.processes > 1:
-            with self.job.together():
-                self.trained = self._new_model()
-                self.trained.set_weights(self.model.get_weights())
-        # Of the last evaluation: the readings of the held-out photographs, and the img_ids of the surest mistakes.
-        self.held_readings: dict[str, list[Reading]] = {}
-        self.worst: set[str] = set()
-        self.held_glimpses = plain_glimpses(
-            dataset.validation_photographs,
-            dataset.validation_crops,
+        self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
+        self.recipe = BatchRecipe(
+            dataset,
             self.vocabulary,
             settings.architecture,
             settings.procedure,
+            training_texts(dataset),
+            settings.mixture,
+            settings.seed,
+            parts=((self.job.process, self.job.processes),),
         )
-
-    def _new_model(self) -> PlateModel:
-        settings, vocabulary = self.settings, self.vocabulary
-        return PlateModel(settings.architecture, vocabulary.characters, vocabulary.slots, settings.procedure)
+        try:
+            self.maker = self.recipe.maker()
+        except (ValueError, RuntimeError) as error:
+            raise TrainingError(f"cannot draw plates: {error}") from error
+        self.shown: Counter[str] = Counter()
+        saved = folder.progress()
+        self.progress, self._fresh = Progress(**saved or {}), saved is None
+        keras.utils.set_random_seed(settings.seed)
+        sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
+        self.replicas = Replicas(self.job, lambda: PlateModel(*sizes))
+        if weights is not None and self._at_start():
+            taken, all_weights = take_weights(self.replicas.own, load(weights))
+            self.say(f"{taken} of {all_weights} weights taken over from {weights}")
+        self.replicas.share()
 
     def run(self) -> Figures | None:
         """Train what is left to train of both stages.
@@ -126,22 +119,26 @@ class Training:
         Returns:
             the final figures on the held-out photographs; None in a process that is not the chief.
         """
-        self.board = Board(self.folder.path / "tensorboard") if self.job.chief else None
-        self.say(f"model: {parameters(self.model):,} parameters, reads {self.vocabulary.characters!r}")
+        model = self.replicas.own
+        self.say(f"model: {parameters(model):,} parameters, reads {self.vocabulary.characters!r}")
+        self.record = None
+        if self.job.chief:
+            board = Board(self.folder.path / "tensorboard")
+            gallery = Gallery(board, self.dataset, self.vocabulary)
+            self.record = Record(self.settings, self.folder, board, gallery, self.shown)
         try:
-            if self.job.chief and self.progress["epoch"] == 0 and self.progress["stage"] == "recognition":
-                self._show_batches()
-            if self.progress["stage"] == "recognition":
+            if self.record and self._at_start():
+                self._show_batch()
+            if self.progress.stage == "recognition":
                 self._keep_start()
-                self._run_stage("recognition", self.settings.recognition, RecognitionStage)
-                self.progress = {"stage": "joint", "epoch": 0, "best": None, "waited": 0}
-                self.save_state(self.trained.weights)
-            if self.progress["stage"] == "joint":
+                self._run_stage(RecognitionTask)
+                self._next_stage(Progress("joint"))
+            if self.progress.stage == "joint":
                 self._label()
-                self._run_stage("joint", self.settings.joint, self._joint_stage)
-                self.progress = {**self.progress, "stage": "done"}
-                self.save_state(self.trained.weights)
-            figures = self._finish() if self.job.chief else None
+                settings = self.settings
+                self._run_stage(lambda model: JointTask(model, settings.crop_gradient, settings.reading_weight))
+                self._next_stage(replace(self.progress, stage="done"))
+            figures = self._finish() if self.record else None
             self.job.agree()  # Nobody leaves while the chief still writes.
             return figures
         except PictureError as error:
@@ -149,47 +146,36 @@ class Training:
                 f"{error}: the data changed during the training; put it back and go on with --resume {self.folder.path}"
             ) from error
         finally:
-            if self.board:
-                self.board.close()
+            if self.record:
+                self.record.board.close()
+
+    def _at_start(self) -> bool:
+        return self.progress.stage == "recognition" and self.progress.epoch == 0
+
+    def _show_batch(self) -> None:
+        """The augmented samples, once, before anything is learned from them."""
+        stage = self.settings.joint
+        batch = self.maker.joint_batch(0, min(stage.photographs, SHOWN), min(stage.plates, _GLIMPSES_SHOWN), 0.0)
+        self.record.gallery.show_training(batch)
+        self.record.board.text("data", self.dataset.summary().replace("\n", "\n\n"))
 
     def _keep_start(self) -> None:
         """Save what the run starts from, or take it from an earlier start: the weights of another model, perhaps."""
-        if self.progress["epoch"]:
-            return
-        if self.folder.progress() is None:
-            self.save_state(self.trained.weights)
-        else:
-            self.folder.load_variables(self.trained.weights)
+        if self._fresh:
+            self._save_state(self.replicas.trained.weights)
+        elif self._at_start():
+            self.folder.load_variables(self.replicas.trained.weights)
             self.job.agree()
 
-    def _joint_stage(self, model: PlateModel) -> JointStage:
-        return JointStage(model, self.settings.crop_gradient, self.settings.reading_weight)
+    def _next_stage(self, progress: Progress) -> None:
+        self.progress = progress
+        self._save_state(self.replicas.trained.weights)
 
-    def save_state(self, variables: list) -> None:
+    def _save_state(self, variables: list) -> None:
         """Write these variables and the progress for a later resumption; all processes wait until it is done."""
         if self.job.chief:
-            self.folder.save_state(variables, self.progress)
+            self.folder.save_state(variables, asdict(self.progress))
         self.job.agree()
-
-    def take_over(self) -> None:
-        """Give this process's own model the weights that all have trained."""
-        if self.trained is not self.model:
-            self.model.set_weights([np.array(weight) for weight in self.trained.weights])
-
-    def _batch_maker(self, own: PseudoLabels | None = None) -> BatchMaker:
-        settings = self.settings
-        return BatchMaker(
-            self.dataset,
-            self.vocabulary,
-            settings.architecture,
-            settings.procedure,
-            self.painter,
-            settings.mixture,
-            settings.seed,
-            own,
-            self.job.process,
-            self.job.processes,
-        )
 
     def _label(self) -> None:
         """Let the model label what stage two is trained on; once, so that a resumed run goes on with the same."""
@@ -199,41 +185,24 @@ class Training:
         path = self.folder.path / "own_labels.csv"
         if self.job.chief and not path.exists():
             # Saved by the end of stage one: an interruption in between changes nothing.
-            self.folder.load_variables(self.model.weights)
-            label(self.model, self.dataset, mixture.self_labelled).save(path)
+            self.folder.load_variables(self.replicas.own.weights)
+            label(self.replicas.own, self.dataset, mixture.self_labelled).save(path)
         self.job.agree()
         try:
             own = PseudoLabels.load(path)
-        except ValueError as error:
+        except UserError as error:
             raise TrainingError(str(error)) from error
         self.say(
             f"labelled by the model itself: the texts of {len(own.readings)} photographs, the tilts of "
             f"{len(own.tilts)}, the characters' places on {len(own.cuts)} plates"
         )
-        self.maker = self._batch_maker(own)
+        self.recipe = replace(self.recipe, own=own)
+        self.maker = self.recipe.maker()
 
-    def _show_batches(self) -> None:
-        """The augmented samples, once, before anything is learned from them."""
-        stage = self.settings.joint
-        batch = self.maker.joint_batch(0, min(stage.photographs, _SHOWN), min(stage.plates, 12), 0.0)
-        self.board.pictures(0, "training/photographs", canvas_pictures(batch, self.vocabulary))
-        self.board.pictures(0, "training/glimpses", glimpse_pictures(batch, self.vocabulary))
-        self.board.text("data", self.dataset.summary().replace("\n", "\n\n"))
-
-    def make(self, name: str, stage: Stage) -> Callable[[int], dict]:
-        """The function from step to batch of a stage."""
-        if name == "recognition":
-            return lambda step: self.maker.recognition_batch(step, stage.plates)
-        first, last = self.settings.predicted_from, self.settings.predicted_to
-
-        def make(step: int) -> dict:
-            # The predicted boxes are bad at first; they come in over the first half.
-            predicted_share = first + (last - first) * min(1.0, 2 * step / stage.steps)
-            return self.maker.joint_batch(step, stage.photographs, stage.plates, predicted_share)
-
-        return make
-
-    def _run_stage(self, name: str, stage: Stage, make_task: Callable[[PlateModel], keras.Model]) -> None:
+    def _run_stage(self, make_task: Callable[[PlateModel], keras.Model]) -> None:
+        """Train what is left of the stage that the progress names."""
+        name = self.progress.stage
+        stage = getattr(self.settings, name)
         if not stage.steps:
             return
         for count in (stage.plates, stage.photographs):
@@ -242,190 +211,81 @@ class Training:
                     f"{name}: {count} per step cannot be shared by {self.job.processes} processes; expected a multiple"
                 )
         with self.job.together():
-            self._train(name, stage, make_task)
+            task = make_task(self.replicas.trained)
+            task.compile(optimizer=make_optimizer(self.settings, stage), jit_compile=COMPILED)
+            task.optimizer.build(task.trainable_variables)
+            variables = [*self.replicas.trained.weights, *task.optimizer.variables]
+            if self.progress.epoch:
+                self.folder.load_variables(variables)
+                self.say(f"{name}: going on after epoch {self.progress.epoch}")
+            elif name == "joint":  # From the end of stage one.
+                self.folder.load_variables(self.replicas.trained.weights)
+            own_task = task
+            if self.replicas.trained is not self.replicas.own:
+                with self.job.alone():
+                    own_task = make_task(self.replicas.own)
+                    own_task.compile(jit_compile=COMPILED)
+            self._fit(task, own_task, variables)
+            # What follows starts from the averaged weights.
+            task.optimizer.finalize_variable_values(task.trainable_variables)
+            self.replicas.take_over()
 
-    def _train(self, name: str, stage: Stage, make_task: Callable[[PlateModel], keras.Model]) -> None:
-        task = make_task(self.trained)
-        epoch_steps = min(self.settings.epoch_steps, stage.steps)
-        epochs = stage.steps // epoch_steps
-        schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)
-        optimizer = AveragedAdamW(
-            schedule, self.settings.averaging, weight_decay=self.settings.weight_decay, global_clipnorm=1.0
+    def _fit(self, task: keras.Model, own_task: keras.Model, variables: list) -> None:
+        """Train a task for the epochs that are left; its variables are saved after each."""
+        name = self.progress.stage
+        stage = getattr(self.settings, name)
+        steps = min(self.settings.epoch_steps, stage.steps)
+        first, last = self.progress.epoch, stage.steps // steps
+        if first >= last or self.progress.waited >= self.settings.patience:
+            return
+        plan = BatchPlan.of(self.settings, name)
+        end = EpochEnd(
+            self.folder.path,
+            self.progress,
+            self.settings.patience,
+            self.replicas,
+            own_task,
+            Validation(name, stage.evaluators, self.held),
+            self.record,
+            functools.partial(self._save_state, variables),
+            self.say,
         )
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "positions", "queries"])
-        task.compile(optimizer=optimizer, jit_compile=COMPILED)
-        optimizer.build(task.trainable_variables)
-        first_epoch = self.progress["epoch"]
-        variables = [*self.trained.weights, *optimizer.variables]
-        own_task = task
-        if self.trained is not self.model:
-            with self.job.alone():
-                own_task = make_task(self.model)
-                own_task.compile(jit_compile=COMPILED)
-        if first_epoch:
-            self.folder.load_variables(variables)
-            self.say(f"{name}: going on after epoch {first_epoch} of {epochs}")
-        elif name == "joint":  # From the end of stage one.
-            self.folder.load_variables(self.trained.weights)
-        make = self.make(name, stage)
-        failures: list[Exception] = []
-        if first_epoch < epochs and not self.patience_is_over():
+        example = plan.batch(self.maker, first * steps)
+        with BatchLoader(self.recipe, plan, example, first * steps, last * steps, shown=self.shown) as loader:
             try:
                 task.fit(
-                    batches(make, first_epoch * epoch_steps, epochs * epoch_steps, failures),
-                    initial_epoch=first_epoch,
-                    epochs=epochs,
-                    steps_per_epoch=epoch_steps,
+                    loader.batches(),
+                    initial_epoch=first,
+                    epochs=last,
+                    steps_per_epoch=steps,
                     shuffle=False,
-                    callbacks=[Supervisor(self, name, own_task, variables)],
+                    callbacks=[end],
                     verbose="auto" if self.job.chief else 0,
                 )
-            except tf.errors.OpError as error:
-                raise failures[0] if failures else error from None
-        # What follows starts from the averaged weights.
-        optimizer.finalize_variable_values(task.trainable_variables)
-        self.take_over()
-
-    def patience_is_over(self) -> bool:
-        """Whether the running stage has gone too long without a better validation."""
-        return self.progress["waited"] >= self.settings.patience
-
-    def evaluate(self, name: str, task: keras.Model) -> tuple[float, dict[str, float], dict[str, float]]:
-        """Held-out figures of a stage.
-
-        Returns:
-            the score that decides which model is best, the held-out figures, and for stage two the same figures of a
-            few photographs that are trained on.
-        """
-        read = self._read_held_glimpses()
-        if name == "recognition":
-            values = {f"loss/{key}": value for key, value in self._losses(task, self._held_glimpse_batches()).items()}
-            return read["plates_right"], {**values, **{f"reading/{key}": value for key, value in read.items()}}, {}
-        values = {f"loss/{key}": value for key, value in self._losses(task, self._held_joint_batches()).items()}
-        scored = self._figures_of_held()
-        self.worst = {mistake.img_id for mistake in scored.mistakes[:_SHOWN]}
-        figures = scored.as_dict()
-        seen = self.figures(self.dataset.photographs[:_COMPARED]).as_dict()
-        values |= {f"end to end/{key}": value for key, value in figures.items()}
-        values |= {f"reading/{key}": value for key, value in read.items()}
-        # Of a hundred held-out plates, one more or less is chance: characters and boxes count as much.
-        exact = figures.get("plates_right", read["plates_right"])
-        fine = figures.get("characters_right", read["characters_right"]) + figures.get("mean_iou", 0.0)
-        return exact + fine, values, {f"end to end/{key}": value for key, value in seen.items()}
-
-    def read_photographs(self, photographs: list[Photograph]) -> dict[str, list[Reading]]:
-        """Readings of the model as it stands, by img_id."""
-        files = [(photograph.img_id, photograph.path) for photograph in photographs]
-        found = PlateReader.of(self.model).read_files(files, _EVALUATION_BATCH)
-        return {img_id: readings for img_id, _, readings in found}
-
-    def figures(self, photographs: list[Photograph]) -> Figures:
-        """Figures of the model as it stands, photograph in, text out."""
-        return score(photographs, self.read_photographs(photographs), self.vocabulary)
-
-    def _figures_of_held(self) -> Figures:
-        """The same of the held-out photographs; their readings are kept for the plots."""
-        held = self.dataset.validation_photographs
-        self.held_readings = self.read_photographs(held)
-        return score(held, self.held_readings, self.vocabulary)
-
-    def _fitted_temperature(self) -> float:
-        """The temperature that fits the held-out photographs whose text can be spelt and whose plate was found."""
-        held = self.dataset.validation_photographs
-        readings = self.read_photographs(held)
-        probabilities, classes = [], []
-        for photograph in held:
-            characters = best_reading(readings[photograph.img_id]).characters
-            if photograph.text is not None and characters is not None and self.vocabulary.spells(photograph.text):
-                probabilities.append(characters)
-                classes.append(self.vocabulary.encode(photograph.text))
-        return fitted_temperature(np.array(probabilities), np.array(classes))
-
-    def _read_held_glimpses(self) -> dict[str, float]:
-        """Plate and character accuracy of the held-out glimpses; 0 where there are none."""
-        right = characters = letters = 0
-        for batch in self._held_glimpse_batches():
-            classes = batch["glimpse_classes"]
-            answers = np.asarray(self.model.read(batch["glimpses"])["logits"])[:, -1].argmax(-1)
-            right += (answers == classes).all(-1).sum()
-            characters += ((answers == classes) & (classes != 0)).sum()
-            letters += (classes != 0).sum()
-        plates = len(self.held_glimpses["glimpses"])
-        return {"plates_right": float(right / max(1, plates)), "characters_right": float(characters / max(1, letters))}
-
-    def _held_glimpse_batches(self) -> Iterator[dict]:
-        for start in range(0, len(self.held_glimpses["glimpses"]), 64):
-            yield {name: values[start : start + 64] for name, values in self.held_glimpses.items()}
-
-    def _held_joint_batches(self) -> Iterator[dict]:
-        return plain_joint_batches(
-            self.dataset.validation_photographs,
-            self.vocabulary,
-            self.settings.architecture,
-            self.settings.procedure,
-            _EVALUATION_BATCH,
-        )
-
-    @staticmethod
-    def _losses(task: keras.Model, held: Iterator[dict]) -> dict[str, float]:
-        """Mean loss terms over held-out batches."""
-        sums: dict[str, float] = {}
-        count = 0
-        for batch in held:
-            logs = task.test_on_batch(batch, return_dict=True)
-            task.reset_metrics()
-            # Photographs that only fill a batch up do not count.
-            size = int(batch["box_known"].sum()) if "box_known" in batch else len(batch["glimpses"])
-            count += size
-            for key, value in logs.items():
-                sums[key] = sums.get(key, 0.0) + float(value) * size
-        return {key: value / count for key, value in sums.items()}
-
-    def show_validation(self, epoch: int) -> None:
-        """Pictures of held-out photographs for TensorBoard: always the same, and those read wrongly most surely."""
-        held = self.dataset.validation_photographs
-        chosen = held[:: max(1, len(held) // _SHOWN)][:_SHOWN]
-        worst = [photograph for photograph in held if photograph.img_id in self.worst]
-        for title, photographs in (("validation", chosen), ("mistakes", worst)):
-            for name, pictures in validation_pictures(self.model, photographs).items():
-                if pictures:
-                    self.board.pictures(epoch, f"{title}/{name}", pictures)
-        read = [
-            (one.text, best_reading(self.held_readings[one.img_id])) for one in held if one.img_id in self.held_readings
-        ]
-        read = [(truth, reading) for truth, reading in read if truth is not None]
-        if read:
-            texts = [(truth, reading.text) for truth, reading in read]
-            right = [truth == text for truth, text in texts]
-            plots = {
-                "confusion of characters": confusion_plot(texts, self.vocabulary.characters),
-                "calibration": calibration_plot([reading.confidence for _, reading in read], right),
-            }
-            for name, plot in plots.items():
-                self.board.pictures(epoch, f"plots/{name}", [plot])
-        self.board.pictures(epoch, "training/sources", [shares_plot(self.maker.shares(), "Samples per source")])
+            except Exception as error:
+                raise loader.failure or error from None
 
     def _finish(self) -> Figures:
         """Take the best model, fit its temperature, write it and its figures down."""
-        if (self.folder.path / "best.keras").exists():
-            self.model.set_weights(load(self.folder.path / "best.keras").get_weights())
+        model, path = self.replicas.own, self.folder.path / "best.keras"
+        if path.exists():
+            model.set_weights(load(path).get_weights())
         held = self.dataset.validation_photographs
-        self.model.temperature.assign(1.0)
-        self.model.temperature.assign(self._fitted_temperature())
-        figures = self._figures_of_held()
-        self.worst = {mistake.img_id for mistake in figures.mistakes[:_SHOWN]}
-        self.folder.save_model(self.model, "best.keras")
+        model.temperature.assign(best_temperature(model, held))
+        photographs = Photographs(self.held)
+        figures = photographs.figures(model)
+        self.folder.save_model(model, path.name)
         values = figures.as_dict()
         self.folder.write_figures(
             {
                 **values,
                 "photographs": len(held),
-                "temperature": float(self.model.temperature),
+                "temperature": float(model.temperature),
                 "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
             }
         )
-        self.board.settings(self.settings.as_dict(), values, self.progress["epoch"])
-        self.show_validation(self.progress["epoch"] + 1)
+        self.record.board.settings(self.settings.as_dict(), values, self.progress.epoch)
+        self.record.gallery.show_validation(self.progress.epoch + 1, model, photographs, self.shown)
         return figures
 
 

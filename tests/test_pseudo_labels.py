@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.split import same_plate_key
@@ -20,6 +21,7 @@ from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 
 ROWS, COLUMNS, HEIGHT, WIDTH = 8, 48, 64, 192
+MARGIN = 0.06
 
 
 def striped(text: str) -> np.ndarray:
@@ -83,35 +85,36 @@ class TestGroups:
 
     def test_cuts_lie_between_the_characters(self):
         # The model looks a little beside the characters.
-        groups = groups_between(self.glimpse(), self.attention(self.centres + 0.015), self.text)
+        groups = groups_between(self.glimpse(), self.attention(self.centres + 0.015), self.text, MARGIN)
         assert [(start, len(cuts)) for start, cuts in groups] == [(0, 4), (4, 3)]
         for start, cuts in groups:
-            in_glimpse = (cuts + 0.06) / 1.12 * WIDTH
+            in_glimpse = (cuts + MARGIN) / (1 + 2 * MARGIN) * WIDTH
             middles = self.centres[start : start + len(cuts) - 1] * WIDTH
             assert (in_glimpse[:-1] <= middles - 5).all() and (in_glimpse[1:] >= middles + 5).all()
 
     @pytest.mark.parametrize("order", [(1, 0, 2, 3, 4, 5), (0, 0, 2, 3, 4, 5), (0, 1, 3, 3, 4, 5)])
     def test_a_number_is_not_cut_where_its_digits_do_not_stand_side_by_side(self, order):
-        groups = groups_between(self.glimpse(), self.attention(self.centres[list(order)]), self.text)
+        groups = groups_between(self.glimpse(), self.attention(self.centres[list(order)]), self.text, MARGIN)
         assert [start for start, _ in groups] == [4]
 
     def test_nor_where_they_rise(self):
         heights = [1, 4, 6, 4, 4, 4]
         assert [
-            start for start, _ in groups_between(self.glimpse(), self.attention(self.centres, heights), self.text)
+            start
+            for start, _ in groups_between(self.glimpse(), self.attention(self.centres, heights), self.text, MARGIN)
         ] == [4]
 
     @pytest.mark.parametrize("turned", [False, True])
     def test_a_number_that_reaches_out_of_the_glimpse_is_cut_within_it(self, turned):
         centres = 1 - self.centres[::-1] - 0.13 if turned else self.centres + 0.13
         for _, cuts in groups_between(
-            self.glimpse(), self.attention(centres), self.text[::-1] if turned else self.text
+            self.glimpse(), self.attention(centres), self.text[::-1] if turned else self.text, MARGIN
         ):
-            in_glimpse = (cuts + 0.06) / 1.12
+            in_glimpse = (cuts + MARGIN) / (1 + 2 * MARGIN)
             assert (in_glimpse > 0).all() and (in_glimpse < 1).all() and (np.diff(in_glimpse) > 0).all()
 
     def test_single_characters_are_no_group(self):
-        assert groups_between(self.glimpse(), self.attention(self.centres[:3]), "1T2") == []
+        assert groups_between(self.glimpse(), self.attention(self.centres[:3]), "1T2", MARGIN) == []
 
 
 @pytest.fixture(scope="module")
@@ -144,8 +147,8 @@ class Oracle:
 
     def __init__(self, text: str, certainty: float, size: tuple[int, int]):
         self.vocabulary = Vocabulary("0123456789NT", 8)
-        self.architecture = SimpleNamespace(glimpse_size=size, reading_scales=(1.0, 1.15))
-        self.canvas_size = 96
+        self.architecture = SimpleNamespace(glimpse_size=size, canvas_size=96)
+        self.procedure = Procedure(reading_scales=(1.0, 1.15))
         classes = self.vocabulary.encode(text)
         rest = (1 - certainty) / (self.vocabulary.classes - 1)
         odds = np.where(np.eye(self.vocabulary.classes)[classes] > 0, certainty, rest)
@@ -158,10 +161,14 @@ class Oracle:
     def read(self, glimpses):
         maps = np.zeros((len(glimpses), self.vocabulary.slots, 4, 16))
         maps[..., 0] = 1.0
-        return {"logits": np.repeat(self.logits[None], len(glimpses), 0), "attention": maps}
+        return {"logits": np.repeat(self.logits, len(glimpses), 0), "attention": maps}
 
 
 class TestLabel:
+    @pytest.fixture(autouse=True)
+    def oracles_read_themselves(self, monkeypatch):
+        monkeypatch.setattr("lpr_e2e.training.labelling.KerasEngine", lambda oracle: oracle)
+
     @pytest.fixture()
     def nameless(self, dataset):
         return replace(dataset, photographs=[replace(one, text=None, turns=0) for one in dataset.photographs])
@@ -191,7 +198,7 @@ class TestLabel:
         class Tilted(Oracle):
             def read(self, glimpses):
                 answer = super().read(glimpses)
-                off = np.abs(glimpses[:, 0, 0, 0] - tilt)[:, None, None, None]
+                off = np.abs(glimpses[:, 0, 0, 0] - tilt)[:, None, None]
                 return {**answer, "logits": answer["logits"] * np.maximum(0.05, 1 - 3 * off)}
 
         high = [replace(one, text="12T345", turns=0, box_px=(10, 10, 60, 90)) for one in dataset.photographs]
@@ -214,7 +221,8 @@ def test_batches_use_them(dataset, tiny_settings):
         {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
     )
     mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
-    maker = BatchMaker(nameless, vocabulary, tiny_settings.architecture, painter, mixture, 0, own)
+    settings = tiny_settings
+    maker = BatchMaker(nameless, vocabulary, settings.architecture, settings.procedure, painter, mixture, 0, own)
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
     _, classes = maker.plates(RECOGNITION, 0, 60)
     shown = {vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in classes}
