@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
 import tensorflow as tf
 from tqdm import tqdm
 
+from lpr_e2e.common.cores import available_cores
 from lpr_e2e.export.forms import SAVED_MODEL
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.exported import (
-    DESCRIPTION,
-    INT8_FILE,
-    ONNX_FORMS,
-    TFLITE_FILE,
-    ExportedModel,
-    onnx_networks,
-    tflite_networks,
-)
+from lpr_e2e.prediction.engines.loading import FORMS, load_drivers
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import BOX_THRESHOLD
 
 # The text and the confidence of the most certain plate of a photograph file; an empty text if there is none.
 Read = Callable[[Path], tuple[str, float]]
@@ -38,12 +27,8 @@ class ServedReader:
 
     def read(self, path: Path) -> tuple[str, float]:
         """Text and confidence of the most certain plate; an empty text if there is none."""
-        answer = {name: values[0].numpy() for name, values in self.serve(tf.constant([path.read_bytes()])).items()}
-        certainty = np.where(answer["box_confidence"] >= BOX_THRESHOLD, answer["box_confidence"], 0)
-        best = int(np.argmax(certainty * answer["confidence"]))
-        if not certainty[best]:
-            return "", 0.0
-        return answer["texts"][best].decode(), float(answer["confidence"][best])
+        answer = self.serve(tf.constant([path.read_bytes()]))
+        return answer["texts"][0, 0].numpy().decode(), float(answer["confidence"][0, 0])
 
 
 def compare(
@@ -65,7 +50,7 @@ def compare(
     for form, (size, read) in _forms(model, folder).items():
         found = [read(path) for path in tqdm(photographs, desc=form, leave=False, disable=None)]
         expected = expected or found
-        certain = [(one, other) for one, other in zip(expected, found, strict=True) if one[1] >= model.doubt]
+        certain = [(one, other) for one, other in zip(expected, found, strict=True) if one[1] >= model.procedure.doubt]
         known = [(path, text) for path, (text, _) in zip(photographs, found, strict=True) if path.name in truths]
         rows.append(
             {
@@ -82,18 +67,11 @@ def compare(
 
 def _forms(model: PlateModel, folder: Path) -> dict[str, tuple[int | None, Read]]:
     """How many bytes each form has, and what reads with it; Keras first."""
-    facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    threads = os.cpu_count() or 1
-    forms: dict[str, tuple[int | None, Read]] = {"Keras": (None, _best(PlateReader(model)))}
-    for form, files in ONNX_FORMS.items():
-        if all((folder / file).exists() for file in files.values()):
-            networks = onnx_networks(folder, threads, files)
-            size = sum((folder / file).stat().st_size for file in files.values())
-            forms[form] = (size, _best(PlateReader(ExportedModel(facts, *networks))))
-    for form, file in (("TFLite", TFLITE_FILE), ("TFLite int8", INT8_FILE)):
-        if (folder / file).exists():
-            networks = tflite_networks(folder, threads, file)
-            forms[form] = ((folder / file).stat().st_size, _best(PlateReader(ExportedModel(facts, *networks))))
+    forms: dict[str, tuple[int | None, Read]] = {"Keras": (None, _best(PlateReader.of(model)))}
+    for form, (files, _, _) in FORMS.items():
+        if all((folder / file).exists() for file in files):
+            (driver,) = load_drivers(folder, 1, available_cores(), form)
+            forms[form] = (sum((folder / file).stat().st_size for file in files), _best(PlateReader(driver)))
     if (folder / SAVED_MODEL).exists():
         size = sum(path.stat().st_size for path in (folder / SAVED_MODEL).rglob("*") if path.is_file())
         forms["SavedModel"] = (size, ServedReader(folder / SAVED_MODEL).read)

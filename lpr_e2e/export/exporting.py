@@ -12,14 +12,15 @@ from pathlib import Path
 from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.common.terminal import say
 from lpr_e2e.export.forms import FORMS
-from lpr_e2e.export.networks import description, fingerprint
+from lpr_e2e.export.networks import fingerprint
 from lpr_e2e.export.onnx_files import write_onnx
 from lpr_e2e.export.quantisation import examples_of, write_onnx_int8
 from lpr_e2e.export.saved_model import write_saved_model
 from lpr_e2e.export.tflite import write_tflite, write_tflite_int8
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.checksums import checksum
-from lpr_e2e.prediction.exported import DESCRIPTION
+from lpr_e2e.prediction.description import FILE as DESCRIPTION
+from lpr_e2e.prediction.engines.keras_model import describe
 
 # Within the folder of the export, while it is being written.
 _STAGING, _LOCK = "part.export", ".lock"
@@ -70,7 +71,7 @@ def _write(model: PlateModel, folder: Path, photographs: Sequence[Path], forms: 
 
 def _replace(folder: Path, staging: Path, model: PlateModel) -> None:
     """Move what was written into the folder, with a description of all that it then holds."""
-    facts = description(model) | {"model": fingerprint(model)}
+    facts = describe(model).as_json() | {"model": fingerprint(model)}
     before = _description_in(folder)
     written = [path.name for path in staging.iterdir()]
     sums = {name: checksum(staging / name) for name in written if (staging / name).is_file()}

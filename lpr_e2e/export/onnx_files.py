@@ -8,7 +8,7 @@ from pathlib import Path
 from lpr_e2e.export.networks import Networks
 from lpr_e2e.export.onnx_graph import share_filters
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.exported import ONNX_FILES
+from lpr_e2e.prediction.engines.onnx_runtime import FLOAT_FILES
 
 ONNX_OPSET = 18
 # Arrays smaller than this stay in the ONNX files themselves, bytes.
@@ -23,7 +23,7 @@ def write_onnx(model: PlateModel, folder: Path) -> None:
         for name, signature in (("find", networks.scenes), ("read", networks.glimpses))
     )
     share_filters(find.graph, read.graph)
-    write_with_weights({"find": find, "read": read}, folder, ONNX_FILES)
+    write_with_weights({"find": find, "read": read}, folder, FLOAT_FILES)
 
 
 def converted(function, signature):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -18,48 +17,66 @@ from lpr_e2e.export.networks import LAST_CONVOLUTIONS, Networks
 from lpr_e2e.export.onnx_files import converted, write_with_weights
 from lpr_e2e.export.onnx_graph import join_convolutions, replace_input, share_bytes, source_of
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.exported import ONNX_INT8_FILES, cut_window, second_window, shrunk
+from lpr_e2e.prediction.driver import Driver
+from lpr_e2e.prediction.engines import Engine
+from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
+from lpr_e2e.prediction.engines.onnx_runtime import INT8_FILES
 
 # Photographs on which the ranges are measured, each also turned.
 _PHOTOGRAPHS = 128
 
 
-class Examples(NamedTuple):
-    """What the two networks are given for photographs: the ranges of all values in 8 bits are measured on it.
+class Examples:
+    """An engine that keeps what its networks are given: the ranges of all values in 8 bits are measured on it.
+
+    Args:
+        engine: does the work.
 
     Attributes:
-        scenes: of both looks, float32 `(2 n, side, side, 3)`, 0..255.
-        glimpses: float32 `(n, height, width, 3)`, 0..255.
+        scenes: uint8 `(side, side, 3)` each, of all looks.
+        glimpses: uint8 `(height, width, 3)` each.
     """
 
-    scenes: np.ndarray
-    glimpses: np.ndarray
+    def __init__(self, engine: Engine):
+        self._engine = engine
+        self.scenes: list[np.ndarray] = []
+        self.glimpses: list[np.ndarray] = []
+
+    def find(self, scenes: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Engine.find`."""
+        self.scenes += list(scenes)
+        return self._engine.find(scenes)
+
+    def read(self, glimpses: np.ndarray) -> dict[str, np.ndarray]:
+        """See `Engine.read`."""
+        self.glimpses += list(glimpses)
+        return self._engine.read(glimpses)
 
 
 def examples_of(model: PlateModel, photographs: Sequence[Path]) -> Examples | None:
-    """Examples from up to `_PHOTOGRAPHS` files, spread over all; None if none can be read. Broken ones are named."""
+    """Examples from up to `_PHOTOGRAPHS` files, spread over all, as the model reads them.
+
+    Returns:
+        None if no photograph can be read, or if the model finds no plate on any. Why is said.
+    """
+    description = describe(model)
     canvases = []
     for path in photographs[:: max(1, len(photographs) // _PHOTOGRAPHS)][:_PHOTOGRAPHS]:
         try:
-            canvases.append(letterbox(read_picture(path), model.canvas_size)[0])
+            photograph = read_picture(path)
         except PictureError as error:
-            say(f"{path}: not used for the int8 form: {error}", file=sys.stderr)
+            say(f"{path}: not used for the forms in 8 bits: {error}", file=sys.stderr)
+            continue
+        canvases.append(letterbox(photograph, description.canvas_size, grey=description.procedure.letterbox_grey)[0])
     # Lying photographs, too: with ranges of upright ones only, 8 bits read fewer of them.
     canvases += [turn_picture(canvas, 1 + index % 3) for index, canvas in enumerate(canvases)]
-    return _examples_on(model, canvases) if canvases else None
-
-
-def _examples_on(model: PlateModel, canvases: Sequence[np.ndarray]) -> Examples:
-    """Examples from canvases, uint8 `(side, side, 3)` each."""
-    side = model.canvas_size // model.architecture.scene_shrink
-    scenes, glimpses = [], []
+    examples = Examples(KerasEngine(model))
+    driver = Driver(examples, description)
     for canvas in canvases:
-        outputs = {name: values[0, 0] for name, values in model.predict_on_batch(canvas[None]).items()}
-        window = second_window(outputs["boxes_rel"], model.architecture.second_look or 1.0)
-        scenes.append(shrunk(canvas, model.architecture.scene_shrink))
-        scenes.append(cut_window(canvas, window, outputs["turns"].argmax(), (side, side), (0.0, 0.0), 1))
-        glimpses.append(outputs["glimpses"])
-    return Examples(np.stack(scenes).astype("float32"), np.stack(glimpses))
+        driver.look(canvas[None])
+    if photographs and not examples.glimpses:
+        say(f"no plate found on {len(canvases)} photographs: no form in 8 bits is written", file=sys.stderr)
+    return examples if examples.glimpses else None
 
 
 def write_onnx_int8(model: PlateModel, folder: Path, examples: Examples) -> None:
@@ -74,14 +91,15 @@ def write_onnx_int8(model: PlateModel, folder: Path, examples: Examples) -> None
     read = converted(networks.read, networks.glimpses)
     last = join_convolutions(find.graph, LAST_CONVOLUTIONS)
     # Black and white among the examples make the steps of the input those of a picture's bytes. So it takes the bytes.
-    scenes = examples.scenes.copy()
-    scenes[0, 0, 0], scenes[0, 0, 1] = 0, 255
-    find = _in_8_bits(find, scenes / 127.5 - 1, last)
+    black_and_white = examples.scenes[0].copy()
+    black_and_white[0, 0], black_and_white[0, 1] = 0, 255
+    scenes = (scene.astype("float32") / 127.5 - 1.0 for scene in [black_and_white, *examples.scenes[1:]])
+    find = _in_8_bits(find, scenes, last)
     _take_bytes(find.graph)
     decoder = [node.name for node in read.graph.node if "/decoder" in node.name]
-    read = _in_8_bits(read, examples.glimpses, decoder)
+    read = _in_8_bits(read, (glimpse.astype("float32") for glimpse in examples.glimpses), decoder)
     share_bytes(find.graph, read.graph)
-    write_with_weights({"find": find, "read": read}, folder, ONNX_INT8_FILES)
+    write_with_weights({"find": find, "read": read}, folder, INT8_FILES)
 
 
 def _take_bytes(graph) -> None:
@@ -100,7 +118,7 @@ def _take_bytes(graph) -> None:
     del graph.value_info[:]
 
 
-def _in_8_bits(proto, examples: np.ndarray, exact: Sequence[str]):
+def _in_8_bits(proto, examples: Iterable[np.ndarray], exact: Sequence[str]):
     """A network with convolutions and ReLUs in 8 bits, but for the nodes named in `exact`.
 
     Weights get 7 of the 8 bits: processors without instructions for products of bytes add two of these in 16 bits, and
@@ -133,7 +151,7 @@ def _in_8_bits(proto, examples: np.ndarray, exact: Sequence[str]):
 class _OneByOne:
     """Examples one by one, as ONNX Runtime's calibration asks for them."""
 
-    def __init__(self, name: str, examples: np.ndarray):
+    def __init__(self, name: str, examples: Iterable[np.ndarray]):
         self.given = ({name: example[None]} for example in examples)
 
     def get_next(self) -> dict[str, np.ndarray] | None:

@@ -12,14 +12,14 @@ import tensorflow as tf
 from lpr_e2e.export.networks import LAST_CONVOLUTIONS, Networks
 from lpr_e2e.export.quantisation import Examples
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.exported import INT8_FILE, TFLITE_FILE
+from lpr_e2e.prediction.engines.litert import FILE, INT8_FILE
 
 
 def write_tflite(model: PlateModel, folder: Path) -> None:
     """`plates.tflite`: float32 arithmetic, weights stored in 16 bits, because normalisation leaves none to share."""
     with _converter(model) as converter:
         converter.target_spec.supported_types = [tf.float16]
-        (folder / TFLITE_FILE).write_bytes(converter.convert())
+        (folder / FILE).write_bytes(converter.convert())
 
 
 def write_tflite_int8(model: PlateModel, folder: Path, examples: Examples) -> None:
@@ -27,9 +27,9 @@ def write_tflite_int8(model: PlateModel, folder: Path, examples: Examples) -> No
 
     def given():
         for scene in examples.scenes:
-            yield "find", {"scenes": scene[None]}
+            yield "find", {"scenes": scene[None].astype("float32")}
         for glimpse in examples.glimpses:
-            yield "read", {"glimpses": glimpse[None]}
+            yield "read", {"glimpses": glimpse[None].astype("float32")}
 
     with _converter(model) as converter:
         converter.representative_dataset = given

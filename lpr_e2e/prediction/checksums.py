@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.prediction.description import FILE
 
 
 def checksum(path: Path) -> str:
@@ -15,24 +17,24 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def check_files(folder: Path, description: Mapping, files: Iterable[str]) -> None:
-    """Refuse files that were not exported together with a description.
+def check_files(folder: Path, files: Iterable[str]) -> None:
+    """Refuse files that were not exported together with the description beside them.
 
     Args:
-        folder: the folder of the exported model.
-        description: what its `model.json` says: `files` has the checksum of each. Without it, the folder is from before
-            there were checksums, and nothing is refused.
+        folder: the folder of an exported model. Its `model.json` has the checksum of each file of the export; if it has
+            none, it is from before there were any, and nothing is refused.
         files: the names of those that are about to be used.
 
     Raises:
         UserError: a file is of another export, or damaged.
         OSError: it cannot be read.
     """
-    if "files" not in description:
+    checksums = json.loads((folder / FILE).read_text(encoding="utf-8")).get("files")
+    if checksums is None:
         return
     for file in files:
-        if description["files"].get(file) != checksum(folder / file):
+        if checksums.get(file) != checksum(folder / file):
             raise UserError(
-                f"{folder / file}: damaged, or not exported together with the model.json beside it; "
+                f"{folder / file}: damaged, or not exported together with the {FILE} beside it; "
                 "export the model anew with `lpr-e2e export`"
             )
