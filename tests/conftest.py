@@ -8,6 +8,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from dataclasses import replace  # noqa: E402
 
+import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
@@ -44,3 +45,37 @@ def tiny_settings() -> Settings:
         epoch_steps=2,
         picture_epochs=2,
     )
+
+
+@pytest.fixture(scope="session")
+def seeing_model(tiny_settings):
+    """A model that finds something everywhere, and reads something in it."""
+    import keras
+
+    from lpr_e2e.model.plate_model import PlateModel
+
+    keras.utils.set_random_seed(3)
+    model = PlateModel(replace(tiny_settings.architecture, plates=2), "0123456789T", 8)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path.endswith(("gamma", "moving_variance")):
+            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+        elif weight.path.endswith(("beta", "moving_mean")):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+        elif "find_objectness" in weight.path:
+            weight.assign([1.0] if weight.path.endswith("bias") else np.asarray(weight) * 10)
+        elif "find_distances" in weight.path:
+            weight.assign(np.asarray(weight) * 0.1)
+        elif "classifier" in weight.path:
+            weight.assign(np.asarray(weight) * 3)
+    model.temperature.assign(1.3)
+    return model
+
+
+@pytest.fixture(scope="session")
+def canvases(seeing_model):
+    """Smooth pictures: rounding to whole grey levels then changes little."""
+    import tensorflow as tf
+
+    coarse = np.random.default_rng(1).integers(0, 256, (3, 12, 12, 3)).astype("float32")
+    return tf.image.resize(coarse, (seeing_model.canvas_size,) * 2, "bicubic").numpy().clip(0, 255).astype("uint8")

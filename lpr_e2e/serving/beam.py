@@ -1,28 +1,16 @@
-"""Read any number of photographs with Apache Beam: on several processes, or on a cluster.
+"""Reading any number of photographs with Apache Beam, in local processes or on a cluster.
 
-    python -m lpr_e2e batch FOLDER --output DIR --workers 2
-    python -m lpr_e2e batch 'gs://bucket/cars/**' --output gs://bucket/read --runner DataflowRunner ...
+The photographs are listed once, sorted, and cut into shards. Each shard becomes one file of rows, which appears when it
+is whole: what is interrupted goes on with the shards that are missing.
 
-Photographs and results lie on any file system that Beam knows. The photographs are listed once, sorted, and cut into
-shards. Each shard becomes one file `part-00003-of-00200.csv` with the rows that `predict.py` writes (or `.jsonl`), and
-`unreadable-00003-of-00200.csv` with the files of it that could not be read, if there are any. A part appears when it
-is whole: the same command again reads only the shards that are missing. Options that are not ours go to Beam:
---runner and so on.
-
-With --workers, local processes share the shards, each with a pipeline of its own: Beam's runner with several processes
-waits for ever for one that was killed. Here the others go on, and then the lost shards are read again.
-
-Reads with the exported form of a model (`python -m lpr_e2e export`); neither TensorFlow nor Keras is needed.
-`lpr_e2e/serving/beam-requirements.txt` lists what is.
+Reads with the exported form of a model; neither TensorFlow nor Keras is needed. `beam-requirements.txt` lists what is.
 """
 
 from __future__ import annotations
 
-import argparse
 import csv
 import io
 import json
-import os
 import re
 import subprocess
 import sys
@@ -45,12 +33,10 @@ from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import say
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.outputs import as_json
-from lpr_e2e.prediction.reader import EXPORTED_MODEL, PlateReader
+from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 
-SHARD = 500
 PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
-FORMS = ("csv", "jsonl")
 _UNREADABLE_COLUMNS = ("img_id", "status")
 
 
@@ -156,7 +142,7 @@ class ReadShard(beam.DoFn):
     Args:
         model: folder of an exported model, on any file system of Beam; loaded once per process.
         format: see `lpr_e2e.prediction.format_rule`, or None.
-        form: one of `FORMS`.
+        form: `csv` or `jsonl`.
         threads: of the model, in each process.
     """
 
@@ -238,95 +224,41 @@ def _write(path: str, data: bytes) -> None:
     FileSystems.rename([temporary], [path])
 
 
-def _run(batch: Batch, shards: Sequence[int], read_shard: ReadShard, beam_options: list[str]) -> None:
-    """Read some shards in one pipeline; what goes wrong is said, what was read is whole."""
+def read_shards(batch: Batch, shards: Sequence[int], read_shard: ReadShard, beam_options: Sequence[str]) -> None:
+    """Read some shards in one pipeline; what goes wrong is said, what was read is whole.
+
+    Args:
+        batch: what is to be read.
+        shards: which shards of it.
+        read_shard: reads one.
+        beam_options: Beam's own, `--runner` and so on.
+    """
     try:
-        with beam.Pipeline(options=PipelineOptions(beam_options)) as pipeline:
+        with beam.Pipeline(options=PipelineOptions(list(beam_options))) as pipeline:
             tasks = pipeline | "shards" >> beam.Create([batch.task(shard) for shard in shards])
             _ = tasks | "spread" >> beam.Reshuffle() | "read" >> beam.ParDo(read_shard)
     except Exception as error:  # Runners raise many kinds.
         reason = (str(error).splitlines() or [""])[0]
-        say(f"lpr_e2e batch: {type(error).__name__}: {reason[:300]}", file=sys.stderr)
+        say(f"{type(error).__name__}: {reason[:300]}", file=sys.stderr)
 
 
-def _run_processes(shards: Sequence[int], count: int, arguments: list[str]) -> None:
-    """Read some shards in local processes, each with an equal share of them; return when all have ended."""
+def read_in_processes(shards: Sequence[int], count: int, command: Sequence[str]) -> None:
+    """Read some shards in local processes, each with an equal share of them; return when all have ended.
+
+    Beam's runner with several processes waits for ever for one that was killed. Here the others go on.
+
+    Args:
+        shards: which shards.
+        count: the most processes.
+        command: what starts one; the numbers of its shards, a JSON list, are added as the last argument.
+    """
     processes = []
     try:
         for share in filter(None, (list(shards[index::count]) for index in range(count))):
-            command = [sys.executable, "-m", "lpr_e2e.serving.beam", *arguments, "--shards", json.dumps(share)]
-            processes.append(subprocess.Popen(command))
+            processes.append(subprocess.Popen([*command, json.dumps(share)]))
         for process in processes:
             process.wait()
     finally:
         for process in processes:
             process.terminate()  # Does nothing to one that has ended.
             process.wait()
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line. Returns 0, 1 if shards are left to read, 2 for a wrong call, 130 after Ctrl-C."""
-    parser = argparse.ArgumentParser(
-        prog="python -m lpr_e2e batch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("photographs", help="a folder, or a pattern with * and **")
-    parser.add_argument("--output", required=True, metavar="DIR", help="folder of the results, and of what is left")
-    parser.add_argument("--model", default=str(EXPORTED_MODEL), metavar="DIR", help="an exported model; default: ours")
-    parser.add_argument("--format", metavar="REGEX", help="what plates can say, as for predict.py")
-    parser.add_argument("--form", choices=FORMS, default="csv", help="default: %(default)s")
-    parser.add_argument(
-        "--shard", type=int, default=SHARD, metavar="N", help="photographs per file, default %(default)s"
-    )
-    parser.add_argument("--workers", type=int, default=1, metavar="N", help="local processes, default %(default)s")
-    parser.add_argument("--shards", metavar="JSON", help=argparse.SUPPRESS)  # The share of one of several processes.
-    options, rest = parser.parse_known_args(arguments)
-    try:
-        if options.shard < 1:
-            raise BatchError(f"--shard {options.shard}: expected at least 1")
-        if options.workers < 1:
-            raise BatchError(f"--workers {options.workers}: expected at least 1")
-        if options.workers > 1 and rest:
-            raise BatchError(f"--workers is for this machine; with {rest[0]}, Beam's runner decides")
-        threads = max(1, (os.cpu_count() or 1) // options.workers)
-        settings = {name: getattr(options, name) for name in ("shard", "form", "model", "format")}
-        # Loading it here too finds a wrong path or format before any worker starts.
-        read_shard = ReadShard(options.model, options.format, options.form, threads)
-        read_shard.load()
-        batch = Batch(options.output, {"pattern": options.photographs, **settings})
-    except (ValueError, OSError, ImportError) as error:
-        say(f"lpr_e2e batch: {error}", file=sys.stderr)
-        return 2
-    if options.shards:
-        _run(batch, json.loads(options.shards), read_shard, rest)
-        return 0
-    missing = batch.missing()
-    done = batch.shards - len(missing)
-    say(
-        f"{len(batch.photographs)} photographs in {batch.shards} shards"
-        + (f", {done} of them read before" if done else "")
-    )
-    try:
-        while missing:
-            if options.workers == 1:
-                _run(batch, missing, read_shard, rest)
-            else:
-                _run_processes(missing, options.workers, list(arguments if arguments is not None else sys.argv[1:]))
-            before, missing = missing, batch.missing()
-            if len(missing) == len(before) or options.workers == 1:
-                break  # What is left cannot be read; a runner has tried again by itself.
-    except KeyboardInterrupt:
-        return 130
-    left = len(batch.missing())
-    if left:
-        say(f"lpr_e2e batch: {left} of {batch.shards} shards are not read; the same command goes on", file=sys.stderr)
-        return 1
-    counts = ", ".join(f"{count} {status}" for status, count in batch.statuses().most_common())
-    say(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
-    return 0
-
-
-if __name__ == "__main__":
-    # Workers must find the classes of this file under the name of its module.
-    from lpr_e2e.serving import beam as batch
-
-    sys.exit(batch.main())

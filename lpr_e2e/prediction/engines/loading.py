@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.prediction.checksums import check_files
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines import Engine, litert, onnx_runtime
@@ -47,7 +48,7 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
 
     Raises:
         FileNotFoundError: the folder holds no exported model, or not in this form.
-        UserError: a file of it is damaged, or was written by a later version.
+        UserError: a file of it is damaged, of another export, or was written by a later version.
         ImportError: no runtime is installed that can run it.
     """
     np.empty(_KEPT, "uint8")
@@ -57,6 +58,7 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
         files, package, load = FORMS[name]
         if not (folder / files[0]).exists():
             continue
+        check_files(folder, files)
         try:
             return [Driver(engine, description) for engine in load(folder, count, threads)]
         except ImportError:

@@ -1,0 +1,40 @@
+"""Whether the files of an exported model belong together: networks of two models would read, and read wrongly."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.prediction.description import FILE
+
+
+def checksum(path: Path) -> str:
+    """SHA-256 of a file, in hexadecimal, as `sha256sum` prints it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_files(folder: Path, files: Iterable[str]) -> None:
+    """Refuse files that were not exported together with the description beside them.
+
+    Args:
+        folder: the folder of an exported model. Its `model.json` has the checksum of each file of the export; if it has
+            none, it is from before there were any, and nothing is refused.
+        files: the names of those that are about to be used.
+
+    Raises:
+        UserError: a file is of another export, or damaged.
+        OSError: it cannot be read.
+    """
+    checksums = json.loads((folder / FILE).read_text(encoding="utf-8")).get("files")
+    if checksums is None:
+        return
+    for file in files:
+        if checksums.get(file) != checksum(folder / file):
+            raise UserError(
+                f"{folder / file}: damaged, or not exported together with the {FILE} beside it; "
+                "export the model anew with `lpr-e2e export`"
+            )

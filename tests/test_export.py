@@ -1,0 +1,339 @@
+"""The export: every form reads as Keras does, and a folder never holds forms of two models."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+import predict
+from lpr_e2e.commands import export as command
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import owned
+from lpr_e2e.export import comparison, exporting
+from lpr_e2e.export.exporting import export
+from lpr_e2e.export.forms import FORMS
+from lpr_e2e.prediction import exported
+from lpr_e2e.prediction.checksums import check_files
+from lpr_e2e.prediction.reader import PlateReader
+
+ROOT = Path(__file__).resolve().parent.parent
+ALL = {name for files in FORMS.values() for name in files} | {"model.json"}
+
+
+def names(folder):
+    """What lies in an export's folder, but for the lock."""
+    return {path.name for path in folder.iterdir()} - {".lock"}
+
+
+def facts_in(folder):
+    return json.loads((folder / "model.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture(scope="module")
+def model(seeing_model):
+    return seeing_model
+
+
+@pytest.fixture(scope="module")
+def photographs(tmp_path_factory, canvases):
+    folder = tmp_path_factory.mktemp("photographs")
+    for index, canvas in enumerate(canvases):
+        Image.fromarray(canvas[: 150 + 10 * index]).save(folder / f"{index}.png")
+    return sorted(folder.iterdir())
+
+
+@pytest.fixture(scope="module")
+def folder(model, photographs, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("exported")
+    export(model, folder, photographs)
+    return folder
+
+
+class TestExport:
+    def test_every_form_reads_as_keras_does(self, model, folder, photographs):
+        keras_text = PlateReader(model).read(photographs[0])[0].text
+        rows = comparison.compare(model, folder, photographs, {photographs[0].name: keras_text})
+        rows = {row["form"]: row for row in rows}
+        assert list(rows) == ["Keras", "ONNX int8", "ONNX", "TFLite", "TFLite int8", "SavedModel"]
+        for form in ("ONNX", "TFLite", "SavedModel"):
+            assert rows[form]["same_texts"] == 3 and rows[form]["right"] == 1.0, form
+            assert rows[form]["largest_difference"] < 0.05
+        assert rows["TFLite int8"]["bytes"] < 0.75 * rows["TFLite"]["bytes"]
+        sizes = [(folder / files["find"]).stat().st_size for files in (exported.ONNX_INT8_FILES, exported.ONNX_FILES)]
+        assert sizes[0] < 0.75 * sizes[1] + 1e5
+        assert "ONNX" in comparison.table(list(rows.values()), folder)
+
+    def test_shared_filters_are_stored_once(self, model, folder):
+        stored = sum((folder / file).stat().st_size for file in exported.ONNX_FILES.values())
+        # The graphs of the tiny model weigh more than its weights; all filters twice would weigh more than both.
+        weights = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights)
+        graphs = sum((folder / exported.ONNX_FILES[name]).stat().st_size for name in ("find", "read"))
+        assert stored < weights + graphs
+        muls = [
+            node
+            for node in onnx.load(folder / "read.onnx").graph.node
+            if any("_factors" in name for name in node.input)
+        ]
+        assert len(muls) >= 5
+
+    def test_8_bits_mean_the_same_on_every_processor(self, folder):
+        filters = {}
+        for name in ("find", "read"):
+            graph = onnx.load(folder / exported.ONNX_INT8_FILES[name]).graph
+            arrays = [onnx.numpy_helper.to_array(array) for array in graph.initializer]
+            filters[name] = [array for array in arrays if array.ndim == 4 and array.dtype == np.int8]
+            # Two products with a byte add up to no more than 16 bits hold.
+            assert filters[name] and max(np.abs(array.astype(int)).max() for array in filters[name]) <= 64
+        bytes_of_filters = [array.tobytes() for array in filters["find"]]
+        shared = [array for array in filters["read"] if array.tobytes() in bytes_of_filters]
+        assert len(shared) >= 5
+        stored = (folder / exported.ONNX_INT8_FILES["weights"]).stat().st_size
+        assert stored < (folder / exported.ONNX_FILES["weights"]).stat().st_size
+
+    def test_the_finder_in_8_bits_takes_the_bytes_of_a_picture(self, folder, canvases):
+        exact, coarse = (
+            exported.onnx_networks(folder, 1, files)[0] for files in (exported.ONNX_FILES, exported.ONNX_INT8_FILES)
+        )
+        given = onnx.load(folder / exported.ONNX_INT8_FILES["find"]).graph.input[0].type.tensor_type.elem_type
+        assert given == onnx.TensorProto.UINT8
+        scenes = np.stack([exported.shrunk(canvas, 3) for canvas in canvases])
+        expected, found = exact(scenes), coarse(scenes)
+        for name, values in expected.items():
+            spread = values.max() - values.min()
+            assert np.abs(found[name] - values).mean() < 0.05 * spread, name
+
+    def test_the_finders_last_convolutions_are_not_rounded_to_8_bits(self, folder):
+        tensors = tf.lite.Interpreter(str(folder / exported.INT8_FILE)).get_tensor_details()
+        kinds = {
+            name: {
+                one["dtype"] for one in tensors if f"/{name}_1/" in one["name"] and one["shape"][1:].tolist() == sides
+            }
+            for name, sides in (("find_distances", [3, 3, 16]), ("find_objectness", [1, 1, 16]), ("stem", [3, 3, 3]))
+        }
+        assert kinds == {"find_distances": {np.float32}, "find_objectness": {np.float32}, "stem": {np.int8}}
+
+    def test_several_share_what_can_be_shared(self, folder, photographs):
+        models = exported.load_several(folder, 3)
+        assert len(models) == 3 and len({id(model) for model in models}) == 3
+        texts = {PlateReader(model).read(photographs[0])[0].text for model in models}
+        assert len(texts) == 1
+
+    def test_predict_reads_with_it_and_without_tensorflow(self, folder, photographs, tmp_path):
+        script = (
+            "import sys; import predict;"
+            f"code = predict.main(['{photographs[0].parent}', '--model', '{folder}', '--output', '{tmp_path}']);"
+            "assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules; sys.exit(code)"
+        )
+        done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert len((tmp_path / "predictions.csv").read_text().splitlines()) >= 4
+
+    def test_the_saved_model_needs_nothing_of_ours(self, model, folder, photographs, tmp_path):
+        script = (
+            "import sys, json, tensorflow as tf;"
+            "loaded = tf.saved_model.load(sys.argv[1]);"
+            "photographs = tf.constant([open(path, 'rb').read() for path in sys.argv[2:]]);"
+            "answer = loaded.signatures['serving_default'](photographs);"
+            "assert 'lpr_e2e' not in sys.modules;"
+            "print(json.dumps({'texts': [[text.decode() for text in row] for row in answer['texts'].numpy()],"
+            " 'boxes_px': answer['boxes_px'].numpy().tolist()}))"
+        )
+        done = subprocess.run(
+            [sys.executable, "-I", "-c", script, str(folder / "saved_model"), *map(str, photographs)],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr[-2000:]
+        answer = json.loads(done.stdout.splitlines()[-1])
+        for photograph, texts, boxes_px in zip(photographs, answer["texts"], answer["boxes_px"], strict=True):
+            reading = PlateReader(model).read(photograph)[0]
+            # Both plates of a photograph may be read alike.
+            boxes = [box for text, box in zip(texts, boxes_px, strict=True) if text == reading.text]
+            assert min(np.abs(np.array(box) - reading.box_px).max() for box in boxes) < 1.5
+
+    def test_a_folder_without_a_model_is_named(self, tmp_path, capsys):
+        with pytest.raises(FileNotFoundError, match="model.json"):
+            exported.load(tmp_path)
+        Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
+        assert predict.main([str(tmp_path), "--model", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
+        assert "lpr_e2e export" in capsys.readouterr().err
+
+    def test_a_damaged_file_is_named(self, folder, tmp_path):
+        (tmp_path / "model.json").write_text((folder / "model.json").read_text())
+        (tmp_path / "find.onnx").write_bytes(b"nothing")
+        with pytest.raises(ValueError, match="find.onnx"):
+            exported.load(tmp_path)
+
+
+class TestFolder:
+    """A folder holds forms of one model, or is refused."""
+
+    @pytest.fixture(scope="class")
+    def other(self, model):
+        """The same model but for its temperature."""
+        other = type(model).from_config(model.get_config())
+        other.set_weights(model.get_weights())
+        other.temperature.assign(0.5)
+        return other
+
+    @pytest.fixture
+    def quick(self, monkeypatch):
+        """Writers that write nothing but the temperature: what goes where is quickly seen."""
+
+        def write(form):
+            def wrote(model, folder, *_):
+                for name in FORMS[form]:
+                    path = folder / name / "saved_model.pb" if form == "saved_model" else folder / name
+                    path.parent.mkdir(exist_ok=True)
+                    path.write_text(f"{float(model.temperature)}")
+
+            return wrote
+
+        for form, writer in (("onnx", "onnx"), ("tflite", "tflite"), ("saved_model", "saved_model")):
+            monkeypatch.setattr(exporting, f"write_{writer}", write(form))
+        monkeypatch.setattr(exporting, "write_onnx_int8", write("int8"))
+        monkeypatch.setattr(exporting, "write_tflite_int8", lambda *_: None)
+        monkeypatch.setattr(exporting, "examples_of", lambda _, photographs: photographs or None)
+
+    @pytest.fixture
+    def written(self, model, quick, tmp_path):
+        """A folder with every form of the model."""
+        export(model, tmp_path / "written", [Path("some.png")])
+        assert names(tmp_path / "written") == ALL
+        return tmp_path / "written"
+
+    def test_forms_of_another_model_do_not_survive(self, other, written, capsys):
+        export(other, written, forms=["onnx"])
+        assert names(written) == {*FORMS["onnx"], "model.json"}
+        assert {(written / name).read_text() for name in FORMS["onnx"]} == {"0.5"}
+        assert facts_in(written)["temperature"] == 0.5
+        said = capsys.readouterr().err
+        assert all(name in said for form in ("tflite", "int8", "saved_model") for name in FORMS[form])
+
+    def test_forms_of_the_same_model_stay(self, model, written, capsys):
+        before = facts_in(written)
+        export(model, written, forms=["tflite", "int8"])  # Without photographs, no form in 8 bits is written.
+        assert names(written) == ALL and facts_in(written) == before
+        assert set(before["files"]) == ALL - {"model.json", "saved_model"}
+        assert not capsys.readouterr().err
+
+    @pytest.mark.parametrize("text", ["", "[]", "{}", '{"model": "x"}', '{"model": "x", "files": []}'])
+    def test_forms_of_an_unknown_model_do_not_survive(self, model, written, text):
+        (written / "model.json").write_text(text)
+        export(model, written, forms=["tflite"])
+        assert names(written) == {*FORMS["tflite"], "model.json"}
+
+    def test_what_else_lies_there_stays(self, other, written):
+        (written / "notes.txt").write_text("mine")
+        export(other, written, forms=["tflite"])
+        assert (written / "notes.txt").read_text() == "mine"
+
+    def test_an_export_that_fails_leaves_the_folder_as_it_was(self, other, written, monkeypatch):
+        before = {path: path.read_bytes() for path in written.rglob("*") if path.is_file()}
+
+        def fail(*_):
+            raise OSError("No space left on device")
+
+        monkeypatch.setattr(exporting, "write_saved_model", fail)
+        with pytest.raises(OSError, match="No space"):
+            export(other, written)
+        assert {path: path.read_bytes() for path in written.rglob("*") if path.is_file()} == before
+
+    @pytest.mark.parametrize("call", ["os.replace", "shutil.rmtree", "Path.unlink"])
+    def test_a_killed_export_leaves_one_model_or_none(self, model, other, quick, tmp_path, monkeypatch, call):
+        """Killed at any of the last steps, and then run again."""
+        holder = Path if call == "Path.unlink" else getattr(exporting, call.split(".")[0])
+        name = call.split(".")[1]
+        genuine, step, ended = getattr(holder, name), 0, False
+        while not ended:
+            step, calls = step + 1, []
+            folder = tmp_path / str(step)
+            export(model, folder, [Path("some.png")])
+
+            def dies(*arguments, calls=calls, step=step, **named):
+                calls.append(arguments)
+                if len(calls) == step:
+                    raise KeyboardInterrupt
+                return genuine(*arguments, **named)
+
+            with monkeypatch.context() as patched:
+                patched.setattr(holder, name, dies)
+                try:
+                    export(other, folder, forms=["onnx", "saved_model"])
+                    ended = len(calls) < step
+                except KeyboardInterrupt:
+                    pass
+            if (folder / "model.json").exists():
+                facts = facts_in(folder)
+                check_files(folder, facts, facts["files"])
+                temperature = f"{facts['temperature']}"
+                assert all((folder / file).read_text() == temperature for file in facts["files"])
+            (folder / "part.export" / "left over").mkdir(parents=True, exist_ok=True)
+            export(other, folder, forms=["onnx"])
+            assert names(folder) - {"saved_model"} == {*FORMS["onnx"], "model.json"}
+        assert step > 2
+
+    def test_two_processes_do_not_export_into_one_folder(self, model, written):
+        with owned(written / ".lock", ""), pytest.raises(UserError, match="another process"):
+            export(model, written)
+
+    def test_files_of_two_exports_are_refused(self, other, folder, quick, tmp_path):
+        copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+        for name in ("weights_int8.bin", "find_int8.onnx"):
+            (copy / name).write_bytes((copy / name).read_bytes() + b" ")
+            with pytest.raises(UserError, match=f"{name}: damaged, or not exported together"):
+                exported.load(copy)
+        export(other, tmp_path / "other", [Path("some.png")])
+        copy = Path(shutil.copytree(folder, tmp_path / "mixed"))
+        shutil.copy(tmp_path / "other" / "model.json", copy)
+        with pytest.raises(UserError, match="not exported together"):
+            exported.load(copy)
+
+    def test_an_export_from_before_there_were_checksums_is_read(self, folder, tmp_path, photographs):
+        copy = Path(shutil.copytree(folder, tmp_path / "copy"))
+        facts = facts_in(copy)
+        del facts["model"], facts["files"]
+        (copy / "model.json").write_text(json.dumps(facts))
+        expected = PlateReader(exported.load(folder)).read(photographs[0])
+        assert PlateReader(exported.load(copy)).read(photographs[0]) == expected
+
+
+class TestCommand:
+    def run(self, *arguments):
+        parser = argparse.ArgumentParser()
+        command.add_arguments(parser)
+        return command.run(parser.parse_args([str(one) for one in arguments]))
+
+    def test_it_exports_and_compares(self, model, photographs, tmp_path, capsys):
+        model.save(tmp_path / "own.keras")
+        output = tmp_path / "out"
+        assert self.run(tmp_path / "own.keras", "--output", output, "--forms", "onnx") == 0
+        assert "ONNX" in capsys.readouterr().out
+        assert exported.load(output).vocabulary.characters == model.vocabulary.characters
+
+    def test_wrong_calls_are_errors_of_the_user(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match="none.keras"):
+            self.run(tmp_path / "none.keras")
+        with pytest.raises(UserError, match="--truth needs --photographs"):
+            self.run("--truth", "x.csv")
+        (tmp_path / "other.keras").write_bytes(b"no model")
+        with pytest.raises(ValueError, match="other.keras"):
+            self.run(tmp_path / "other.keras")
+
+    def test_a_converter_that_is_missing_is_named(self, model, tmp_path, monkeypatch):
+        model.save(tmp_path / "own.keras")
+        monkeypatch.setitem(sys.modules, "tf2onnx", None)
+        with pytest.raises(UserError, match="tf2onnx.*an export needs"):
+            self.run(tmp_path / "own.keras", "--output", tmp_path / "out", "--forms", "onnx")
+        assert not (tmp_path / "out" / "model.json").exists()
