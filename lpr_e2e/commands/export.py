@@ -23,7 +23,7 @@ from pathlib import Path
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.terminal import say
-from lpr_e2e.evaluation.metrics import read_truth
+from lpr_e2e.evaluation.scoring import read_truth
 from lpr_e2e.export.forms import FORMS
 from lpr_e2e.prediction.reader import DEFAULT_MODEL
 

@@ -68,10 +68,15 @@ def cut_glimpses(
     # Undo numpy.rot90: where on the lying plate is that?
     y = (centre[:, :1] + cosine * v + sine * u) * side - 0.5
     x = (centre[:, 1:] + cosine * u - sine * v) * side - 0.5
-    y, x = ops.clip(y, 0.0, side - 1.001), ops.clip(x, 0.0, side - 1.001)
+    blended = _sampled(canvases, ops.clip(y, 0.0, side - 1.001), ops.clip(x, 0.0, side - 1.001))
+    return ops.mean(ops.reshape(blended, (-1, height, samples, width, samples, 3)), axis=(2, 4))
+
+
+def _sampled(canvases, y, x):
+    """Colours, float32 `(batch, points, 3)`, of points `(batch, points)` between the pixels of canvases, bilinear."""
+    side = canvases.shape[1]
     top, left = ops.floor(ops.stop_gradient(y)), ops.floor(ops.stop_gradient(x))
     down, right = (y - top)[..., None], (x - left)[..., None]
-
     pixels = ops.reshape(canvases, (-1, 3))
     first_pixel = ops.arange(ops.shape(canvases)[0], dtype="int32")[:, None] * (side * side)
     index = first_pixel + ops.cast(top, "int32") * side + ops.cast(left, "int32")
@@ -81,5 +86,4 @@ def cut_glimpses(
 
     upper = take(0) * (1 - right) + take(1) * right
     lower = take(side) * (1 - right) + take(side + 1) * right
-    blended = upper * (1 - down) + lower * down
-    return ops.mean(ops.reshape(blended, (-1, height, samples, width, samples, 3)), axis=(2, 4))
+    return upper * (1 - down) + lower * down
