@@ -323,7 +323,7 @@ class TestCommand:
         assert exported.load(output).vocabulary.characters == model.vocabulary.characters
 
     def test_wrong_calls_are_errors_of_the_user(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match="none.keras"):
+        with pytest.raises(UserError, match="none.keras"):
             self.run(tmp_path / "none.keras")
         with pytest.raises(UserError, match="--truth needs --photographs"):
             self.run("--truth", "x.csv")

@@ -20,17 +20,18 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lpr_e2e.commands.arguments import add_threads
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.terminal import say
-from lpr_e2e.evaluation.scoring import read_truth
-from lpr_e2e.export.forms import FORMS
-from lpr_e2e.prediction.reader import DEFAULT_MODEL
+
+FORMS = ("onnx", "tflite", "int8", "saved_model")  # Those of `lpr_e2e.export.forms`, which would import numpy.
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The options of the command."""
-    parser.add_argument("model", nargs="?", type=Path, default=DEFAULT_MODEL, help="default: the one in saved_models")
+    parser.add_argument(
+        "model", nargs="?", metavar="MODEL", help="a .keras file, or a name of `models`; default: tunisia"
+    )
     parser.add_argument("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
     parser.add_argument(
         "--photographs",
@@ -44,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="known texts of some of them, img_id,text: compares these, measures ranges on the others",
     )
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -51,27 +53,30 @@ def run(options: argparse.Namespace) -> int:
 
     Raises:
         UserError, OSError: the call, a file or the environment is not what it should be.
+        ImportError: a package that the forms need is missing.
     """
     if options.truth and not options.photographs:
         raise UserError("--truth needs --photographs")
+
+    from lpr_e2e.common.backend import require_backend
+    from lpr_e2e.common.photographs import find_photographs
+    from lpr_e2e.evaluation.scoring import read_truth
+    from lpr_e2e.prediction.models import find
+
     photographs = [path for _, path in find_photographs([options.photographs])] if options.photographs else []
     truths = {one.img_id: one.text for one in read_truth(options.truth) if one.text} if options.truth else {}
-    if not options.model.is_file():  # Before TensorFlow is imported, which takes seconds.
-        raise FileNotFoundError(f"{options.model}: no such model file; train one with `lpr-e2e train`, or name another")
-    try:
-        from lpr_e2e.export.comparison import compare, table
-        from lpr_e2e.export.exporting import export
-        from lpr_e2e.model.plate_model import load
+    # Before TensorFlow is imported, which takes seconds.
+    file = find(options.model, keras=True)
+    require_backend(("tensorflow",), "exporting")
 
-        model = load(options.model)
-        folder = options.output or Path("exports") / options.model.stem
-        # What is known is for comparing: ranges measured on it would flatter the 8-bit forms.
-        known = [path for path in photographs if path.name in truths]
-        export(model, folder, [path for path in photographs if path.name not in truths] or photographs, options.forms)
-        rows = compare(model, folder, known or photographs, truths)
-    except ImportError as error:
-        raise UserError(
-            f"{error}; an export needs TensorFlow, onnx, tf2onnx, onnxruntime and ai-edge-litert"
-        ) from error
-    say(table(rows, folder))
+    from lpr_e2e.export.comparison import compare, table
+    from lpr_e2e.export.exporting import export
+    from lpr_e2e.model.plate_model import load
+
+    model = load(file)
+    folder = options.output or Path("exports") / file.stem
+    # What is known is for comparing: ranges measured on it would flatter the 8-bit forms.
+    known = [path for path in photographs if path.name in truths]
+    export(model, folder, [path for path in photographs if path.name not in truths] or photographs, options.forms)
+    say(table(compare(model, folder, known or photographs, truths), folder))
     return 0

@@ -49,7 +49,6 @@ def cut_glimpses(
     """
     side, (height, width) = canvases.shape[1], size
     grid = ops.convert_to_tensor(_grid(height, width, margin, samples))
-    v, u = grid[None, :, 0], grid[None, :, 1]
     angle = ops.cast(turns, "float32")[:, None] * (np.pi / 2)
     cosine, sine = ops.round(ops.cos(angle)), ops.round(ops.sin(angle))
     centre = (boxes_rel[:, :2] + boxes_rel[:, 2:]) / 2
@@ -58,12 +57,11 @@ def cut_glimpses(
     lying = ops.abs(sine)
     high = sides[:, :1] * (1 - lying) + sides[:, 1:] * lying
     wide = sides[:, 1:] * (1 - lying) + sides[:, :1] * lying
-    if tilts is None:
-        v, u = v * high, u * wide
-    else:
+    if tilts is not None:
         tilts = ops.cast(tilts, "float32")[:, None]
         high, wide = tilted_sides(high, wide, ops.maximum(ops.abs(tilts) - procedure.tilt_slack, 0.0), ops)
-        v, u = v * high, u * wide
+    v, u = grid[None, :, 0] * high, grid[None, :, 1] * wide
+    if tilts is not None:
         v, u = u * ops.sin(tilts) + v * ops.cos(tilts), u * ops.cos(tilts) - v * ops.sin(tilts)
     # Undo numpy.rot90: where on the lying plate is that?
     y = (centre[:, :1] + cosine * v + sine * u) * side - 0.5
