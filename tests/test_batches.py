@@ -242,16 +242,9 @@ class TestAugmentation:
         assert min(angles) < -0.2 and max(angles) > 0.2
 
     def assert_level(self, canvas, box_rel, turns, angle):
-        glimpse = np.asarray(
-            cut_glimpses(
-                canvas[None],
-                box_rel[None].astype("float32"),
-                np.array([turns]),
-                64,
-                192,
-                tilts=np.array([angle], "float32"),
-            )
-        )[0, ..., 0]
+        place = (canvas[None], box_rel[None].astype("float32"), np.array([turns]))
+        tilts = np.array([angle], "float32")
+        glimpse = np.asarray(cut_glimpses(*place, (64, 192), TODAY.margin, TODAY, TODAY.samples, tilts))[0, ..., 0]
         # Between the brightest and the darkest row of each column lies the border.
         columns = glimpse[8:-8, 40:-40]
         border = (columns.argmax(0) + columns.argmin(0)) / 2
