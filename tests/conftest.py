@@ -11,6 +11,7 @@ from dataclasses import replace  # noqa: E402
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 
+from lpr_e2e.common.procedure import TODAY  # noqa: E402
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
 from lpr_e2e.training.settings import PRESETS, Settings  # noqa: E402
 
@@ -55,7 +56,7 @@ def seeing_model(tiny_settings):
     from lpr_e2e.model.plate_model import PlateModel
 
     keras.utils.set_random_seed(3)
-    model = PlateModel(replace(tiny_settings.architecture, plates=2), "0123456789T", 8)
+    model = PlateModel(tiny_settings.architecture, "0123456789T", 8, replace(TODAY, plates=2))
     rng = np.random.default_rng(0)
     for weight in model.weights:
         if weight.path.endswith(("gamma", "moving_variance")):
@@ -78,4 +79,5 @@ def canvases(seeing_model):
     import tensorflow as tf
 
     coarse = np.random.default_rng(1).integers(0, 256, (3, 12, 12, 3)).astype("float32")
-    return tf.image.resize(coarse, (seeing_model.canvas_size,) * 2, "bicubic").numpy().clip(0, 255).astype("uint8")
+    sides = (seeing_model.architecture.canvas_size,) * 2
+    return tf.image.resize(coarse, sides, "bicubic").numpy().clip(0, 255).astype("uint8")

@@ -22,8 +22,10 @@ from lpr_e2e.common.files import owned
 from lpr_e2e.export import comparison, exporting
 from lpr_e2e.export.exporting import export
 from lpr_e2e.export.forms import FORMS
-from lpr_e2e.prediction import exported
+from lpr_e2e.prediction.arrays import shrunk
 from lpr_e2e.prediction.checksums import check_files
+from lpr_e2e.prediction.engines import litert, onnx_runtime
+from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.reader import PlateReader
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -61,7 +63,7 @@ def folder(model, photographs, tmp_path_factory):
 
 class TestExport:
     def test_every_form_reads_as_keras_does(self, model, folder, photographs):
-        keras_text = PlateReader(model).read(photographs[0])[0].text
+        keras_text = PlateReader.of(model).read(photographs[0])[0].text
         rows = comparison.compare(model, folder, photographs, {photographs[0].name: keras_text})
         rows = {row["form"]: row for row in rows}
         assert list(rows) == ["Keras", "ONNX int8", "ONNX", "TFLite", "TFLite int8", "SavedModel"]
@@ -69,15 +71,17 @@ class TestExport:
             assert rows[form]["same_texts"] == 3 and rows[form]["right"] == 1.0, form
             assert rows[form]["largest_difference"] < 0.05
         assert rows["TFLite int8"]["bytes"] < 0.75 * rows["TFLite"]["bytes"]
-        sizes = [(folder / files["find"]).stat().st_size for files in (exported.ONNX_INT8_FILES, exported.ONNX_FILES)]
+        sizes = [
+            (folder / files["find"]).stat().st_size for files in (onnx_runtime.INT8_FILES, onnx_runtime.FLOAT_FILES)
+        ]
         assert sizes[0] < 0.75 * sizes[1] + 1e5
         assert "ONNX" in comparison.table(list(rows.values()), folder)
 
     def test_shared_filters_are_stored_once(self, model, folder):
-        stored = sum((folder / file).stat().st_size for file in exported.ONNX_FILES.values())
+        stored = sum((folder / file).stat().st_size for file in onnx_runtime.FLOAT_FILES.values())
         # The graphs of the tiny model weigh more than its weights; all filters twice would weigh more than both.
         weights = 4 * sum(int(np.prod(weight.shape)) for weight in model.weights)
-        graphs = sum((folder / exported.ONNX_FILES[name]).stat().st_size for name in ("find", "read"))
+        graphs = sum((folder / onnx_runtime.FLOAT_FILES[name]).stat().st_size for name in ("find", "read"))
         assert stored < weights + graphs
         muls = [
             node
@@ -89,7 +93,7 @@ class TestExport:
     def test_8_bits_mean_the_same_on_every_processor(self, folder):
         filters = {}
         for name in ("find", "read"):
-            graph = onnx.load(folder / exported.ONNX_INT8_FILES[name]).graph
+            graph = onnx.load(folder / onnx_runtime.INT8_FILES[name]).graph
             arrays = [onnx.numpy_helper.to_array(array) for array in graph.initializer]
             filters[name] = [array for array in arrays if array.ndim == 4 and array.dtype == np.int8]
             # Two products with a byte add up to no more than 16 bits hold.
@@ -97,23 +101,24 @@ class TestExport:
         bytes_of_filters = [array.tobytes() for array in filters["find"]]
         shared = [array for array in filters["read"] if array.tobytes() in bytes_of_filters]
         assert len(shared) >= 5
-        stored = (folder / exported.ONNX_INT8_FILES["weights"]).stat().st_size
-        assert stored < (folder / exported.ONNX_FILES["weights"]).stat().st_size
+        stored = (folder / onnx_runtime.INT8_FILES["weights"]).stat().st_size
+        assert stored < (folder / onnx_runtime.FLOAT_FILES["weights"]).stat().st_size
 
     def test_the_finder_in_8_bits_takes_the_bytes_of_a_picture(self, folder, canvases):
         exact, coarse = (
-            exported.onnx_networks(folder, 1, files)[0] for files in (exported.ONNX_FILES, exported.ONNX_INT8_FILES)
+            onnx_runtime.OnnxEngine(folder, files, 1).find
+            for files in (onnx_runtime.FLOAT_FILES, onnx_runtime.INT8_FILES)
         )
-        given = onnx.load(folder / exported.ONNX_INT8_FILES["find"]).graph.input[0].type.tensor_type.elem_type
+        given = onnx.load(folder / onnx_runtime.INT8_FILES["find"]).graph.input[0].type.tensor_type.elem_type
         assert given == onnx.TensorProto.UINT8
-        scenes = np.stack([exported.shrunk(canvas, 3) for canvas in canvases])
+        scenes = np.stack([shrunk(canvas, 3) for canvas in canvases])
         expected, found = exact(scenes), coarse(scenes)
         for name, values in expected.items():
             spread = values.max() - values.min()
             assert np.abs(found[name] - values).mean() < 0.05 * spread, name
 
     def test_the_finders_last_convolutions_are_not_rounded_to_8_bits(self, folder):
-        tensors = tf.lite.Interpreter(str(folder / exported.INT8_FILE)).get_tensor_details()
+        tensors = tf.lite.Interpreter(str(folder / litert.INT8_FILE)).get_tensor_details()
         kinds = {
             name: {
                 one["dtype"] for one in tensors if f"/{name}_1/" in one["name"] and one["shape"][1:].tolist() == sides
@@ -123,9 +128,9 @@ class TestExport:
         assert kinds == {"find_distances": {np.float32}, "find_objectness": {np.float32}, "stem": {np.int8}}
 
     def test_several_share_what_can_be_shared(self, folder, photographs):
-        models = exported.load_several(folder, 3)
-        assert len(models) == 3 and len({id(model) for model in models}) == 3
-        texts = {PlateReader(model).read(photographs[0])[0].text for model in models}
+        drivers = load_drivers(folder, 3, 1)
+        assert len(drivers) == 3 and len({id(driver) for driver in drivers}) == 3
+        texts = {PlateReader(driver).read(photographs[0])[0].text for driver in drivers}
         assert len(texts) == 1
 
     def test_predict_reads_with_it_and_without_tensorflow(self, folder, photographs, tmp_path):
@@ -138,33 +143,9 @@ class TestExport:
         assert done.returncode == 0, done.stderr
         assert len((tmp_path / "predictions.csv").read_text().splitlines()) >= 4
 
-    def test_the_saved_model_needs_nothing_of_ours(self, model, folder, photographs, tmp_path):
-        script = (
-            "import sys, json, tensorflow as tf;"
-            "loaded = tf.saved_model.load(sys.argv[1]);"
-            "photographs = tf.constant([open(path, 'rb').read() for path in sys.argv[2:]]);"
-            "answer = loaded.signatures['serving_default'](photographs);"
-            "assert 'lpr_e2e' not in sys.modules;"
-            "print(json.dumps({'texts': [[text.decode() for text in row] for row in answer['texts'].numpy()],"
-            " 'boxes_px': answer['boxes_px'].numpy().tolist()}))"
-        )
-        done = subprocess.run(
-            [sys.executable, "-I", "-c", script, str(folder / "saved_model"), *map(str, photographs)],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-        )
-        assert done.returncode == 0, done.stderr[-2000:]
-        answer = json.loads(done.stdout.splitlines()[-1])
-        for photograph, texts, boxes_px in zip(photographs, answer["texts"], answer["boxes_px"], strict=True):
-            reading = PlateReader(model).read(photograph)[0]
-            # Both plates of a photograph may be read alike.
-            boxes = [box for text, box in zip(texts, boxes_px, strict=True) if text == reading.text]
-            assert min(np.abs(np.array(box) - reading.box_px).max() for box in boxes) < 1.5
-
     def test_a_folder_without_a_model_is_named(self, tmp_path, capsys):
         with pytest.raises(FileNotFoundError, match="model.json"):
-            exported.load(tmp_path)
+            load_drivers(tmp_path, 1, 1)
         Image.new("RGB", (40, 30)).save(tmp_path / "a.png")
         assert predict.main([str(tmp_path), "--model", str(tmp_path), "--output", str(tmp_path / "out")]) == 2
         assert "lpr_e2e export" in capsys.readouterr().err
@@ -173,7 +154,7 @@ class TestExport:
         (tmp_path / "model.json").write_text((folder / "model.json").read_text())
         (tmp_path / "find.onnx").write_bytes(b"nothing")
         with pytest.raises(ValueError, match="find.onnx"):
-            exported.load(tmp_path)
+            load_drivers(tmp_path, 1, 1)
 
 
 class TestFolder:
@@ -276,7 +257,7 @@ class TestFolder:
                     pass
             if (folder / "model.json").exists():
                 facts = facts_in(folder)
-                check_files(folder, facts, facts["files"])
+                check_files(folder, facts["files"])
                 temperature = f"{facts['temperature']}"
                 assert all((folder / file).read_text() == temperature for file in facts["files"])
             (folder / "part.export" / "left over").mkdir(parents=True, exist_ok=True)
@@ -293,20 +274,20 @@ class TestFolder:
         for name in ("weights_int8.bin", "find_int8.onnx"):
             (copy / name).write_bytes((copy / name).read_bytes() + b" ")
             with pytest.raises(UserError, match=f"{name}: damaged, or not exported together"):
-                exported.load(copy)
+                load_drivers(copy, 1, 1)
         export(other, tmp_path / "other", [Path("some.png")])
         copy = Path(shutil.copytree(folder, tmp_path / "mixed"))
         shutil.copy(tmp_path / "other" / "model.json", copy)
         with pytest.raises(UserError, match="not exported together"):
-            exported.load(copy)
+            load_drivers(copy, 1, 1)
 
     def test_an_export_from_before_there_were_checksums_is_read(self, folder, tmp_path, photographs):
         copy = Path(shutil.copytree(folder, tmp_path / "copy"))
         facts = facts_in(copy)
         del facts["model"], facts["files"]
         (copy / "model.json").write_text(json.dumps(facts))
-        expected = PlateReader(exported.load(folder)).read(photographs[0])
-        assert PlateReader(exported.load(copy)).read(photographs[0]) == expected
+        expected = PlateReader(*load_drivers(folder, 1, 1)).read(photographs[0])
+        assert PlateReader(*load_drivers(copy, 1, 1)).read(photographs[0]) == expected
 
 
 class TestCommand:
@@ -320,7 +301,7 @@ class TestCommand:
         output = tmp_path / "out"
         assert self.run(tmp_path / "own.keras", "--output", output, "--forms", "onnx") == 0
         assert "ONNX" in capsys.readouterr().out
-        assert exported.load(output).vocabulary.characters == model.vocabulary.characters
+        assert load_drivers(output, 1, 1)[0].vocabulary.characters == model.vocabulary.characters
 
     def test_wrong_calls_are_errors_of_the_user(self, tmp_path):
         with pytest.raises(UserError, match="none.keras"):

@@ -23,17 +23,21 @@ class Networks(tf.Module):
 
     def __init__(self, model: PlateModel):
         super().__init__()
-        self.model = model
         side = model.architecture.scene_size
         self.scenes = tf.TensorSpec((None, side, side, 3), tf.float32, name="scenes")
         self.glimpses = tf.TensorSpec((None, *model.architecture.glimpse_size, 3), tf.float32, name="glimpses")
-        self.find = tf.function(model.find_in_scenes, input_signature=[self.scenes])
-        self.read = tf.function(self._read, input_signature=[self.glimpses])
-        self.kept = [weight.value for weight in model.weights]  # TensorFlow saves the variables that it sees here.
 
-    def _read(self, glimpses):
-        answer = self.model.read(glimpses, training=False)
-        return {"logits": answer["logits"][:, -1], "attention": answer["attention"]}
+        def find(scenes):
+            return model.find_in_scenes(scenes, training=False)
+
+        def read(glimpses):
+            answer = model.read(glimpses, training=False)
+            return {"logits": answer["logits"][:, -1], "attention": answer["attention"]}
+
+        self.find = tf.function(find, input_signature=[self.scenes])
+        self.read = tf.function(read, input_signature=[self.glimpses])
+        # TensorFlow saves the variables that it sees here; a model that it saw would be saved a second time.
+        self.kept = [weight.value for weight in model.weights]
 
 
 def fingerprint(model: PlateModel) -> str:

@@ -98,6 +98,11 @@ class Serving(tf.Module):
         return tf.strings.reduce_join(letters, axis=-1)
 
 
+# Keeps a function from being copied to each of the places where it is called: with a dozen copies of the networks,
+# TensorFlow would take twice as long to start.
+_ONE_COPY = {"_noinline": True}
+
+
 class GraphEngine(tf.Module):
     """The two networks in a graph, see `lpr_e2e.prediction.engines.Engine`: of nothing they give nothing.
 
@@ -107,12 +112,19 @@ class GraphEngine(tf.Module):
     def __init__(self, model: PlateModel):
         super().__init__()
         self.networks = Networks(model)
+        self._find, self._read = (
+            tf.function(network, input_signature=[signature], experimental_attributes=_ONE_COPY)
+            for network, signature in (
+                (self.networks.find, self.networks.scenes),
+                (self.networks.read, self.networks.glimpses),
+            )
+        )
 
     def find(self, scenes) -> dict:
-        return self._run(self.networks.find, scenes)
+        return self._run(self._find, scenes)
 
     def read(self, glimpses) -> dict:
-        return self._run(self.networks.read, glimpses)
+        return self._run(self._read, glimpses)
 
     def _run(self, network, batch) -> dict:
         shapes = network.get_concrete_function().structured_outputs
@@ -161,6 +173,7 @@ class GraphArrays:
 
     def __init__(self, rows: int):
         self.rows = rows
+        self._cutting: dict[tuple, Callable] = {}
 
     def choose(self, mask):
         return tf.where(mask)[:, 0]
@@ -180,7 +193,14 @@ class GraphArrays:
     def cut(self, canvases, images, boxes_rel, quarters, tilts, size, margin, samples: int, procedure: Procedure):
         if canvases.shape[0] > 1:
             canvases = tf.gather(canvases, images)
-        return cut_glimpses(canvases, boxes_rel, quarters, size, margin, procedure, samples, tilts)
+        kind = (size, margin, samples, procedure)
+        if kind not in self._cutting:
+
+            def cut(canvases, boxes_rel, quarters, tilts):
+                return cut_glimpses(canvases, boxes_rel, quarters, size, margin, procedure, samples, tilts)
+
+            self._cutting[kind] = tf.function(cut, autograph=False, experimental_attributes=_ONE_COPY)
+        return self._cutting[kind](canvases, boxes_rel, quarters, tilts)
 
     def letterbox(self, photograph, size: int, grey: int) -> tuple[tf.Tensor, Frame]:
         frame = Frame(tf.cast(tf.shape(photograph)[:2], tf.float64), size)
