@@ -343,3 +343,10 @@ def test_names_steer_neither_spreadsheet_nor_terminal(tmp_path, engine, capsys):
     assert all((folder / name).exists() for name in names)
     shown = capsys.readouterr().out
     assert "\x1b" not in shown and r"\x1b[2J.jpg" in shown
+
+
+def test_a_link_to_itself_is_a_row_like_any_other(tmp_path, engine):
+    save(tmp_path, "in/car.jpg")
+    (tmp_path / "in/self.jpg").symlink_to("self.jpg")
+    assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
+    assert [row["status"].split(":")[0] for row in rows_of(tmp_path / "out")] == ["ok", "unreadable"]

@@ -50,8 +50,10 @@ class PredictionsWriter:
         self.pictures = output / "pictures" if pictures else None
         self.count = 0
         self.statuses: Counter = Counter()
-        clash = self.pictures and next(
-            (path for _, path in photographs if path.resolve().is_relative_to(self.pictures.resolve())), None
+        # Not by Path.resolve, which a link to itself makes raise.
+        real = Path(os.path.realpath(self.pictures)) if self.pictures else None
+        clash = real and next(
+            (path for _, path in photographs if Path(os.path.realpath(path)).is_relative_to(real)), None
         )
         if clash:
             raise UserError(
