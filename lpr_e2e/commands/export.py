@@ -20,63 +20,55 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lpr_e2e.commands.arguments import add_threads
+from lpr_e2e.common.backend import require_backend
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
-FORMS = ("onnx", "tflite", "int8", "saved_model")  # Those of `lpr_e2e.export.forms`, which would import numpy.
+# Those of `lpr_e2e.export.forms`, which would have the help wait for OpenCV; a test compares them.
+FORMS = ("onnx", "tflite", "int8", "saved_model")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The options of the command."""
-    parser.add_argument(
-        "model", nargs="?", metavar="MODEL", help="a .keras file, or a name of `models`; default: tunisia"
-    )
-    parser.add_argument("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
-    parser.add_argument(
+    """The arguments of the command."""
+    add = parser.add_argument
+    add("model", nargs="?", metavar="MODEL", help="a .keras file, or a name of `models`; default: tunisia")
+    add("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
+    add(
         "--photographs",
         metavar="FOLDER",
         help="also write the 8-bit forms, with ranges measured on these, and compare readings",
     )
-    parser.add_argument("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="default: all of them")
-    parser.add_argument(
+    add("--forms", nargs="+", choices=FORMS, default=list(FORMS), help="default: all of them")
+    add(
         "--truth",
         type=Path,
         metavar="CSV",
         help="known texts of some of them, img_id,text: compares these, measures ranges on the others",
     )
-    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Export and compare; returns 0.
-
-    Raises:
-        UserError, OSError: the call, a file or the environment is not what it should be.
-        ImportError: a package that the forms need is missing.
-    """
-    if options.truth and not options.photographs:
-        raise UserError("--truth needs --photographs")
-
-    from lpr_e2e.common.backend import require_backend
+    """Export and compare."""
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.evaluation.scoring import read_truth
     from lpr_e2e.prediction.models import find
 
+    if options.truth and not options.photographs:
+        raise UserError("--truth needs --photographs")
+    path = find(options.model, keras=True)
+    if not path.is_file():
+        raise UserError(f"{path}: is a folder; an export takes a .keras file")
     photographs = [path for _, path in find_photographs([options.photographs])] if options.photographs else []
     truths = {one.img_id: one.text for one in read_truth(options.truth) if one.text} if options.truth else {}
-    # Before TensorFlow is imported, which takes seconds.
-    file = find(options.model, keras=True)
-    require_backend(("tensorflow",), "exporting")
-
+    require_backend(("tensorflow",), "an export")
     from lpr_e2e.export.comparison import compare, table
     from lpr_e2e.export.exporting import export
     from lpr_e2e.model.plate_model import load
 
-    model = load(file)
-    folder = options.output or Path("exports") / file.stem
+    model = load(path)
+    folder = options.output or Path("exports") / path.stem
     # What is known is for comparing: ranges measured on it would flatter the 8-bit forms.
-    known = [path for path in photographs if path.name in truths]
-    export(model, folder, [path for path in photographs if path.name not in truths] or photographs, options.forms)
+    known = [one for one in photographs if one.name in truths]
+    export(model, folder, [one for one in photographs if one.name not in truths] or photographs, options.forms)
     say(table(compare(model, folder, known or photographs, truths), folder))
     return 0
