@@ -24,7 +24,7 @@ from PIL import Image
 
 from lpr_e2e.drawing.scenes import write_demo
 from lpr_e2e.model.plate_model import load
-from lpr_e2e.prediction.reader import EXPORTED_MODEL
+from lpr_e2e.prediction.models import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
 KILLS = int(os.environ.get("KILLS", "5"))
@@ -117,7 +117,7 @@ def test_trainings_killed_at_any_moment_can_be_resumed(tmp_path):
                     np.testing.assert_allclose(last[name], first[name], atol=2e-4, rtol=1e-3, err_msg=name)
 
 
-@pytest.mark.skipif(not EXPORTED_MODEL.is_dir(), reason="saved_models/tunisia is not there")
+@pytest.mark.skipif("ONNX Runtime" not in shipped()["tunisia"].forms, reason="saved_models/tunisia is not there")
 def test_predictions_killed_at_any_moment_have_whole_rows(tmp_path):
     photographs = tmp_path / "photographs"
     write_demo(tmp_path / "drawn", photographs=12, crops=1, test=12, validation=0, seed=4)

@@ -16,7 +16,6 @@ from stand_in import MagentaEngine, car, description, reader
 
 import predict
 from lpr_e2e.common.photographs import find_photographs
-from lpr_e2e.prediction import reader as prediction
 from lpr_e2e.prediction.outputs import default_output
 from lpr_e2e.prediction.reader import PlateReader
 
@@ -283,11 +282,6 @@ def test_a_submission_needs_the_challenges_characters(tmp_path, engine, capsys, 
     arguments = [str(tmp_path), "--output", str(tmp_path / "out"), "--submission", str(tmp_path / "form.csv")]
     assert predict.main(arguments) == 2
     assert "'T'" in capsys.readouterr().err and not (tmp_path / "form.csv").exists()
-
-
-def test_the_default_model_is_the_projects(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    assert prediction.DEFAULT_MODEL == Path(predict.__file__).resolve().parent / "saved_models" / "tunisia.keras"
 
 
 def test_figures_of_the_truth_are_written(tmp_path, engine, capsys):

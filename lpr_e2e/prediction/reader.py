@@ -26,14 +26,12 @@ from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
-from lpr_e2e.prediction.models import DEFAULT_NAME, find, shipped_folder
+from lpr_e2e.prediction.models import find
 from lpr_e2e.prediction.reading import Reading, to_reading
 
 if TYPE_CHECKING:
     from lpr_e2e.prediction.engines.keras_model import PlateModel
 
-DEFAULT_MODEL = shipped_folder() / f"{DEFAULT_NAME}.keras"
-EXPORTED_MODEL = DEFAULT_MODEL.with_suffix("")
 # Decoding a batch takes far less time than Keras takes to read it.
 DECODING_THREADS = 1
 BATCH_SIZE = 8
