@@ -55,7 +55,8 @@ class TestErrors:
             (
                 ModuleNotFoundError("No module named 'tf2onnx'", name="tf2onnx"),
                 2,
-                "lpr-e2e models: this needs tf2onnx, which is not installed: pip install 'lpr-e2e[export]'\n",
+                "lpr-e2e models: this needs tf2onnx, which is not installed: "
+                "pip install '.[export]' in the project's folder\n",
             ),
             (
                 ImportError("libGL.so.1: cannot open shared object file", name="cv2"),

@@ -95,7 +95,8 @@ class TestRequirements:
         assert base == {package.lower() for package in BASE}
 
     def test_the_remedy_names_extra_and_package(self):
-        assert install("pandas") == "pip install 'lpr-e2e[train]'" and install("cv2") == "pip install lpr-e2e"
+        assert install("pandas") == "pip install '.[train]' in the project's folder"
+        assert install("cv2") == "pip install . in the project's folder"
         assert "onnx, which is not installed" in (remedy(ModuleNotFoundError("x", name="onnx.helper")) or "")
         assert remedy(ModuleNotFoundError("x", name="lpr_e2e.nothing")) is None
         assert remedy(ImportError("x")) is None
@@ -221,7 +222,7 @@ class TestWheel:
             cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(site)}, capture_output=True, text=True, timeout=60,
         )  # fmt: skip
         assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
-        assert done.stderr.endswith(f"pip install 'lpr-e2e[{extra}]'\n")
+        assert done.stderr.endswith(f"pip install '.[{extra}]' in the project's folder\n")
 
 
 def test_the_entry_point_is_there():

@@ -20,15 +20,19 @@ EXTRAS = {
     "pycocotools": "coco",
     "keras_cv": "coco",
 }
-# What `pip install lpr-e2e` brings.
+# What `pip install .` brings.
 BASE = ("numpy", "cv2", "PIL", "onnxruntime", "tqdm", "filelock", "rapidfuzz", "shtab")
 
 
 def install(package: str) -> str:
-    """The command that brings a package, named as it is imported."""
-    if package in BASE:
-        return "pip install lpr-e2e"
-    return f"pip install 'lpr-e2e[{EXTRAS[package]}]'" if package in EXTRAS else f"pip install {package}"
+    """The command that brings a package, named as it is imported.
+
+    Our own name is never said to pip: nothing of that name is published, and whoever publishes one decides what it is.
+    """
+    if package not in EXTRAS and package not in BASE:
+        return f"pip install {package}"
+    extra = f"'.[{EXTRAS[package]}]'" if package in EXTRAS else "."
+    return f"pip install {extra} in the project's folder"
 
 
 def remedy(error: ImportError) -> str | None:

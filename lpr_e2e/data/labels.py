@@ -97,7 +97,7 @@ def to_yxyx(boxes: Sequence[Sequence[float]], form: str) -> list[Sequence[float]
     except ImportError as error:
         raise UserError(
             f"boxes of the form {form} are converted by keras-cv, which cannot be imported ({error}); install it by "
-            "pip install 'lpr-e2e[coco]', or write the boxes as ymin, xmin, ymax, xmax"
+            "pip install '.[coco]' in the project's folder, or write the boxes as ymin, xmin, ymax, xmax"
         ) from error
     given = np.array(boxes, "float64")
     converted = keras_cv.bounding_box.convert_format(given, source=arrangement, target="yxyx", dtype="float64")
