@@ -15,6 +15,7 @@ import tensorflow as tf
 from PIL import Image
 
 from lpr_e2e.common.procedure import TODAY
+from lpr_e2e.export.comparison import ServedReader
 from lpr_e2e.export.saved_model import GraphArrays, Serving, write_saved_model
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.arrays import NumpyArrays
@@ -137,10 +138,13 @@ def folder(seeing_model, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def serve(folder):
-    loaded = tf.saved_model.load(folder / "saved_model")
-    signature = loaded.signatures["serving_default"]
-    return lambda files: {name: values.numpy() for name, values in signature(tf.constant(files, tf.string)).items()}
+def served(folder):
+    return ServedReader(folder / "saved_model")
+
+
+@pytest.fixture(scope="module")
+def serve(served):
+    return lambda files: {one: values.numpy() for one, values in served.serve(tf.constant(files, tf.string)).items()}
 
 
 def encoded(picture, form="PNG", **options):
@@ -150,12 +154,15 @@ def encoded(picture, form="PNG", **options):
 
 
 class TestServing:
-    def test_it_reads_what_the_reader_reads(self, seeing_model, serve, canvases):
+    def test_it_reads_what_the_reader_reads(self, seeing_model, served, serve, canvases, tmp_path):
         files = [encoded(canvas[: 150 + 10 * index]) for index, canvas in enumerate(canvases)]
         answer = serve(files)
         for row, readings in enumerate(PlateReader.of(seeing_model).read(files)):
             assert readings[0].text
             same(answer, readings, row)
+            (tmp_path / "file").write_bytes(files[row])
+            text, confidence = served.read(tmp_path / "file")
+            assert text == readings[0].text and confidence == pytest.approx(readings[0].confidence, abs=0.05)
 
     def test_a_broken_picture_costs_its_own_answer_only(self, serve, canvases):
         good = encoded(canvases[0])

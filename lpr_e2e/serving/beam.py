@@ -13,11 +13,10 @@ import io
 import json
 import re
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path, PurePosixPath
 
 import apache_beam as beam
@@ -30,7 +29,8 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
-from lpr_e2e.common.terminal import say
+from lpr_e2e.common.terminal import complain
+from lpr_e2e.prediction.description import FILE as DESCRIPTION
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.outputs import as_json
 from lpr_e2e.prediction.reader import PlateReader
@@ -38,10 +38,6 @@ from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
 _UNREADABLE_COLUMNS = ("img_id", "status")
-
-
-class BatchError(UserError):
-    """The call, or what lies in the output folder, is not what it should be."""
 
 
 def find_photographs(pattern: str) -> list[tuple[str, str]]:
@@ -54,14 +50,14 @@ def find_photographs(pattern: str) -> list[tuple[str, str]]:
         the img_id is the path below the last folder of the pattern that holds no wildcard.
 
     Raises:
-        BatchError: there is no picture.
+        UserError: there is no picture.
     """
     wild = re.search(r"[*?\[]", pattern)
     root = pattern[: pattern.rfind("/", 0, wild.start()) + 1] if wild else pattern.rstrip("/") + "/"
     try:
         (match,) = FileSystems.match([pattern if wild else f"{root}**"])
     except BeamIOError as error:
-        raise BatchError(f"{pattern}: cannot be listed: {error}") from error
+        raise UserError(f"{pattern}: cannot be listed: {error}") from error
     found = []
     for path in sorted({one.path for one in match.metadata_list}):
         img_id = path.removeprefix(root)
@@ -69,8 +65,22 @@ def find_photographs(pattern: str) -> list[tuple[str, str]]:
         if PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES and not any(part.startswith(".") for part in parts):
             found.append((img_id, path))
     if not found:
-        raise BatchError(f"{pattern}: no pictures (names ending in .jpg, .png and so on)")
+        raise UserError(f"{pattern}: no pictures (names ending in .jpg, .png and so on)")
     return found
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path is one of Beam's other file systems, such as `gs://bucket/model`."""
+    return FileSystems.get_scheme(path) is not None
+
+
+def fingerprint(model: str) -> str | None:
+    """What tells the weights of an exported model from others, as its export wrote it; None if it is older than that.
+
+    Args:
+        model: its folder, on any file system of Beam.
+    """
+    return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}")).get("model")
 
 
 class Batch:
@@ -78,10 +88,11 @@ class Batch:
 
     Args:
         output: the folder of the results, on any file system of Beam.
-        settings: what decides the results: `pattern`, `shard`, `form`, `model`, `format`.
+        settings: what decides the results: `pattern`, `shard`, `form`, `model`, `format`, and `weights`, see
+            `fingerprint`.
 
     Raises:
-        BatchError: the folder holds results of other settings, or there is nothing to read.
+        UserError: the folder holds results of other settings, or there is nothing to read.
     """
 
     def __init__(self, output: str, settings: dict):
@@ -91,7 +102,7 @@ class Batch:
             before = json.loads(_read(plan))
             other = [name for name, value in settings.items() if before.get(name) != value]
             if other:
-                raise BatchError(
+                raise UserError(
                     f"{self.output}: holds readings with {other[0]} {before.get(other[0])!r}, not "
                     f"{settings[other[0]]!r}; name another --output"
                 )
@@ -157,7 +168,7 @@ class ReadShard(beam.DoFn):
         """The reader of a process; raises as `load_drivers` and `PlateReader` do."""
         with tempfile.TemporaryDirectory() as temporary:
             folder = self.model
-            if FileSystems.get_scheme(folder) is not None:
+            if is_remote(folder):
                 (match,) = FileSystems.match([f"{folder.rstrip('/')}/*"])
                 for one in match.metadata_list:
                     Path(temporary, PurePosixPath(one.path).name).write_bytes(_read(one.path))
@@ -239,10 +250,10 @@ def read_shards(batch: Batch, shards: Sequence[int], read_shard: ReadShard, beam
             _ = tasks | "spread" >> beam.Reshuffle() | "read" >> beam.ParDo(read_shard)
     except Exception as error:  # Runners raise many kinds.
         reason = (str(error).splitlines() or [""])[0]
-        say(f"{type(error).__name__}: {reason[:300]}", file=sys.stderr)
+        complain(f"{type(error).__name__}: {reason[:300]}")
 
 
-def read_in_processes(shards: Sequence[int], count: int, command: Sequence[str]) -> None:
+def read_in_processes(shards: Sequence[int], count: int, command: Callable[[list[int]], list[str]]) -> None:
     """Read some shards in local processes, each with an equal share of them; return when all have ended.
 
     Beam's runner with several processes waits for ever for one that was killed. Here the others go on.
@@ -250,12 +261,12 @@ def read_in_processes(shards: Sequence[int], count: int, command: Sequence[str])
     Args:
         shards: which shards.
         count: the most processes.
-        command: what starts one; the numbers of its shards, a JSON list, are added as the last argument.
+        command: gives what starts a process for a share.
     """
     processes = []
     try:
         for share in filter(None, (list(shards[index::count]) for index in range(count))):
-            processes.append(subprocess.Popen([*command, json.dumps(share)]))
+            processes.append(subprocess.Popen(command(share)))
         for process in processes:
             process.wait()
     finally:

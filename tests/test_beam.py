@@ -1,4 +1,4 @@
-"""Batch reading with Apache Beam: the rows of `predict.py`, none twice, none missing, whatever is interrupted."""
+"""Reading with Apache Beam: the rows of `predict`, none twice, none missing, whatever is interrupted."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import json
 import shutil
 import signal
 import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 
@@ -15,9 +16,12 @@ from PIL import Image
 
 pytest.importorskip("apache_beam", reason="needs lpr_e2e/serving/beam-requirements.txt, in an environment of its own")
 
-import predict  # noqa: E402
-from lpr_e2e.prediction.reader import EXPORTED_MODEL  # noqa: E402
-from lpr_e2e.serving import beam as batch  # noqa: E402
+from lpr_e2e import cli  # noqa: E402
+from lpr_e2e.prediction.checksums import checksum  # noqa: E402
+from lpr_e2e.prediction.models import find  # noqa: E402
+from lpr_e2e.serving import beam  # noqa: E402
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +40,7 @@ def folder(tmp_path_factory):
 
 
 def run(folder, output, *others):
-    return batch.main([str(folder), "--output", str(output), "--shard", "2", *others])
+    return cli.main(["batch", str(folder), "--output", str(output), "--shard", "2", *others])
 
 
 def rows(output):
@@ -50,7 +54,8 @@ def rows(output):
 def test_the_rows_are_those_of_predict(folder, tmp_path, capsys):
     assert run(folder, tmp_path / "read") == 0
     assert "9 photographs: 7 no plate, 2 unreadable" in capsys.readouterr().out
-    assert predict.main([str(folder), "--output", str(tmp_path / "predict"), "--no-pictures", "--no-report"]) == 0
+    output = ["--output", str(tmp_path / "predict"), "--no-pictures", "--no-report"]
+    assert cli.main(["predict", str(folder), *output]) == 0
     with open(tmp_path / "predict" / "predictions.csv", newline="", encoding="utf-8") as file:
         expected = {row["img_id"]: row for row in csv.DictReader(file)}
     found = rows(tmp_path / "read")
@@ -100,19 +105,19 @@ def test_photographs_that_come_later_do_not_move_the_others(folder, tmp_path):
 
 def test_a_failing_shard_leaves_the_others(folder, tmp_path, capsys, monkeypatch):
     """A worker that dies in the middle loses its shard, and nothing else."""
-    contents = batch._contents
+    contents = beam._contents
 
     def die(photographs):
         if any(img_id == "broken.jpg" for img_id, _ in photographs):
             raise ConnectionError("the network is away")
         return contents(photographs)
 
-    monkeypatch.setattr(batch, "_contents", die)
+    monkeypatch.setattr(beam, "_contents", die)
     assert run(folder, tmp_path) == 1
     assert "the same command goes on" in capsys.readouterr().err
     for path in tmp_path.glob("part-*"):
         assert path.read_text(encoding="utf-8").count("\n") == 3
-    monkeypatch.setattr(batch, "_contents", contents)
+    monkeypatch.setattr(beam, "_contents", contents)
     assert run(folder, tmp_path) == 0
     assert len(rows(tmp_path)) == 9
 
@@ -122,14 +127,14 @@ def test_a_killed_process_costs_nothing(folder, tmp_path, capsys, monkeypatch):
     started = []
 
     def start(command):
-        process = Popen(command, cwd=Path(__file__).parent.parent)
+        process = Popen(command, cwd=ROOT)
         if not started:
             process.kill()
         started.append(process)
         return process
 
     Popen = subprocess.Popen
-    monkeypatch.setattr(batch.subprocess, "Popen", start)
+    monkeypatch.setattr(beam.subprocess, "Popen", start)
     assert run(folder, tmp_path, "--workers", "2") == 0
     assert len(started) == 4 and started[0].returncode == -signal.SIGKILL
     assert "9 photographs: 7 no plate, 2 unreadable" in capsys.readouterr().out
@@ -137,7 +142,7 @@ def test_a_killed_process_costs_nothing(folder, tmp_path, capsys, monkeypatch):
 
 
 def test_what_kills_every_process_is_given_up(folder, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(batch, "_run_processes", lambda *_: None)
+    monkeypatch.setattr(beam, "read_in_processes", lambda *_: None)
     assert run(folder, tmp_path, "--workers", "2") == 1
     assert "5 of 5 shards are not read" in capsys.readouterr().err
 
@@ -160,8 +165,6 @@ def test_patterns_and_json_lines(folder, tmp_path):
     ("arguments", "words"),
     [
         (["{empty}"], "no pictures"),
-        (["{photographs}", "--shard", "0"], "--shard 0: expected at least 1"),
-        (["{photographs}", "--workers", "0"], "--workers 0"),
         (["{photographs}", "--workers", "2", "--runner", "DirectRunner"], "Beam's runner decides"),
         (["{photographs}", "--model", "nowhere"], "nowhere"),
         (["{photographs}", "--format", "("], "("),
@@ -170,13 +173,39 @@ def test_patterns_and_json_lines(folder, tmp_path):
 def test_wrong_calls_give_one_clear_line(folder, tmp_path, capsys, arguments, words):
     (tmp_path / "empty").mkdir()
     places = {"empty": tmp_path / "empty", "photographs": folder}
-    assert batch.main([*(part.format(**places) for part in arguments), "--output", str(tmp_path / "read")]) == 2
+    arguments = [part.format(**places) for part in arguments]
+    assert cli.main(["batch", *arguments, "--output", str(tmp_path / "read")]) == 2
     complaint = capsys.readouterr().err.strip()
     assert words in complaint and "\n" not in complaint
     assert not list(tmp_path.glob("read/part-*"))
 
 
-def test_no_tensorflow_is_needed():
-    import sys
+@pytest.mark.parametrize("option", ["--shard", "--workers"])
+def test_numbers_that_cannot_be_are_refused(folder, tmp_path, capsys, option):
+    with pytest.raises(SystemExit) as ended:
+        run(folder, tmp_path, option, "0")
+    assert ended.value.code == 2 and f"{option}: 0: expected at least 1" in capsys.readouterr().err
 
-    assert EXPORTED_MODEL.is_dir() and not {"tensorflow", "keras"} & set(sys.modules)
+
+def test_a_model_that_was_exported_anew_does_not_go_on(folder, tmp_path, capsys):
+    """One folder of results holds the readings of one model, though another one takes its place."""
+    model = Path(shutil.copytree(find(), tmp_path / "model"))
+    assert run(folder, tmp_path / "read", "--model", str(model)) == 0
+    facts = json.loads((model / "model.json").read_text(encoding="utf-8"))
+    checksums = {path.name: checksum(path) for path in model.iterdir() if path.name != "model.json"}
+    (model / "model.json").write_text(json.dumps(facts | {"model": "another", "files": checksums}), encoding="utf-8")
+    assert run(folder, tmp_path / "read", "--model", str(model)) == 2
+    assert "weights" in capsys.readouterr().err
+    assert run(folder, tmp_path / "other", "--model", str(model)) == 0
+
+
+def test_photographs_may_have_odd_names(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    shutil.copytree(folder, tmp_path / "-cars [1]")
+    assert cli.main(["batch", "--output=-read", "--shard=2", "--workers=2", "--", "./-cars [[]1]/**.png"]) == 0
+    assert len(rows(tmp_path / "-read")) == 7
+
+
+def test_no_tensorflow_is_needed():
+    assert find().is_dir() and not {"tensorflow", "keras"} & set(sys.modules)
