@@ -10,10 +10,10 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from lpr_e2e.export.exporting import export
 
 from lpr_e2e import PlateReader
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.export.exporting import export
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.description import FILE, Description
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe

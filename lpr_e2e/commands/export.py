@@ -20,6 +20,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lpr_e2e.commands.arguments import add_threads
 from lpr_e2e.common.backend import require_backend
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
@@ -45,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="CSV",
         help="known texts of some of them, img_id,text: compares these, measures ranges on the others",
     )
+    add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
