@@ -82,5 +82,5 @@ def run(options: argparse.Namespace) -> int:
         options.pictures,
     )
     say(imported.summary())
-    say(f"what is in it: lpr-e2e check {options.folder}")
+    say(f"what is in it: {options.spelled('check')} {options.folder}")
     return 0

@@ -36,5 +36,5 @@ def check_files(folder: Path, files: Iterable[str]) -> None:
         if checksums.get(file) != checksum(folder / file):
             raise UserError(
                 f"{folder / file}: damaged, or not exported together with the {FILE} beside it; "
-                "export the model anew with `lpr-e2e export`"
+                "export the model anew with `python -m lpr_e2e export`"
             )
