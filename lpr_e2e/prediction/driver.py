@@ -255,28 +255,32 @@ class Driver:
     def _reported(self, photograph, frame, seen: dict) -> dict:
         """What to report of one photograph, see `read`; `seen` are its plates, as `look` gives them."""
         xp, procedure = self.xp, self.procedure
-        plates = self._judged(seen, frame.to_px(seen["boxes_rel"]))
-        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
-        ordered = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
-        is_plate = ordered["box_confidence"] >= procedure.box_threshold
-        believed = xp.logical_and(is_plate, steps.is_sure(ordered["confidence"], ordered["box_confidence"], procedure))
+        plates, believed = self._judged(seen, frame.to_px(seen["boxes_rel"]))
+        is_plate = plates["box_confidence"] >= procedure.box_threshold
         # Plates come before what is none: what is none has no text. The most certain one is reported in any case.
         first = np.arange(procedure.plates) == 0
         stays = xp.logical_and(is_plate, xp.logical_or(first, believed))
-        kept = steps.apart(ordered["boxes_px"], stays, procedure, xp)
+        kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
         best_box_confidence = xp.max(seen["box_confidence"])
         report = self.arrays.when(
             believed[0] if procedure.closer_part else True,
-            lambda: self.arrays.select(ordered, kept),
-            lambda: self._closer(photograph, ordered, kept),
+            lambda: self.arrays.select(plates, kept),
+            lambda: self._closer(photograph, plates, kept),
         )
         return {**report, "best_box_confidence": best_box_confidence}
 
-    def _judged(self, seen: dict, boxes_px) -> dict:
-        """The plates with their boxes in pixels and the certainty of their texts."""
-        confidence = self.certainty(seen["characters"])
+    def _judged(self, seen: dict, boxes_px) -> tuple[dict, Any]:
+        """The plates with their boxes in pixels and the certainty of their texts, the most certain first; and a mask
+        `(n,)`: which are plates whose text is believed."""
+        xp, procedure = self.xp, self.procedure
         names = ("box_confidence", "characters", "attention", "glimpses")
-        return {"boxes_px": boxes_px, "confidence": confidence, **{name: seen[name] for name in names}}
+        plates = {name: seen[name] for name in names} | {"boxes_px": boxes_px}
+        plates["confidence"] = self.certainty(seen["characters"])
+        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
+        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
+        is_plate = plates["box_confidence"] >= procedure.box_threshold
+        believed = steps.is_sure(plates["confidence"], plates["box_confidence"], procedure)
+        return plates, xp.logical_and(is_plate, believed)
 
     def _closer(self, photograph, before: dict, kept_before) -> dict:
         """The certain plates in four overlapping parts of the photograph; what was seen before if there are none."""
@@ -289,13 +293,7 @@ class Driver:
         for index, (corner, _, frame) in enumerate(views):
             own = seen["boxes_rel"][index * procedure.plates : (index + 1) * procedure.plates]
             boxes_px.append(frame.to_px(own) + xp.concatenate([corner, corner]))
-        plates = self._judged(seen, xp.concatenate(boxes_px))
-        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
-        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
-        believed = xp.logical_and(
-            plates["box_confidence"] >= procedure.box_threshold,
-            steps.is_sure(plates["confidence"], plates["box_confidence"], procedure),
-        )
+        plates, believed = self._judged(seen, xp.concatenate(boxes_px))
         stays = xp.logical_and(believed, plates["confidence"] >= procedure.closer_certainty)
         kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
         return arrays.when(
