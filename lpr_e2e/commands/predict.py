@@ -59,7 +59,7 @@ class _Job:
 
     photographs: list[tuple[str, Path]]
     reader: PlateReader
-    scoring: Scoring
+    scoring: Scoring | None
     seen: set[str] | None
     form: SubmissionForm | None
     writer: PredictionsWriter
@@ -68,7 +68,7 @@ class _Job:
 
     @property
     def receivers(self) -> list[Any]:
-        return [*self.files, self.scoring, *([self.form] if self.form else [])]
+        return [*self.files, *(one for one in (self.scoring, self.form) if one is not None)]
 
 
 def run(options: argparse.Namespace) -> int:
@@ -86,35 +86,42 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
-    return _score(job, options) if options.truth else 0
+    return _score(job, job.scoring, options) if job.scoring else 0
 
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.evaluation.report import ReportWriter
-    from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
-    from lpr_e2e.prediction.challenge import SubmissionForm
     from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
     from lpr_e2e.prediction.reader import PlateReader
 
+    # What only some ask for is imported for them alone: nobody else should wait for it.
     if options.figures:
-        from lpr_e2e.evaluation.summary import require_form  # Nobody else should wait for it.
+        from lpr_e2e.evaluation.summary import require_form
 
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
-    scoring = Scoring(read_truth(options.truth) if options.truth else [])
-    seen = read_texts(options.seen) if options.seen else None
+    scoring = seen = form = None
+    if options.truth:
+        from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+
+        scoring = Scoring(read_truth(options.truth))
+        seen = read_texts(options.seen) if options.seen else None
     reader = PlateReader.load(options.model, options.format)
-    form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs]) if options.submission else None
+    if options.submission:
+        from lpr_e2e.prediction.challenge import SubmissionForm
+
+        form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs])
     output = options.output or default_output(options.photographs)
     writer = PredictionsWriter(output, not options.no_pictures, photographs)
     lines = JsonLines(output / "predictions.jsonl") if options.jsonl else None
     page = None
     if not options.no_report:
+        from lpr_e2e.evaluation.report import ReportWriter
+
         others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
         title = f"Licence plates of {options.photographs[0]}{others}"
-        page = ReportWriter(output / "report.html", title, scoring.truths)
+        page = ReportWriter(output / "report.html", title, scoring.truths if scoring else None)
     files = [file for file in (writer, lines, page) if file is not None]
     return _Job(photographs, reader, scoring, seen, form, writer, page, files)
 
@@ -127,7 +134,7 @@ def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError
             for file in job.files:
                 stack.enter_context(file)
             stopped = _read_all(job, options.batch_size)
-            if job.page and options.truth:
+            if job.page and job.scoring:
                 job.page.add_figures(job.scoring.figures(job.reader.vocabulary), job.scoring.readings)
         if job.form:
             job.form.save(options.submission)
@@ -153,11 +160,11 @@ def _read_all(job: _Job, batch_size: int | None) -> KeyboardInterrupt | OSError 
     return None
 
 
-def _score(job: _Job, options: argparse.Namespace) -> int:
+def _score(job: _Job, scoring: Scoring, options: argparse.Namespace) -> int:
     """Say how good the readings are, and write it down where that is asked for."""
     from lpr_e2e.evaluation.summary import Summary
 
-    summary = Summary.of(job.scoring, job.reader.vocabulary, job.seen)
+    summary = Summary.of(scoring, job.reader.vocabulary, job.seen)
     say(f"\n{summary.text()}")
     if options.figures:
         try:

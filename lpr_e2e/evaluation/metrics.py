@@ -10,7 +10,6 @@ import io
 from collections.abc import Sequence
 
 import numpy as np
-from rapidfuzz.distance import Levenshtein
 
 from lpr_e2e.prediction.challenge import digits_asked
 
@@ -36,6 +35,8 @@ def character_accuracy(truths: Sequence[str], texts: Sequence[str]) -> float | N
 
 def characters_right(truth: str, text: str) -> int:
     """How many characters of a true text are right: its length less the edit distance to the text read, at least 0."""
+    from rapidfuzz.distance import Levenshtein  # Late: who reads without a truth does not wait for it.
+
     return max(0, len(truth) - Levenshtein.distance(truth, text))
 
 
@@ -45,6 +46,8 @@ def alignment(first: str, second: str) -> list[tuple[str, str]]:
     Returns:
         pairs of one character of each; an empty string stands where the other text has one more.
     """
+    from rapidfuzz.distance import Levenshtein
+
     pairs: list[tuple[str, str]] = []
     for step in Levenshtein.opcodes(first, second):
         ours, theirs = first[step.src_start : step.src_end], second[step.dest_start : step.dest_end]

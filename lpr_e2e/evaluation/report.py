@@ -11,14 +11,17 @@ import contextlib
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.evaluation.calibration import risk_coverage
-from lpr_e2e.evaluation.scoring import Figures, Known, best_reading
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import Reading, best_reading
+
+if TYPE_CHECKING:
+    from lpr_e2e.evaluation.scoring import Figures, Known
 
 _PAGE = Path(__file__).with_name("report.html")
 # Where the style of all pages goes, and the page's data.

@@ -20,7 +20,7 @@ from lpr_e2e.evaluation.appearance import Appearance, appearance_of
 from lpr_e2e.evaluation.calibration import expected_calibration_error
 from lpr_e2e.evaluation.metrics import average_precision, challenge_log_loss, character_accuracy, plate_accuracy
 from lpr_e2e.prediction.challenge import digit_distributions
-from lpr_e2e.prediction.reading import COLUMNS, Reading
+from lpr_e2e.prediction.reading import COLUMNS, Reading, best_reading
 
 # The overlaps (IoU) from which a box counts as right: about the plate, and well around it.
 LOOSE_IOU, TIGHT_IOU = 0.5, 0.7
@@ -180,11 +180,6 @@ def score(
         **_box_figures(truths, best, readings),
         missing=missing,
     )
-
-
-def best_reading(readings: Sequence[Reading]) -> Reading:
-    """The most certain reading of a photograph."""
-    return max(readings, key=lambda reading: reading.certainty)
 
 
 def _text_figures(truths: Sequence[Known], best: Mapping[str, Reading], vocabulary: Vocabulary | None) -> dict:

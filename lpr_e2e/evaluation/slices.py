@@ -15,8 +15,8 @@ from rapidfuzz.distance import Levenshtein
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.evaluation.appearance import Appearance
 from lpr_e2e.evaluation.metrics import characters_right
-from lpr_e2e.evaluation.scoring import Known, best_reading, overlap
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.evaluation.scoring import Known, overlap
+from lpr_e2e.prediction.reading import Reading, best_reading
 
 RESAMPLES, CONFIDENCE = 2000, 0.95
 # The figures of a slice, by the keys of its row, with their titles.

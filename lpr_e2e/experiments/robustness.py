@@ -16,9 +16,9 @@ import numpy as np
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.dataset import Crop, Photograph
-from lpr_e2e.evaluation.scoring import Figures, Truth, best_reading, score
+from lpr_e2e.evaluation.scoring import Figures, Truth, score
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import Reading, best_reading
 
 # A window beside the plate is no photograph any more if it is thinner than this, in pixels.
 SMALLEST_WINDOW = 96

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,6 +12,8 @@ from lpr_e2e.prediction.description import FILE
 
 def checksum(path: Path) -> str:
     """SHA-256 of a file, in hexadecimal, as `sha256sum` prints it."""
+    import hashlib  # Late: models from before checksums need none.
+
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -93,3 +94,8 @@ def to_reading(
         np.clip(plate["glimpses"], 0, 255).astype("uint8") if "glimpses" in plate else None,
         plate.get("attention"),
     )
+
+
+def best_reading(readings: Sequence[Reading]) -> Reading:
+    """The most certain reading of a photograph."""
+    return max(readings, key=lambda reading: reading.certainty)

@@ -15,11 +15,11 @@ from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
 from lpr_e2e.evaluation.calibration import fitted_temperature
-from lpr_e2e.evaluation.scoring import Figures, best_reading, score
+from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import Reading, best_reading
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
 
 # Photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.

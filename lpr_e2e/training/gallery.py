@@ -14,9 +14,9 @@ from lpr_e2e.common.boxes import Letterbox
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import Dataset, Photograph
-from lpr_e2e.evaluation.scoring import best_reading
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.pictures import TRUE_BOX, annotate, attention_strip
+from lpr_e2e.prediction.reading import best_reading
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.evaluators import SHOWN, Photographs, read_photographs
 from lpr_e2e.training.plots import calibration_plot, confusion_plot, shares_plot
