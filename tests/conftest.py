@@ -10,6 +10,7 @@ from dataclasses import replace  # noqa: E402
 
 import numpy as np  # noqa: E402
 import pytest  # noqa: E402
+import stand_in  # noqa: E402
 
 from lpr_e2e.common.procedure import TODAY  # noqa: E402
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
@@ -51,26 +52,7 @@ def tiny_settings() -> Settings:
 @pytest.fixture(scope="session")
 def seeing_model(tiny_settings):
     """A model that finds something everywhere, and reads something in it."""
-    import keras
-
-    from lpr_e2e.model.plate_model import PlateModel
-
-    keras.utils.set_random_seed(3)
-    model = PlateModel(tiny_settings.architecture, "0123456789T", 8, replace(TODAY, plates=2))
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        if weight.path.endswith(("gamma", "moving_variance")):
-            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
-        elif weight.path.endswith(("beta", "moving_mean")):
-            weight.assign(rng.normal(0, 0.1, weight.shape))
-        elif "find_objectness" in weight.path:
-            weight.assign([1.0] if weight.path.endswith("bias") else np.asarray(weight) * 10)
-        elif "find_distances" in weight.path:
-            weight.assign(np.asarray(weight) * 0.1)
-        elif "classifier" in weight.path:
-            weight.assign(np.asarray(weight) * 3)
-    model.temperature.assign(1.3)
-    return model
+    return stand_in.seeing_model(tiny_settings.architecture, replace(TODAY, plates=2), find=10, read=3)
 
 
 @pytest.fixture(scope="session")

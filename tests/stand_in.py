@@ -98,3 +98,30 @@ def car(height=240, width=320, box=(100, 60, 140, 180)):
     top, left, bottom, right = box
     photograph[top:bottom, left:right] = MAGENTA
     return photograph
+
+
+def seeing_model(architecture, procedure: Procedure, find: float, read: float):
+    """A Keras model that has learned nothing, but finds something everywhere and reads something in it.
+
+    Its objectness and its characters are as certain as its random weights times `find` and `read` make them.
+    """
+    import keras  # Late: who stands in for a model needs no Keras.
+
+    from lpr_e2e.model.plate_model import PlateModel
+
+    keras.utils.set_random_seed(3)
+    model = PlateModel(architecture, "0123456789T", 8, procedure)
+    rng = np.random.default_rng(0)
+    for weight in model.weights:
+        if weight.path.endswith(("gamma", "moving_variance")):
+            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
+        elif weight.path.endswith(("beta", "moving_mean")):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+        elif "find_objectness" in weight.path:
+            weight.assign([1.0] if weight.path.endswith("bias") else np.asarray(weight) * find)
+        elif "find_distances" in weight.path:
+            weight.assign(np.asarray(weight) * 0.1)
+        elif "classifier" in weight.path:
+            weight.assign(np.asarray(weight) * read)
+    model.temperature.assign(1.3)
+    return model

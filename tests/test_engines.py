@@ -6,10 +6,10 @@ import json
 import shutil
 from dataclasses import replace
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from stand_in import seeing_model
 
 from lpr_e2e import PlateReader
 from lpr_e2e.common.errors import UserError
@@ -25,24 +25,9 @@ FORMS = ("ONNX", "TFLite")
 @pytest.fixture(scope="module")
 def model(tiny_settings):
     """A model that finds something everywhere, and reads something in it."""
-    keras.utils.set_random_seed(3)
-    # Boxes of a model that has learned nothing overlap by little in the two looks.
+    # Boxes of a model that has learned nothing overlap by little in the two looks. Some readings are believed.
     procedure = replace(tiny_settings.procedure, plates=2, same_plate_iou=0.001)
-    model = PlateModel(tiny_settings.architecture, "0123456789T", 8, procedure)
-    rng = np.random.default_rng(0)
-    for weight in model.weights:
-        if weight.path.endswith(("gamma", "moving_variance")):
-            weight.assign(rng.uniform(0.8, 1.2, weight.shape))
-        elif weight.path.endswith(("beta", "moving_mean")):
-            weight.assign(rng.normal(0, 0.1, weight.shape))
-        elif "find_objectness" in weight.path:
-            weight.assign([1.0] if weight.path.endswith("bias") else np.asarray(weight))
-        elif "find_distances" in weight.path:
-            weight.assign(np.asarray(weight) * 0.1)
-        elif "classifier" in weight.path:
-            weight.assign(np.asarray(weight) * 8)  # Certain, so that some readings are believed.
-    model.temperature.assign(1.3)
-    return model
+    return seeing_model(tiny_settings.architecture, procedure, find=1, read=8)
 
 
 @pytest.fixture(scope="module")
