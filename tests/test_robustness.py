@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Crop, Photograph
+from lpr_e2e.data.samples import Crop, Photograph
 from lpr_e2e.experiments.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
 from lpr_e2e.prediction.reading import Reading
 

@@ -16,11 +16,12 @@ from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data import findings
-from lpr_e2e.data.dataset import Dataset, load_dataset
+from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.findings import Chart, Finding
 from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, Picture, usable_crops, usable_photographs
 from lpr_e2e.data.matching import Colours, Compared, Match, compare, count_swapped, find_anywhere
 from lpr_e2e.data.problems import Problem, problem_lines
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.data.tables import Table, find_picture_folders, find_tables, usable_rows_by_kind
 
 # What the last column of `Check.counts` means.

@@ -7,9 +7,9 @@ comparing them, and `split` for what is held out.
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from lpr_e2e.data.fingerprints import (
 )
 from lpr_e2e.data.matching import Compared, compare
 from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate
 from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
 from lpr_e2e.data.tables import (
     DatasetError,
@@ -35,79 +36,6 @@ from lpr_e2e.data.tables import (
 
 # A plate wider than this times its height is not on its side; two-line plates can be nearly square.
 UPRIGHT_ASPECT = 1.1
-
-
-@dataclass(frozen=True)
-class Photograph:
-    """A car photograph with one plate.
-
-    Attributes:
-        img_id: its name in the CSV.
-        path: its file.
-        box_px: the plate's box, yxyx, photograph pixels.
-        text: the plate's text; None if unknown.
-        turns: `numpy.rot90(photograph, turns)` puts the plate upright; None if unknown.
-    """
-
-    img_id: str
-    path: Path
-    box_px: tuple[float, float, float, float]
-    text: str | None
-    turns: int | None
-
-
-@dataclass(frozen=True)
-class Crop:
-    """A plate crop with its text; `numpy.rot90(crop, turns)` puts it upright, None: unknown."""
-
-    img_id: str
-    path: Path
-    text: str
-    turns: int | None
-
-
-@dataclass
-class Dataset:
-    """What to train on, what is held out, the faults found, and plain sentences about what was held out and why.
-
-    `withheld` are the texts, as `lpr_e2e.data.split.same_plate_key` gives them, that are held out or excluded: no
-    picture may be trained on with one of them.
-    """
-
-    photographs: list[Photograph]
-    crops: list[Crop]
-    validation_photographs: list[Photograph]
-    validation_crops: list[Crop]
-    problems: list[Problem] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    withheld: frozenset[str] = frozenset()
-
-    def pictures(self) -> Iterator[tuple[str, str, Photograph | Crop]]:
-        """Every picture, after its set ("photographs" or "crops") and its side ("train" or "held")."""
-        for side, photographs, crops in (
-            ("train", self.photographs, self.crops),
-            ("held", self.validation_photographs, self.validation_crops),
-        ):
-            yield from (("photographs", side, one) for one in photographs)
-            yield from (("crops", side, one) for one in crops)
-
-    def img_ids(self, of: str) -> set[str]:
-        """img_ids of the "photographs" or "crops" of both sides."""
-        return {one.img_id for name, _, one in self.pictures() if name == of}
-
-    def summary(self) -> str:
-        """A few lines for people: counts, notes, and the number of problems of each kind."""
-        with_text = sum(photograph.text is not None for photograph in self.photographs)
-        kinds = Counter(problem.kind for problem in self.problems)
-        return "\n".join(
-            [
-                f"To train on: {len(self.photographs)} photographs, {with_text} of them with a text, and "
-                f"{len(self.crops)} crops.",
-                f"Held out: {len(self.validation_photographs)} photographs and {len(self.validation_crops)} crops.",
-                *self.notes,
-                *(f"Problems: {count} x {kind}." for kind, count in sorted(kinds.items())),
-            ]
-        )
 
 
 def load_dataset(
@@ -290,7 +218,7 @@ def _divide(compared: Compared, split: Split, texts: dict[int, str], known: Data
     photographs = []
     for number, (one, turns) in enumerate(zip(compared.photographs, photograph_turns, strict=True)):
         text = one.row.text or texts.get(number)
-        photographs.append(Photograph(one.row.img_id, one.path, one.row.box_px, text, turns))
+        photographs.append(Photograph(one.row.img_id, one.path, (Plate(one.row.box_px, text, turns),)))
     crops = [
         Crop(one.row.img_id, one.path, one.row.text, turns)
         for one, turns in zip(compared.crops, crop_turns, strict=True)

@@ -14,9 +14,9 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.terminal import many
-from lpr_e2e.data.dataset import Dataset
 from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, Picture
 from lpr_e2e.data.matching import Colours, Compared, Match, count_swapped
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.data.tables import Table
 

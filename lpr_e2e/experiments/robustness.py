@@ -15,7 +15,7 @@ import numpy as np
 
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.images import read_picture
-from lpr_e2e.data.dataset import Crop, Photograph
+from lpr_e2e.data.samples import Crop, Photograph
 from lpr_e2e.evaluation.scoring import Figures, Truth, score
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading, best_reading

@@ -20,7 +20,7 @@ from lpr_e2e.common.architecture import MOST_TILT, Architecture
 from lpr_e2e.common.boxes import intersection_over_union, lies_straight, rectangle_corners, turn_box, turn_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Crop, Dataset, Photograph
+from lpr_e2e.data.samples import Crop, Dataset, Photograph
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,

@@ -13,7 +13,7 @@ import numpy as np
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
-from lpr_e2e.data.dataset import Dataset, Photograph
+from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.evaluation.calibration import fitted_temperature
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.model.plate_model import PlateModel

@@ -13,7 +13,7 @@ import numpy as np
 from lpr_e2e.common.boxes import Letterbox
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Dataset, Photograph
+from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.pictures import TRUE_BOX, annotate, attention_strip
 from lpr_e2e.prediction.reading import best_reading

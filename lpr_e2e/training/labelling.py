@@ -21,7 +21,7 @@ from keras import ops
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import letterbox, lies_straight, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.common.images import read_picture
-from lpr_e2e.data.dataset import Crop, Dataset, Photograph
+from lpr_e2e.data.samples import Crop, Dataset, Photograph
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine

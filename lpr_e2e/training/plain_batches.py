@@ -11,7 +11,7 @@ from lpr_e2e.common.boxes import letterbox, lies_straight, upright_glimpse
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Crop, Photograph
+from lpr_e2e.data.samples import Crop, Photograph
 
 
 def plain_glimpses(

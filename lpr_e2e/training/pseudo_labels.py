@@ -12,7 +12,7 @@ import numpy as np
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.data.dataset import Photograph
+from lpr_e2e.data.samples import Photograph
 
 _COLUMNS = ("set", "img_id", "text", "turns", "cuts", "tilt")
 

@@ -10,7 +10,7 @@ import numpy as np
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Dataset
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.picture_cache import CACHE_BYTES, PictureCache

@@ -25,7 +25,7 @@ import pandas as pd
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
-from lpr_e2e.data.dataset import Dataset
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.training.settings import Settings
 
 # Whose versions are written down, where they are there.

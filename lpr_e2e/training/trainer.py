@@ -18,7 +18,7 @@ from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.terminal import say
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.dataset import Dataset
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.evaluation.scoring import Figures
 from lpr_e2e.model.plate_model import PlateModel, load, parameters
 from lpr_e2e.training.board import Board

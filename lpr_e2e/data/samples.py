@@ -1,0 +1,109 @@
+"""What a data set is made of, whatever form its labels had: photographs with any number of plates, and plate crops."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from lpr_e2e.data.problems import Problem
+
+
+@dataclass(frozen=True)
+class Plate:
+    """A plate on a photograph.
+
+    Attributes:
+        box_px: its box, yxyx, pixels of the decoded photograph.
+        text: what it says; None if unknown.
+        turns: `numpy.rot90(photograph, turns)` puts it upright; None if unknown.
+    """
+
+    box_px: tuple[float, float, float, float]
+    text: str | None = None
+    turns: int | None = None
+
+    @property
+    def is_readable(self) -> bool:
+        """Whether it can be shown upright together with its text."""
+        return self.text is not None and self.turns is not None
+
+
+@dataclass(frozen=True)
+class Photograph:
+    """A photograph with all of its plates that somebody labelled; none, if it is known to show none.
+
+    Attributes:
+        img_id: its name.
+        path: its file.
+        plates: in the order of the labels.
+        complete: whether no further plate is on it; else there may be some that nobody labelled.
+    """
+
+    img_id: str
+    path: Path
+    plates: tuple[Plate, ...]
+    complete: bool = True
+
+
+@dataclass(frozen=True)
+class Crop:
+    """A plate crop with its text; `numpy.rot90(crop, turns)` puts it upright, None: unknown."""
+
+    img_id: str
+    path: Path
+    text: str
+    turns: int | None
+
+
+@dataclass
+class Dataset:
+    """What to train on, what is held out, the faults found, and plain sentences about what was held out and why.
+
+    `withheld` are the texts, as `lpr_e2e.data.split.same_plate_key` gives them, that are held out or excluded: no
+    picture may be trained on with one of them.
+    """
+
+    photographs: list[Photograph]
+    crops: list[Crop]
+    validation_photographs: list[Photograph]
+    validation_crops: list[Crop]
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    withheld: frozenset[str] = frozenset()
+
+    def pictures(self) -> Iterator[tuple[str, str, Photograph | Crop]]:
+        """Every picture, after its set ("photographs" or "crops") and its side ("train" or "held")."""
+        for side, photographs, crops in (
+            ("train", self.photographs, self.crops),
+            ("held", self.validation_photographs, self.validation_crops),
+        ):
+            yield from (("photographs", side, one) for one in photographs)
+            yield from (("crops", side, one) for one in crops)
+
+    def img_ids(self, of: str) -> set[str]:
+        """img_ids of the "photographs" or "crops" of both sides."""
+        return {one.img_id for name, _, one in self.pictures() if name == of}
+
+    def training_texts(self) -> list[str]:
+        """Every text that is trained on, as often as a plate or crop has it."""
+        plates = [plate for one in self.photographs for plate in one.plates]
+        return [one.text for one in [*self.crops, *plates] if one.text]
+
+    def summary(self) -> str:
+        """A few lines for people: counts, notes, and the number of problems of each kind."""
+        plates = [plate for one in self.photographs for plate in one.plates]
+        with_text = sum(plate.text is not None for plate in plates)
+        empty = sum(not one.plates for one in self.photographs)
+        kinds = Counter(problem.kind for problem in self.problems)
+        return "\n".join(
+            [
+                f"To train on: {len(self.photographs)} photographs with {len(plates)} plates, {with_text} of them with "
+                f"a text, and {len(self.crops)} crops."
+                + (f" {empty} of the photographs show no plate." if empty else ""),
+                f"Held out: {len(self.validation_photographs)} photographs and {len(self.validation_crops)} crops.",
+                *self.notes,
+                *(f"Problems: {count} x {kind}." for kind, count in sorted(kinds.items())),
+            ]
+        )
