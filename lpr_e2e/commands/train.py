@@ -5,7 +5,7 @@
     lpr-e2e train --data DIR                           train on your photographs and crops
     lpr-e2e train --data DIR --exclude rows.csv        leave rows of the crops' CSV out
     lpr-e2e train --resume runs/NAME                   go on with an interrupted run
-    lpr-e2e train --data DIR --weights tunisia         a new run that starts from another model's weights
+    lpr-e2e train --data DIR --weights none            start from nothing instead of from the weights that come along
     tensorboard --logdir runs                          watch it
 
 README.md says what DIR holds and what a run leaves in its folder.
@@ -25,9 +25,13 @@ from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
+    from lpr_e2e.data.samples import Dataset
+    from lpr_e2e.training.distribution import Job
     from lpr_e2e.training.settings import Settings
 
 DEMO_DATA = Path("demo_data")
+# What `--weights` says for none.
+NO_WEIGHTS = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,13 +48,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and a drawn split, default 0")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run, exactly where it stopped")
-    start.add_argument("--weights", metavar="MODEL", help="start a new run from a .keras file, or a name of `models`")
+    start.add_argument(
+        "--weights",
+        metavar="MODEL",
+        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the preset "
+        "standard: the weights that come along",
+    )
+    parser.add_argument(
+        "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
+    )
+    parser.add_argument("--font", action="append", metavar="FILE", help="a font to draw plates with; several times")
     add_threads(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Train; or check the data, if that is asked for."""
-    new = ("data", "exclude", "check", "fix", "preset", "set", "run", "seed")
+    new = ("data", "exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font")
     if options.resume and any(getattr(options, name) not in (None, False) for name in new):
         raise UserError(f"--resume takes everything from the run folder; leave out --{', --'.join(new)}")
     if (options.check and not options.data) or (options.fix and not options.check):
@@ -65,12 +78,11 @@ def run(options: argparse.Namespace) -> int:
 def _train(options: argparse.Namespace) -> int:
     """Start or resume the run that the options describe."""
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
-    from lpr_e2e.prediction.models import find
 
     # Keras's backend takes seconds to import: wrong arguments are reported before.
     require_backend(TRAINING_BACKENDS, "training")
-    weights = find(options.weights, keras=True) if options.weights else None
     settings = _settings(options)
+    weights = None if options.resume else _weights(options)
 
     from lpr_e2e.data.dataset import load_dataset
     from lpr_e2e.training import distribution
@@ -92,11 +104,13 @@ def _train(options: argparse.Namespace) -> int:
     dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
     if job.chief:
         say(f"data: {data}\n{dataset.summary()}")
+    if weights is not None:
+        settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
             folder.check_split(dataset)
         elif job.chief:
-            folder.start(settings, data, exclude, dataset, training_vocabulary(dataset))
+            folder.start(settings, data, exclude, dataset, training_vocabulary(dataset, settings.characters))
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
@@ -115,6 +129,43 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
+def _weights(options: argparse.Namespace) -> Path | None:
+    """The model that a new run starts from, said on the screen if nobody has named it; None for none."""
+    from lpr_e2e.prediction.models import DEFAULT_NAME, find
+
+    if options.weights is not None:
+        return None if options.weights == NO_WEIGHTS else find(options.weights, keras=True)
+    if _preset(options) != "standard":  # Others have other sizes.
+        return None
+    try:
+        weights = find(DEFAULT_NAME, keras=True)
+    except UserError as error:
+        say(f"starts from nothing: {error}")
+        return None
+    say(f"starts from the weights of {DEFAULT_NAME} (--weights {NO_WEIGHTS} starts from nothing)")
+    return weights
+
+
+def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argparse.Namespace, job: Job) -> Settings:
+    """The settings with the steps that are needed from these weights; steps that were set stay."""
+    from lpr_e2e.model.plate_model import load
+    from lpr_e2e.training.start import share_read, with_steps_for
+
+    fixed = {name.partition(".")[0].strip() for name in options.set or [] if name.partition("=")[0].endswith(".steps")}
+    read = job.agree(share_read(settings, dataset, load(weights)))
+    settings = with_steps_for(settings, read, fixed)
+    if job.chief:
+        say(
+            f"the start reads {read:.0%} of the held-out plates at their known places; steps of the two stages: "
+            f"{settings.recognition.steps} and {settings.joint.steps}"
+        )
+    return settings
+
+
+def _preset(options: argparse.Namespace) -> str:
+    return options.preset or ("standard" if options.data else "small")
+
+
 def _settings(options: argparse.Namespace) -> Settings:
     """The settings of a new run."""
     from dataclasses import replace
@@ -122,9 +173,11 @@ def _settings(options: argparse.Namespace) -> Settings:
     from lpr_e2e.training.settings import PRESETS
 
     try:
-        settings = PRESETS[options.preset or ("standard" if options.data else "small")].changed(options.set or [])
+        settings = PRESETS[_preset(options)].changed(options.set or [])
     except UserError as error:
         raise UserError(f"--set: {error}") from None
+    fonts = tuple(str(Path(font).resolve()) for font in options.font or ())
+    settings = replace(settings, characters=options.characters or "", fonts=fonts)
     return settings if options.seed is None else replace(settings, seed=options.seed)
 
 

@@ -15,8 +15,6 @@ import numpy as np
 
 from lpr_e2e.common.procedure import TODAY
 
-# A box this much longer than high is filled by its plate, which therefore lies straight in it.
-_STRAIGHT_ASPECT = 3.4
 _ROTATIONS = {1: cv2.ROTATE_90_COUNTERCLOCKWISE, 2: cv2.ROTATE_180, 3: cv2.ROTATE_90_CLOCKWISE}
 
 
@@ -125,10 +123,10 @@ def rectangle_corners(box_px) -> np.ndarray:
     return np.array([[xmin, ymin], [xmax, ymin], [xmax, ymax], [xmin, ymax]], "float32")
 
 
-def lies_straight(box_px) -> bool:
-    """Whether the plate in a box `(4,)` yxyx fills it, so that its edges are the box's."""
+def aspect(box_px) -> float:
+    """Longer by shorter side of a box `(4,)` yxyx."""
     sides = abs(box_px[2] - box_px[0]), abs(box_px[3] - box_px[1])
-    return max(sides) > _STRAIGHT_ASPECT * min(sides)
+    return float(max(sides) / max(min(sides), 1e-9))
 
 
 def upright_glimpse(

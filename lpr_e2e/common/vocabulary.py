@@ -28,10 +28,10 @@ class Vocabulary:
         self._class_of = {character: index + 1 for index, character in enumerate(characters)}
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str]) -> Vocabulary:
-        """The sorted characters of the texts, and slots for the longest."""
+    def from_texts(cls, texts: Iterable[str], further: str = "") -> Vocabulary:
+        """The sorted characters of the texts, and `further` ones, and slots for the longest text."""
         texts = list(texts)
-        return cls("".join(sorted(set("".join(texts)))), max(map(len, texts)))
+        return cls("".join(sorted(set("".join(texts) + further))), max(map(len, texts)))
 
     @property
     def classes(self) -> int:

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
+from lpr_e2e.common.boxes import aspect
 from lpr_e2e.data.problems import Problem
+
+# A plate fills its box, so that it lies straight in it, if the box is not much less long for its height than a long one
+# of the data: three quarters of the boxes are no longer than the long one. The box of a tilted plate is nearly square.
+_LONG_QUANTILE, _STRAIGHT_SHARE = 0.75, 0.785
 
 
 @dataclass(frozen=True)
@@ -57,6 +64,41 @@ class Crop:
     turns: int | None
 
 
+# A plate among all of a data set: its set (`photograph`, `crop`), the img_id, and its place among the plates of its
+# photograph, the first being 0, as it is for every crop.
+PlateKey = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class ReadablePlate:
+    """A plate of a photograph, or a crop, that can be shown upright together with its text.
+
+    Attributes:
+        key: which one it is.
+        path: the picture's file.
+        box_px: its box, yxyx, pixels of the picture; None: the whole picture.
+        text, turns: as of `Plate`, both known.
+    """
+
+    key: PlateKey
+    path: Path
+    box_px: tuple[float, float, float, float] | None
+    text: str
+    turns: int
+
+
+def readable_plates(photographs: Iterable[Photograph], crops: Iterable[Crop]) -> Iterator[ReadablePlate]:
+    """The plates with a text whose way up is known, those of photographs first."""
+    for one in photographs:
+        for number, plate in enumerate(one.plates):
+            if plate.text is not None and plate.turns is not None:
+                key = ("photograph", one.img_id, number)
+                yield ReadablePlate(key, one.path, plate.box_px, plate.text, plate.turns)
+    for crop in crops:
+        if crop.turns is not None:
+            yield ReadablePlate(("crop", crop.img_id, 0), crop.path, None, crop.text, crop.turns)
+
+
 @dataclass
 class Dataset:
     """What to train on, what is held out, the faults found, and plain sentences about what was held out and why.
@@ -85,6 +127,15 @@ class Dataset:
     def img_ids(self, of: str) -> set[str]:
         """img_ids of the "photographs" or "crops" of both sides."""
         return {one.img_id for name, _, one in self.pictures() if name == of}
+
+    def straight_aspect(self) -> float:
+        """Longer by shorter side from which on a plate of this data fills its box."""
+        aspects = [aspect(plate.box_px) for one in self.photographs for plate in one.plates]
+        return _STRAIGHT_SHARE * float(np.quantile(aspects, _LONG_QUANTILE)) if aspects else 1.0
+
+    def most_plates(self) -> int:
+        """The most plates on one photograph, at least 1."""
+        return max([1, *(len(one.plates) for one in [*self.photographs, *self.validation_photographs])])
 
     def training_texts(self) -> list[str]:
         """Every text that is trained on, as often as a plate or crop has it."""

@@ -32,17 +32,17 @@ STRIP_GREY = 32
 
 
 def annotate(
-    photograph: np.ndarray, readings: Sequence[Reading], truth_box: Sequence[float] | None = None
+    photograph: np.ndarray, readings: Sequence[Reading], true_boxes_px: Sequence[Sequence[float]] = ()
 ) -> np.ndarray:
     """Draw boxes and texts of readings into a photograph.
 
-    Green is a certain reading, orange an uncertain or unreadable plate, thin blue the true box. Lines and letters
+    Green is a certain reading, orange an uncertain or unreadable plate, thin blue the true boxes. Lines and letters
     grow with the picture.
 
     Args:
         photograph: uint8 RGB `(h, w, 3)`; not changed.
         readings: of this photograph.
-        truth_box: the true box `(4,)` yxyx in photograph pixels, if known.
+        true_boxes_px: the true boxes `(n, 4)` yxyx in photograph pixels, as far as they are known.
 
     Returns:
         uint8 RGB `(H, W, 3)`, the photograph's aspect, scaled so that its longer side is 640 to 2048 pixels.
@@ -56,8 +56,8 @@ def annotate(
     line = max(2, round(max(height, width) / 320))
     font = ImageFont.load_default(max(14, round(max(height, width) / 32)))
 
-    if truth_box is not None:
-        _draw_box(draw, truth_box, scale, TRUE_BOX, max(1, line // 2))
+    for box_px in true_boxes_px:
+        _draw_box(draw, box_px, scale, TRUE_BOX, max(1, line // 2))
     plates = [(reading, reading.box_px) for reading in readings if reading.box_px is not None]
     # The most confident plate is drawn last, on top.
     for reading, box_px in reversed(plates):

@@ -17,19 +17,19 @@ from dataclasses import replace
 import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT, Architecture
-from lpr_e2e.common.boxes import intersection_over_union, lies_straight, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.common.boxes import aspect, intersection_over_union, rectangle_corners, turn_box, turn_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Crop, Dataset, Photograph
+from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,
     cut_out,
     glimpse_of_plate,
     paste_plate,
-    photograph_on_canvas,
     rearranged,
 )
+from lpr_e2e.training.canvas import CanvasMotion, OnCanvas, photograph_on_canvas
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
@@ -96,13 +96,21 @@ class BatchMaker:
         self.parts, self.own = parts, own or PseudoLabels()
         self.vocabulary, self.architecture, self.procedure = vocabulary, architecture, procedure
         self.painter, self.mixture, self.seed = painter, mixture, seed
-        known = [one.img_id for one in dataset.photographs if one.text is not None]
-        kept = set(known[: round(mixture.matched * len(known))])
-        photographs = [one if one.img_id in kept else replace(one, text=None) for one in dataset.photographs]
-        self.photographs = self.own.applied(photographs)
+        self.photographs = self.own.applied(_with_share_of_texts(dataset.photographs, mixture.matched))
+        self.most_plates, self.straight_aspect = dataset.most_plates(), dataset.straight_aspect()
+        self._motion = CanvasMotion(
+            architecture.canvas_size,
+            procedure.letterbox_grey,
+            mixture.hardness,
+            mixture.turned,
+            mixture.tilted,
+            mixture.close if procedure.second_look else 0.0,
+            CLOSE_VIEW * procedure.second_look,
+            self.straight_aspect,
+        )
         # A plate whose way up is unknown cannot be shown upright, so its text is not used.
-        self.texted: list[Photograph] = [
-            one for one in self.photographs if one.text is not None and one.turns is not None
+        self.texted: list[tuple[Photograph, int]] = [
+            (one, number) for one in self.photographs for number, plate in enumerate(one.plates) if plate.is_readable
         ]
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = cache or PictureCache()
@@ -113,21 +121,22 @@ class BatchMaker:
         """A real plate, upright: uint8 picture, its box in it yxyx, text."""
         index = int(rng.integers(len(self.texted) + len(self.crops)))
         if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
-            photograph = self.texted[index]
+            photograph, number = self.texted[index]
+            plate = photograph.plates[number]
             picture = self.cache.read(photograph.path)
-            box = turn_box(photograph.box_px, *picture.shape[:2], photograph.turns)
-            picture = np.rot90(picture, photograph.turns)
+            box = turn_box(plate.box_px, *picture.shape[:2], plate.turns)
+            picture = np.rot90(picture, plate.turns)
             pad = 0.6 * np.array([box[2] - box[0], (box[3] - box[1]) * 0.5])
             top, left = np.maximum(box[:2] - pad, 0).astype(int)
             bottom, right = np.ceil(box[2:] + pad).astype(int)
             window = np.ascontiguousarray(picture[top:bottom, left:right])
             box = box - np.array([top, left, top, left])
-            window, text = self._rearranged("photograph", photograph, window, box, rng)
+            window, text = self._rearranged(("photograph", photograph.img_id, number), plate.text, window, box, rng)
             return window, box, text
         crop = self.crops[index - len(self.texted)]
         picture = self._upright_crop(crop)
         box = (0, 0, *picture.shape[:2])
-        picture, text = self._rearranged("crop", crop, picture, box, rng)
+        picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, box, rng)
         return picture, box, text
 
     def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
@@ -142,11 +151,11 @@ class BatchMaker:
         plate.flags.writeable = False
         return plate, text
 
-    def _rearranged(self, kind: str, one: Photograph | Crop, picture, box, rng) -> tuple[np.ndarray, str]:
-        groups = self.own.cuts.get((kind, one.img_id), [])
+    def _rearranged(self, key: PlateKey, text: str, picture, box, rng) -> tuple[np.ndarray, str]:
+        groups = self.own.cuts.get(key, [])
         if not groups or rng.random() >= self.mixture.rearranged:
-            return picture, one.text
-        return rearranged(picture, box, groups, one.text, rng)
+            return picture, text
+        return rearranged(picture, box, groups, text, rng)
 
     def _upright_crop(self, crop: Crop) -> np.ndarray:
         return turn_picture(self.cache.read(crop.path), crop.turns)
@@ -156,7 +165,8 @@ class BatchMaker:
         if self.crops and rng.random() < self.mixture.pasted_real:
             crop = self.crops[int(rng.integers(len(self.crops)))]
             picture = self._upright_crop(crop)
-            picture, text = self._rearranged("crop", crop, picture, (0, 0, *picture.shape[:2]), rng)
+            whole = (0, 0, *picture.shape[:2])
+            picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, whole, rng)
             return picture, np.full(picture.shape[:2], 255, "uint8"), text
         return self._drawn_plate(rng)
 
@@ -171,7 +181,7 @@ class BatchMaker:
         return picture[top : top + height, left : left + width]
 
     def _beside_a_plate(self, rng) -> tuple[np.ndarray, np.ndarray]:
-        """A window of a photograph, as large as a plate could be, that misses its plate: uint8 picture, box in it."""
+        """A window of a photograph, as large as a plate could be, that misses its plates: uint8 picture, box in it."""
         photograph = self.photographs[int(rng.integers(len(self.photographs)))]
         picture = self.cache.read(photograph.path)
         sides = np.array(picture.shape[:2])
@@ -179,7 +189,7 @@ class BatchMaker:
         for _ in range(_TRIALS):
             corner = rng.uniform(0, sides - box_sides)
             box = np.concatenate([corner, corner + box_sides])
-            if not intersection_over_union(box, photograph.box_px):
+            if not any(intersection_over_union(box, plate.box_px) for plate in photograph.plates):
                 break
         else:  # Where the plate fills its photograph, the sky is as good: no characters.
             box, picture = np.array([0.0, 0.0, *box_sides]), np.full_like(picture, picture.mean((0, 1)))
@@ -245,55 +255,86 @@ class BatchMaker:
         glimpses, classes = self.plates(RECOGNITION, step, plates)
         return {"glimpses": glimpses, "glimpse_classes": classes}
 
-    def _photograph(self, photograph: Photograph, predicted_share: float, rng) -> dict[str, np.ndarray]:
-        """One photograph's sample of stage two; see `joint_batch`."""
-        size = self.architecture.canvas_size
+    def _photograph(self, photograph: Photograph, target: int, predicted_share: float, rng) -> dict[str, np.ndarray]:
+        """One photograph's sample of stage two, in which the plate number `target` is read; see `joint_batch`."""
         picture = self.cache.read(photograph.path)
-        text, turns = photograph.text, photograph.turns
+        # The plate to read comes first.
+        order = [target, *(number for number in range(len(photograph.plates)) if number != target)]
+        plates = [photograph.plates[number] for number in order if number < len(photograph.plates)]
+        tilts = [self._known_tilt(photograph, number) for number in order[: len(plates)]]
         hide = rng.random() < self.mixture.hidden
-        share = self.mixture.pasted_unknown if text is None else self.mixture.pasted_known
-        ymin, xmin, ymax, xmax = photograph.box_px
-        large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
-        source = "box only" if text is None or turns is None else "box and text"
-        tilt = 0.0 if lies_straight(photograph.box_px) else self.own.tilts.get(photograph.img_id)
-        if not hide and turns is not None and large_enough and rng.random() < share:
-            plate, outline, text = self._new_plate(rng)
-            source = "another plate pasted"
-            picture, tilt = paste_plate(picture, photograph.box_px, turns, plate, outline, rng)
-        canvas, box, quarters, angle, visible = photograph_on_canvas(
-            picture,
-            photograph.box_px,
-            size,
-            rng,
-            hide=hide,
-            grey=self.procedure.letterbox_grey,
-            hardness=self.mixture.hardness,
-            turned=self.mixture.turned,
-            tilted=self.mixture.tilted,
-            close=self.mixture.close if self.procedure.second_look else 0.0,
-            close_side=CLOSE_VIEW * self.procedure.second_look,
-        )
-        sides = np.tile(box[2:] - box[:2], 2)
-        self.shown[f"photograph: {source if visible else 'no plate to see'}"] += 1
-        readable = visible and text is not None and turns is not None
-        use_predicted = rng.random() < predicted_share
-        # What the model takes for a plate where there is none is to be read as nothing.
-        rejected = hide and use_predicted and self.mixture.unreadable > 0
-        tilt_known = visible and tilt is not None
-        tilt = float(np.clip((tilt or 0.0) + angle, -MOST_TILT, MOST_TILT)) if tilt_known else 0.0
+        source = "no plate on it"
+        if plates:
+            picture, plates[0], tilts[0], source = self._perhaps_pasted(picture, plates[0], tilts[0], hide, rng)
+        shown = photograph_on_canvas(picture, [plate.box_px for plate in plates], self._motion, rng, hide)
+        if plates and not shown.whole()[0]:
+            source = "no plate to see"
+        self.shown[f"photograph: {source}"] += 1
         return {
-            "canvases": canvas,
-            "boxes_rel": box,
-            "box_known": np.float32(visible or hide),
-            "plate_visible": np.float32(visible),
-            "turns": np.int32(((turns or 0) - quarters) % 4),
-            "turns_known": np.float32(visible and turns is not None),
-            "tilts": np.float32(tilt),
-            "tilts_known": np.float32(tilt_known),
-            "classes": self.vocabulary.encode(text) if readable else self.vocabulary.encode(""),
+            "canvases": shown.canvas,
+            "complete": np.float32(photograph.complete),
+            **self._boxes_of(plates, tilts, shown),
+            **self._reading_of(plates, tilts, shown, predicted_share, photograph.complete, rng),
+        }
+
+    def _known_tilt(self, photograph: Photograph, number: int) -> float | None:
+        """By how much a plate is turned clockwise in its photograph, radians, if that is known."""
+        if aspect(photograph.plates[number].box_px) > self.straight_aspect:
+            return 0.0
+        return self.own.tilts.get(("photograph", photograph.img_id, number))
+
+    def _perhaps_pasted(self, picture, plate: Plate, tilt: float | None, hide: bool, rng) -> tuple:
+        """Photograph, plate, tilt and a name of the source; now and then with another plate pasted over the plate."""
+        share = self.mixture.pasted_unknown if plate.text is None else self.mixture.pasted_known
+        ymin, xmin, ymax, xmax = plate.box_px
+        large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
+        if hide or plate.turns is None or not large_enough or rng.random() >= share:
+            return picture, plate, tilt, "box and text" if plate.is_readable else "box only"
+        other, outline, text = self._new_plate(rng)
+        picture, tilt = paste_plate(picture, plate.box_px, plate.turns, other, outline, rng)
+        return picture, replace(plate, text=text), tilt, "another plate pasted"
+
+    def _boxes_of(self, plates: Sequence[Plate], tilts: Sequence[float | None], shown: OnCanvas) -> dict:
+        """What the box head learns of a photograph's plates."""
+        count = self.most_plates
+        sample = {
+            "boxes_rel": np.zeros((count, 4), "float32"),
+            "plate_visible": np.zeros(count, "float32"),
+            "plate_cut": np.zeros(count, "float32"),
+            "turns": np.zeros(count, "int32"),
+            "turns_known": np.zeros(count, "float32"),
+            "tilts": np.zeros(count, "float32"),
+            "tilts_known": np.zeros(count, "float32"),
+        }
+        whole, cut = shown.whole(), shown.cut()
+        for number, (plate, tilt) in enumerate(zip(plates, tilts, strict=True)):
+            known_tilt = whole[number] and tilt is not None
+            sample["boxes_rel"][number] = shown.boxes_rel[number]
+            sample["plate_visible"][number] = whole[number]
+            sample["plate_cut"][number] = cut[number]
+            sample["turns"][number] = ((plate.turns or 0) - shown.quarters) % 4
+            sample["turns_known"][number] = whole[number] and plate.turns is not None
+            sample["tilts"][number] = np.clip((tilt or 0.0) + shown.angles[number], -MOST_TILT, MOST_TILT) * known_tilt
+            sample["tilts_known"][number] = known_tilt
+        return sample
+
+    def _reading_of(self, plates, tilts, shown: OnCanvas, predicted_share: float, complete: bool, rng) -> dict:
+        """What the reader learns of the first plate, or of a photograph on which none is to be seen."""
+        visible = bool(plates) and bool(shown.whole()[0])
+        box = shown.boxes_rel[0] if plates else np.array([0.4, 0.4, 0.6, 0.6], "float32")
+        tilt = float(np.clip((tilts[0] or 0.0) + shown.angles[0], -MOST_TILT, MOST_TILT)) if visible else 0.0
+        tilt_known = visible and tilts[0] is not None
+        readable = visible and plates[0].is_readable
+        use_predicted = rng.random() < predicted_share
+        # What the model takes for a plate where there is surely none is to be read as nothing.
+        nothing = complete and not shown.whole().any() and not shown.cut().any()
+        rejected = nothing and use_predicted and self.mixture.unreadable > 0
+        sides = np.tile(box[2:] - box[:2], 2)
+        return {
+            "classes": self.vocabulary.encode(plates[0].text if readable else ""),
             "text_known": np.float32(readable or rejected),
             "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
-            "jittered_tilts": np.float32(tilt + tilt_known * rng.normal(0, _TILT_ERROR)),
+            "jittered_tilts": np.float32(tilt * tilt_known + tilt_known * rng.normal(0, _TILT_ERROR)),
             "use_predicted": np.float32(use_predicted),
         }
 
@@ -302,23 +343,38 @@ class BatchMaker:
 
         Args:
             step: number of the step, from 0.
-            photographs, plates: how many of each; every photograph is seen once before any is seen again.
+            photographs, plates: how many of each; every photograph is seen once before any is seen again, and each time
+                another one of its plates is read.
             predicted_share: share of the photographs that are read in the predicted box instead of a jittered true
                 one.
 
         Returns:
-            `glimpses`, `glimpse_classes` as in `plates`, and for each photograph: `canvases` uint8
-            `(batch, size, size, 3)`; `boxes_rel` and `jittered_boxes_rel` float32 `(batch, 4)` rel yxyx; `turns`
-            int32; `tilts` and `jittered_tilts` float32, radians; `classes` int32 `(batch, slots)`; and the masks,
-            float32 of 0 or 1: `box_known` (the objectness is known everywhere), `plate_visible` (there is a box),
-            `turns_known`, `tilts_known`, `text_known`, `use_predicted`. A part without photographs has glimpses alone.
+            `glimpses`, `glimpse_classes` as in `plates`, and for each photograph its `canvases` uint8
+            `(batch, size, size, 3)` and, float32 of 0 or 1 `(batch,)`, `complete`: whether no further plate is on it.
+            Of its P plates at most, the one that is read first: `boxes_rel` float32 `(batch, P, 4)` rel yxyx; `turns`
+            int32; `tilts` float32, radians; and the masks, float32 of 0 or 1 `(batch, P)`: `plate_visible` (there is
+            such a plate, and all of it can be seen), `plate_cut` (a part can), `turns_known`, `tilts_known`. Of the
+            plate that is read: `classes` int32 `(batch, slots)`, `text_known`, `jittered_boxes_rel`, `jittered_tilts`,
+            `use_predicted`. A part without photographs has glimpses alone.
         """
         samples = []
         for place in self._share(photographs):
             turn, position = divmod(step * photographs + place, len(self.photographs))
             order = np.random.default_rng([self.seed, _ORDER, turn]).permutation(len(self.photographs))
             rng = np.random.default_rng([self.seed, JOINT, step, place])
-            samples.append(self._photograph(self.photographs[order[position]], predicted_share, rng))
+            photograph = self.photographs[order[position]]
+            target = turn % max(1, len(photograph.plates))
+            samples.append(self._photograph(photograph, target, predicted_share, rng))
         glimpses, classes = self.plates(_PLATES, step, plates)
         batch = {name: np.stack([sample[name] for sample in samples]) for name in (samples[0] if samples else ())}
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
+
+
+def _with_share_of_texts(photographs: Sequence[Photograph], share: float) -> list[Photograph]:
+    """The photographs; of those with a text, only the first `share` keeps it."""
+    known = [one.img_id for one in photographs if any(plate.text is not None for plate in one.plates)]
+    kept = set(known[: round(share * len(known))])
+    return [
+        one if one.img_id in kept else replace(one, plates=tuple(replace(plate, text=None) for plate in one.plates))
+        for one in photographs
+    ]

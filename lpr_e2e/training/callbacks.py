@@ -37,9 +37,9 @@ class Progress:
     best: float | None = None
     waited: int = 0
 
-    def note(self, score: float) -> bool:
-        """One more epoch is done, with this score; whether it is the best."""
-        better = self.best is None or score > self.best
+    def note(self, score: float | None) -> bool:
+        """One more epoch is done, with this score; whether it is the best. Where nothing tells, it is the last one."""
+        better = score is None or self.best is None or score > self.best
         self.epoch += 1
         self.best, self.waited = (score, 0) if better else (self.best, self.waited + 1)
         return better
@@ -159,10 +159,11 @@ class EpochEnd(keras.callbacks.Callback):
             )
         with averaged_weights(self.model), job.alone():
             self.replicas.take_over()
-            found = Evaluation(0.0, {}, {})
+            found = Evaluation(None, {}, {})
             if job.chief:
                 found = self.validation.evaluate(self.replicas.own, self.own_task)
-            better = progress.note(job.agree(found.score))
+            score = job.agree(math.nan if found.score is None else found.score)
+            better = progress.note(None if math.isnan(score) else score)
             if self.record:
                 rate = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
                 done = Epoch(stage, progress.epoch, seconds, self.params["steps"], rate, logs, found, better)
@@ -176,6 +177,8 @@ class EpochEnd(keras.callbacks.Callback):
 
 def line_of_epoch(stage: str, epoch: int, held: Mapping[str, float], better: bool) -> str:
     """An epoch in a line for people."""
+    if not held:
+        return f"{stage}, epoch {epoch}: nothing is held out, so nothing is measured; the last epoch is kept"
     parts = [f"{stage}, epoch {epoch}, held out:"]
     for label, key, form in (
         ("glimpses right", "reading/plates_right", ".1%"),

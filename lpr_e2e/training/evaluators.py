@@ -11,19 +11,23 @@ import keras
 import numpy as np
 
 from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.boxes import turn_picture
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.evaluation.calibration import fitted_temperature
-from lpr_e2e.evaluation.scoring import Figures, score
+from lpr_e2e.evaluation.scoring import Figures, matched, score
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading, best_reading
+from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
 
 # Photographs shown in TensorBoard, and training photographs whose figures stand beside the held-out ones.
 SHOWN, COMPARED = 8, 32
+# Readings by which the certainty is calibrated: photographs' plates, filled up with crops.
+ENOUGH_TO_CALIBRATE = 100
 # Photographs, and glimpses, per batch where nothing is learned.
 _PHOTOGRAPHS, _GLIMPSES = 8, 64
 
@@ -54,6 +58,11 @@ class HeldOut:
         self.dataset, self.vocabulary = dataset, vocabulary
         self._sizes = (vocabulary, architecture, procedure)
 
+    @property
+    def texts(self) -> int:
+        """How many plates of the photographs have a text."""
+        return sum(plate.text is not None for one in self.dataset.validation_photographs for plate in one.plates)
+
     @functools.cached_property
     def glimpses(self) -> dict[str, np.ndarray]:
         """See `plain_glimpses`."""
@@ -62,7 +71,8 @@ class HeldOut:
     def batches(self, stage: str) -> Iterator[dict[str, np.ndarray]]:
         """Batches such as a stage is trained on."""
         if stage == "joint":
-            yield from plain_joint_batches(self.dataset.validation_photographs, *self._sizes, _PHOTOGRAPHS)
+            photographs, straight = self.dataset.validation_photographs, self.dataset.straight_aspect()
+            yield from plain_joint_batches(photographs, *self._sizes, _PHOTOGRAPHS, straight)
             return
         for start in range(0, len(self.glimpses["glimpses"]), _GLIMPSES):
             yield {name: values[start : start + _GLIMPSES] for name, values in self.glimpses.items()}
@@ -83,12 +93,13 @@ class Losses:
         for batch in self.held.batches(task.name):
             logs = task.test_on_batch(batch, return_dict=True)
             task.reset_metrics()
-            # Photographs that only fill a batch up do not count.
-            size = int(batch["box_known"].sum()) if "box_known" in batch else len(batch["glimpses"])
+            # Photographs that only fill a batch up, wholly unknown, do not count.
+            unknown = batch["plate_cut"].all(1) if "plate_cut" in batch else np.zeros(len(batch["glimpses"]), bool)
+            size = int((~unknown).sum())
             count += size
             for key, value in logs.items():
                 sums[key] = sums.get(key, 0.0) + float(value) * size
-        return {f"loss/{key}": value / count for key, value in sums.items()}
+        return {f"loss/{key}": value / count for key, value in sums.items() if count}
 
 
 class Glimpses:
@@ -100,7 +111,7 @@ class Glimpses:
         self.held = held
 
     def evaluate(self, model: PlateModel, task: keras.Model) -> dict[str, float]:
-        """`reading/plates_right` and `reading/characters_right`; 0 where no glimpse is held out."""
+        """`reading/plates_right` and `reading/characters_right`; nothing where no glimpse is held out."""
         engine, plates, right, characters, letters = KerasEngine(model), 0, 0, 0, 0
         for batch in self.held.batches("recognition"):
             classes = batch["glimpse_classes"]
@@ -109,9 +120,11 @@ class Glimpses:
             right += (answers == classes).all(-1).sum()
             characters += ((answers == classes) & (classes != BLANK)).sum()
             letters += (classes != BLANK).sum()
+        if not plates:
+            return {}
         return {
-            "reading/plates_right": float(right / max(1, plates)),
-            "reading/characters_right": float(characters / max(1, letters)),
+            "reading/plates_right": float(right / plates),
+            "reading/characters_right": float(characters / letters),
         }
 
 
@@ -167,11 +180,11 @@ class Evaluation:
     """What the evaluators of a stage found.
 
     Attributes:
-        score: the higher, the better is the model.
+        score: the higher, the better is the model; None where nothing is held out that could tell.
         validation, training: the figures of both sides.
     """
 
-    score: float
+    score: float | None
     validation: dict[str, float]
     training: dict[str, float]
 
@@ -186,7 +199,7 @@ class Validation:
     """
 
     def __init__(self, stage: str, names: Sequence[str], held: HeldOut):
-        self.stage = stage
+        self.stage, self.held = stage, held
         self.evaluators = {name: EVALUATORS[name](held) for name in names}
 
     @property
@@ -199,18 +212,37 @@ class Validation:
         figures: dict[str, dict[str, float]] = {"validation": {}, "training": {}}
         for evaluator in self.evaluators.values():
             figures[evaluator.side] |= evaluator.evaluate(model, task)
-        return Evaluation(deciding_score(self.stage, figures["validation"]), **figures)
+        texts = self.held.texts if self.stage == "joint" else 0
+        return Evaluation(deciding_score(figures["validation"], texts, len(self.held.glimpses["glimpses"])), **figures)
 
 
-def deciding_score(stage: str, figures: Mapping[str, float]) -> float:
-    """What decides which epoch of a stage is the best, from its held-out figures; higher is better."""
-    plates = figures["reading/plates_right"]
-    if stage == "recognition":
-        return plates
-    # Of a hundred held-out plates, one more or less is chance: characters and boxes count as much.
-    exact = figures.get("end to end/plates_right", plates)
-    characters = figures.get("end to end/characters_right", figures["reading/characters_right"])
-    return exact + characters + figures.get("end to end/mean_iou", 0.0)
+def deciding_score(figures: Mapping[str, float], texts: int, glimpses: int) -> float | None:
+    """What decides which epoch of a stage is the best, from its held-out figures; higher is better.
+
+    Of a hundred held-out plates, one more or less is chance: characters and boxes count as much as whole plates. And
+    where few photographs are held out, the readings of crops tell more: each reading counts the same.
+
+    Args:
+        figures: by name, as the evaluators give them.
+        texts: how many plates of held-out photographs have a text; 0 in stage one, where no plate is found yet.
+        glimpses: how many held-out plates are read whose place is known.
+
+    Returns:
+        the sum of the shares of plates and characters read rightly and the mean IoU, as far as they are known; None if
+        nothing is.
+    """
+    parts = []
+    for name in ("plates_right", "characters_right"):
+        known = [
+            (figures[key], count)
+            for key, count in ((f"end to end/{name}", texts), (f"reading/{name}", glimpses))
+            if count and key in figures
+        ]
+        if known:
+            parts.append(sum(value * count for value, count in known) / sum(count for _, count in known))
+    if "end to end/mean_iou" in figures:
+        parts.append(figures["end to end/mean_iou"])
+    return sum(parts) if parts else None
 
 
 def read_photographs(
@@ -225,15 +257,26 @@ def read_photographs(
     return PlateReader.of(model).read_files(files, _PHOTOGRAPHS)
 
 
-def best_temperature(model: PlateModel, photographs: Sequence[Photograph]) -> float:
-    """The temperature that fits the photographs whose text can be spelt and whose plate is found; see
-    `fitted_temperature`."""
+def best_temperature(model: PlateModel, held: HeldOut) -> float:
+    """The temperature that fits what is held out: the plates of photographs that are found, and, where these are few,
+    crops as well; see `fitted_temperature`."""
     model.temperature.assign(1.0)
+    photographs, crops = held.dataset.validation_photographs, held.dataset.validation_crops
     readings = {img_id: found for img_id, _, found in read_photographs(model, photographs)}
-    probabilities, classes = [], []
-    for photograph in photographs:
-        characters = best_reading(readings[photograph.img_id]).characters
-        if photograph.text is not None and characters is not None and model.vocabulary.spells(photograph.text):
-            probabilities.append(characters)
-            classes.append(model.vocabulary.encode(photograph.text))
-    return fitted_temperature(np.array(probabilities), np.array(classes))
+    read = [
+        (truth.text, reading)
+        for photograph in photographs
+        for truth, reading in matched(photograph, readings[photograph.img_id])
+        if reading is not None
+    ]
+    upright = [one for one in crops if one.turns is not None][: max(0, ENOUGH_TO_CALIBRATE - len(read))]
+    pictures = [turn_picture(read_picture(one.path), one.turns) for one in upright]
+    read += [
+        (one.text, one_read) for one, one_read in zip(upright, PlateReader.of(model).read_crops(pictures), strict=True)
+    ]
+    known = [
+        (reading.characters, model.vocabulary.encode(text))
+        for text, reading in read
+        if text is not None and reading.characters is not None and model.vocabulary.spells(text)
+    ]
+    return fitted_temperature(np.array([one for one, _ in known]), np.array([classes for _, classes in known]))

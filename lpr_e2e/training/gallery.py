@@ -14,9 +14,9 @@ from lpr_e2e.common.boxes import Letterbox
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
+from lpr_e2e.evaluation.scoring import matched
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.pictures import TRUE_BOX, annotate, attention_strip
-from lpr_e2e.prediction.reading import best_reading
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.evaluators import SHOWN, Photographs, read_photographs
 from lpr_e2e.training.plots import calibration_plot, confusion_plot, shares_plot
@@ -64,7 +64,12 @@ class Gallery:
         self.board.pictures(epoch, "training/sources", [shares_plot(shares, "Samples per source")])
 
     def _plots(self, found: Photographs) -> dict[str, np.ndarray]:
-        read = [(one.text, best_reading(found.readings[one.img_id])) for one in self.held if one.text is not None]
+        read = [
+            (truth.text, reading)
+            for photograph in self.held
+            for truth, reading in matched(photograph, found.readings[photograph.img_id])
+            if truth.text is not None and reading is not None
+        ]
         if not read:
             return {}
         texts = [(truth, reading.text) for truth, reading in read]
@@ -106,6 +111,7 @@ def canvas_gallery(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> l
     from keras_cv import visualization
 
     count, visible = len(batch["canvases"]), batch["plate_visible"] == 1
+    names = _labels(batch, vocabulary)
     rows = 1 if count % 2 else 2
     file = io.BytesIO()
     visualization.plot_bounding_box_gallery(
@@ -114,10 +120,10 @@ def canvas_gallery(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> l
         bounding_box_format="yxyx",
         # Each box is a class of its own, named by its text; -1 is no box.
         y_true={
-            "boxes": (batch["boxes_rel"][:, None] * _SHOWN_SIDE).astype("float32"),
-            "classes": np.where(visible, np.arange(count), -1)[:, None],
+            "boxes": (batch["boxes_rel"] * _SHOWN_SIDE).astype("float32"),
+            "classes": np.where(visible, np.arange(visible.size).reshape(visible.shape), -1),
         },
-        class_mapping=dict(enumerate(_labels(batch, vocabulary))),
+        class_mapping=dict(enumerate(name for plates in names for name in plates)),
         true_color=TRUE_BOX,
         font_scale=0.8,
         rows=rows,
@@ -134,25 +140,26 @@ def _shown(canvas: np.ndarray) -> np.ndarray:
     return cv2.resize(canvas, (_SHOWN_SIDE, _SHOWN_SIDE), interpolation=cv2.INTER_AREA)
 
 
-def _labels(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[str]:
-    """What is known of each photograph's plate."""
-    known = zip(batch["classes"], batch["text_known"], batch["plate_visible"], strict=True)
-    return [
-        vocabulary.decode(np.eye(vocabulary.classes)[classes])[0] if text else "text unknown" if plate else "no plate"
-        for classes, text, plate in known
-    ]
+def _labels(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[list[str]]:
+    """What is known of each plate of each photograph; only the first one's text is in a batch."""
+    names = []
+    for classes, known, plates in zip(batch["classes"], batch["text_known"], batch["plate_visible"], strict=True):
+        first = vocabulary.decode(np.eye(vocabulary.classes)[classes])[0] if known else "text unknown"
+        names.append([first if plates[0] else "no plate", *["another plate"] * (len(plates) - 1)])
+    return names
 
 
 def canvas_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> list[np.ndarray]:
-    """The photographs of a training batch as augmented, with true box and text, uint8."""
+    """The photographs of a training batch as augmented, with true boxes and the text to read, uint8."""
     pictures = []
-    for index, (canvas, label) in enumerate(zip(batch["canvases"], _labels(batch, vocabulary), strict=True)):
+    for index, (canvas, names) in enumerate(zip(batch["canvases"], _labels(batch, vocabulary), strict=True)):
         shown = _shown(canvas)
-        if batch["plate_visible"][index]:
-            ymin, xmin, ymax, xmax = (batch["boxes_rel"][index] * _SHOWN_SIDE).round().astype(int).tolist()
-            cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), TRUE_BOX, 2)
-        cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (16, 16, 16), 4)
-        cv2.putText(shown, label, (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
+        for box, visible in zip(batch["boxes_rel"][index], batch["plate_visible"][index], strict=True):
+            if visible:
+                ymin, xmin, ymax, xmax = (box * _SHOWN_SIDE).round().astype(int).tolist()
+                cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), TRUE_BOX, 2)
+        cv2.putText(shown, names[0], (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (16, 16, 16), 4)
+        cv2.putText(shown, names[0], (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
         pictures.append(shown)
     return pictures
 
@@ -166,7 +173,7 @@ def validation_pictures(model: PlateModel, photographs: Sequence[Photograph]) ->
     """
     pictures: dict[str, list[np.ndarray]] = {"photographs": [], "glimpses": [], "attention": []}
     for photograph, (_, picture, readings) in zip(photographs, read_photographs(model, photographs), strict=True):
-        shown = annotate(picture, readings, photograph.box_px)
+        shown = annotate(picture, readings, [plate.box_px for plate in photograph.plates])
         pictures["photographs"].append(Letterbox(*shown.shape[:2], _SHOWN_SIDE).draw(shown))
         best = readings[0]
         if best.glimpse is not None:

@@ -12,24 +12,29 @@ Readings that say a number which is held out or excluded, or nearly so, are not 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 
 import cv2
 import numpy as np
 from keras import ops
 
 from lpr_e2e.common.architecture import MOST_TILT
-from lpr_e2e.common.boxes import letterbox, lies_straight, turn_box, turn_picture, upright_glimpse
+from lpr_e2e.common.boxes import aspect, letterbox, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.common.images import read_picture
-from lpr_e2e.data.samples import Crop, Dataset, Photograph
+from lpr_e2e.data.samples import Dataset, Photograph, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.evaluation.calibration import certainty_bar
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.training.augmentation import rearranged
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 
-# A reading is used as a label if its weakest character is as certain as this in the mean of all scales.
-LABEL_CERTAINTY = 0.9
+# A reading is used as a label if its weakest character is as certain, in the mean of all scales, as held-out readings
+# have to be so that this share of them is right; never less certain than the first number, and as certain as the second
+# where too little is held out to tell.
+LABEL_PRECISION, LABEL_CERTAINTY, _UNPROVED_CERTAINTY = 0.97, 0.9, 0.97
 # Cut lines are moved to the emptiest column within this share of the distance between two characters.
 _SNAP = 0.3
 # Characters side by side: not closer than this, in widths of the glimpse; their distances differ by no more than this
@@ -47,53 +52,60 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
 
     Args:
         model: a model after stage one.
-        dataset: its data; nothing held out is looked at.
-        share: of the photographs without a text, the share that may get one.
+        dataset: its data; what is held out only tells how far the model's certainty can be trusted.
+        share: of the photographs with a plate without a text, the share whose plates may get one.
     """
     own = PseudoLabels()
-    unknown = [one for one in dataset.photographs if one.text is None]
-    for photograph, reading in _certain_readings(model, unknown[: round(share * len(unknown))]):
+    unknown = [one for one in dataset.photographs if any(plate.text is None for plate in one.plates)]
+    bar = bar_for_labels(model, dataset)
+    for key, reading in _certain_readings(model, unknown[: round(share * len(unknown))], bar):
         if not any(_nearly_equal(same_plate_key(reading[0]), withheld) for withheld in dataset.withheld):
-            own.readings[photograph.img_id] = reading
-    known: Iterable[Photograph | Crop] = [*own.applied(dataset.photographs), *dataset.crops]
-    known = [one for one in known if one.text and one.turns is not None and model.vocabulary.spells(one.text)]
+            own.readings[key] = reading
+    known = [
+        one
+        for one in readable_plates(own.applied(dataset.photographs), dataset.crops)
+        if model.vocabulary.spells(one.text)
+    ]
+    straight = dataset.straight_aspect()
     for one in known:
-        if isinstance(one, Photograph) and not lies_straight(one.box_px):
+        if one.box_px is not None and aspect(one.box_px) <= straight:
             tilt = _tilt_of_best_reading(model, one)
             if tilt is not None:
-                own.tilts[one.img_id] = tilt
+                own.tilts[one.key] = tilt
     for start in range(0, len(known), _BATCH):
-        batch = known[start : start + _BATCH]
-        pictures = [_upright(one, one.turns) for one in batch]
-        glimpses = np.stack([_glimpse(model, *picture) for picture in pictures])
-        groups, margin = [], model.procedure.margin[1]
-        for one, glimpse, (classes, attention) in zip(batch, glimpses, _answers(model, glimpses), strict=True):
-            right = np.array_equal(classes, model.vocabulary.encode(one.text))
-            groups.append(groups_between(glimpse, attention[: len(one.text)], one.text, margin) if right else [])
-        # The cuts are good where the model reads the plate rightly after its characters have changed places.
-        for seed in range(_TRIALS):
-            rng = np.random.default_rng(seed)
-            trials = [
-                rearranged(*picture, cuts, one.text, rng)
-                for picture, cuts, one in zip(pictures, groups, batch, strict=True)
-            ]
-            answers = _answers(
-                model,
-                np.stack([_glimpse(model, trial, box) for (trial, _), (_, box) in zip(trials, pictures, strict=True)]),
-            )
-            for number, ((_, text), (classes, _)) in enumerate(zip(trials, answers, strict=True)):
-                if not np.array_equal(classes, model.vocabulary.encode(text)):
-                    groups[number] = []
-        for one, cuts in zip(batch, groups, strict=True):
-            if cuts:
-                own.cuts["photograph" if isinstance(one, Photograph) else "crop", one.img_id] = cuts
+        own.cuts.update(_cuts(model, known[start : start + _BATCH]))
     return own
 
 
-def _upright(one: Photograph | Crop, turns: int) -> tuple[np.ndarray, np.ndarray]:
-    """The picture with its plate upright, uint8, and the plate's box in it, yxyx."""
-    picture = read_picture(one.path)
-    box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
+def _cuts(model: PlateModel, plates: Sequence[ReadablePlate]) -> dict[PlateKey, list[tuple[int, np.ndarray]]]:
+    """Where plates can be cut between their characters, for those where it is clear."""
+    pictures = [_upright(one.path, one.box_px, one.turns) for one in plates]
+    glimpses = np.stack([_glimpse(model, *picture) for picture in pictures])
+    groups, margin = [], model.procedure.margin[1]
+    for one, glimpse, (classes, attention) in zip(plates, glimpses, _answers(model, glimpses), strict=True):
+        right = np.array_equal(classes, model.vocabulary.encode(one.text))
+        groups.append(groups_between(glimpse, attention[: len(one.text)], one.text, margin) if right else [])
+    # The cuts are good where the model reads the plate rightly after its characters have changed places.
+    for seed in range(_TRIALS):
+        rng = np.random.default_rng(seed)
+        trials = [
+            rearranged(*picture, cuts, one.text, rng)
+            for picture, cuts, one in zip(pictures, groups, plates, strict=True)
+        ]
+        answers = _answers(
+            model,
+            np.stack([_glimpse(model, trial, box) for (trial, _), (_, box) in zip(trials, pictures, strict=True)]),
+        )
+        for number, ((_, text), (classes, _)) in enumerate(zip(trials, answers, strict=True)):
+            if not np.array_equal(classes, model.vocabulary.encode(text)):
+                groups[number] = []
+    return {one.key: cuts for one, cuts in zip(plates, groups, strict=True) if cuts}
+
+
+def _upright(path: Path, box_px, turns: int) -> tuple[np.ndarray, np.ndarray]:
+    """The picture with its plate upright, uint8, and the plate's box in it, yxyx; without a box it is the picture."""
+    picture = read_picture(path)
+    box = (0, 0, *picture.shape[:2]) if box_px is None else box_px
     box = turn_box(box, *picture.shape[:2], turns)
     return turn_picture(picture, turns), box
 
@@ -108,41 +120,61 @@ def _answers(model: PlateModel, glimpses: np.ndarray) -> list[tuple[np.ndarray, 
     return list(zip(answer["logits"].argmax(-1), answer["attention"], strict=True))
 
 
-def _certain_readings(
-    model: PlateModel, photographs: Sequence[Photograph]
-) -> Iterator[tuple[Photograph, tuple[str, int]]]:
-    """Text and turns of the photographs whose plate the model reads with certainty one way up, and no other."""
+def bar_for_labels(model: PlateModel, dataset: Dataset) -> float:
+    """The certainty from which on a reading becomes a label: where held-out plates are read with it, hardly one is
+    read wrongly; at least `LABEL_CERTAINTY`."""
+    known = list(readable_plates(dataset.validation_photographs, dataset.validation_crops))
+    answers = _readings(model, [(one.path, one.box_px, one.turns) for one in known])
+    right = [text == one.text for (text, _), one in zip(answers, known, strict=True)]
+    bar = certainty_bar([certainty for _, certainty in answers], right, LABEL_PRECISION)
+    return max(LABEL_CERTAINTY, _UNPROVED_CERTAINTY if bar is None else bar)
+
+
+def _readings(model: PlateModel, views: Sequence[tuple]) -> list[tuple[str, float]]:
+    """Text and certainty of plates given by path, box and turns, in the mean of all scales of the glimpse."""
     engine, scales = KerasEngine(model), model.procedure.reading_scales
-    views = [
-        (photograph, turns)
-        for photograph in photographs
-        for turns in ([0, 1, 2, 3] if photograph.turns is None else [photograph.turns])
-    ]
-    certain: dict[str, list] = {photograph.img_id: [] for photograph in photographs}
+    answers = []
     for start in range(0, len(views), _BATCH // len(scales)):
         batch = views[start : start + _BATCH // len(scales)]
         glimpses = [_glimpse(model, *_upright(*view), scale) for view in batch for scale in scales]
         logits = engine.read(np.stack(glimpses))["logits"]
         logs = np.asarray(ops.log_softmax(logits))
         means = np.exp(logs.reshape(len(batch), len(scales), *logits.shape[1:]).mean(1))
-        for (photograph, turns), mean in zip(batch, means, strict=True):
+        for mean in means:
             text, certainties = model.vocabulary.decode(mean / mean.sum(-1, keepdims=True))
-            if text and certainties.min() >= LABEL_CERTAINTY:
-                certain[photograph.img_id].append((text, turns))
-    for photograph in photographs:
-        if len(certain[photograph.img_id]) == 1:
-            yield photograph, certain[photograph.img_id][0]
+            answers.append((text, float(certainties.min()) if text else 0.0))
+    return answers
 
 
-def _tilt_of_best_reading(model: PlateModel, photograph: Photograph) -> float | None:
-    """The tilt at which the photograph's text is the likeliest, radians; None if it is not read there."""
+def _certain_readings(
+    model: PlateModel, photographs: Sequence[Photograph], bar: float
+) -> Iterator[tuple[PlateKey, tuple[str, int]]]:
+    """Text and turns of the plates without a text that are read with certainty one way up, and no other."""
+    views = [
+        (("photograph", one.img_id, number), turns, (one.path, plate.box_px, turns))
+        for one in photographs
+        for number, plate in enumerate(one.plates)
+        if plate.text is None
+        for turns in ([0, 1, 2, 3] if plate.turns is None else [plate.turns])
+    ]
+    certain: dict[PlateKey, list[tuple[str, int]]] = defaultdict(list)
+    for (key, turns, _), (text, certainty) in zip(views, _readings(model, [view for *_, view in views]), strict=True):
+        if text and certainty >= bar:
+            certain[key].append((text, turns))
+    for key, found in certain.items():
+        if len(found) == 1:
+            yield key, found[0]
+
+
+def _tilt_of_best_reading(model: PlateModel, plate: ReadablePlate) -> float | None:
+    """The tilt at which a photograph's plate's text is the likeliest, radians; None if it is not read there."""
     size, grey = model.architecture.canvas_size, model.procedure.letterbox_grey
-    canvas, frame = letterbox(read_picture(photograph.path), size, grey=grey)
-    boxes_rel = np.tile(frame.to_rel(photograph.box_px), (len(_TILTS), 1)).astype("float32")
-    turns = np.full(len(_TILTS), photograph.turns, "int32")
+    canvas, frame = letterbox(read_picture(plate.path), size, grey=grey)
+    boxes_rel = np.tile(frame.to_rel(plate.box_px), (len(_TILTS), 1)).astype("float32")
+    turns = np.full(len(_TILTS), plate.turns, "int32")
     glimpses = model.cut(canvas[None], boxes_rel, turns, tilts=_TILTS.astype("float32"))
     logits = KerasEngine(model).read(np.asarray(glimpses))["logits"]
-    classes = model.vocabulary.encode(photograph.text)
+    classes = model.vocabulary.encode(plate.text)
     logs = np.asarray(ops.log_softmax(logits))
     likelihoods = np.take_along_axis(logs, np.tile(classes, (len(logs), 1))[..., None], axis=-1).sum((1, 2))
     # Neighbouring tilts are read almost as well: their mean is steadier than the best alone.

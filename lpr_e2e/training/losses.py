@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keras
+import numpy as np
 from keras import ops
 
 from lpr_e2e.common.vocabulary import BLANK
@@ -19,6 +20,8 @@ WEIGHTS = {
     "plates": 1.0,
 }
 LABEL_SMOOTHING = 0.02
+# Where further plates may be unlabelled, what the model believes in more than this is not called background.
+PERHAPS_A_PLATE = 0.3
 
 
 def masked_mean(values, mask):
@@ -46,35 +49,75 @@ def positive_cells(boxes_rel, cells: int):
     """Which cells learn a plate: those in the middle half of its box, and always the one next to its centre.
 
     Args:
-        boxes_rel: float `(batch, 4)` rel yxyx.
+        boxes_rel: float `(..., 4)` rel yxyx.
         cells: number of cells of the square map.
 
     Returns:
-        float `(batch, cells)` of 0 or 1.
+        float `(..., cells)` of 0 or 1.
     """
-    centres = ops.convert_to_tensor(cell_centres(cells))[None]
-    middle = (boxes_rel[:, None, :2] + boxes_rel[:, None, 2:]) / 2
-    sides = boxes_rel[:, None, 2:] - boxes_rel[:, None, :2]
-    away = ops.abs(centres - middle)
+    middle = (boxes_rel[..., None, :2] + boxes_rel[..., None, 2:]) / 2
+    sides = boxes_rel[..., None, 2:] - boxes_rel[..., None, :2]
+    away = ops.abs(ops.convert_to_tensor(cell_centres(cells)) - middle)
     inside = ops.all(away <= sides / 4, axis=-1)
     nearest = ops.all(away <= 0.5 / cells**0.5, axis=-1)
     return ops.cast(ops.logical_or(inside, nearest), "float32")
 
 
-def objectness_loss(positive, logits, mask):
+def cells_of_plates(boxes_rel, visible, cells: int):
+    """Which cells learn which plate: a cell in the middle of several learns the smallest (Tian et al. 2019).
+
+    Args:
+        boxes_rel: float `(batch, plates, 4)` rel yxyx.
+        visible: float `(batch, plates)`: 1 where there is a plate to learn.
+        cells: number of cells of the square map.
+
+    Returns:
+        float `(batch, plates, cells)` of 0 or 1, at most one 1 for each cell.
+    """
+    positive = positive_cells(boxes_rel, cells) * visible[..., None]
+    sides = boxes_rel[..., 2:] - boxes_rel[..., :2]
+    areas = ops.where(positive > 0, ops.prod(sides, axis=-1)[..., None], np.inf)
+    smallest = ops.one_hot(ops.argmin(areas, axis=1), boxes_rel.shape[1], axis=1)
+    return positive * smallest
+
+
+def known_cells(boxes_rel, cut, complete, objectness):
+    """Where it is known whether a cell is in the middle of a plate, as far as it is in none that can be learned.
+
+    It is not in a plate of which only a part can be seen; nor, where further plates may be unlabelled, where the model
+    believes in one: it is neither told that there is one, nor punished for seeing it.
+
+    Args:
+        boxes_rel: float `(batch, plates, 4)` rel yxyx.
+        cut: float `(batch, plates)`: 1 for a plate of which only a part can be seen.
+        complete: float `(batch,)`: 1 where no further plate is on the photograph.
+        objectness: logits `(batch, cells)`.
+
+    Returns:
+        float `(batch, cells)` of 0 or 1.
+    """
+    centres = ops.convert_to_tensor(cell_centres(objectness.shape[-1]))
+    low, high = boxes_rel[..., None, :2], boxes_rel[..., None, 2:]
+    inside = ops.cast(ops.all(ops.logical_and(centres >= low, centres <= high), axis=-1), "float32")
+    free = 1 - ops.max(inside * cut[..., None], axis=1)
+    believed = ops.cast(ops.stop_gradient(ops.sigmoid(objectness)) > PERHAPS_A_PLATE, "float32")
+    return free * (1 - believed * (1 - complete[:, None]))
+
+
+def objectness_loss(positive, logits, known):
     """Focal loss (Lin et al. 2017, alpha 0.25 and gamma 2) over all cells, per positive cell.
 
     Args:
         positive: float `(batch, cells)` of 0 or 1.
         logits: float `(batch, cells)`.
-        mask: float `(batch,)`: 1 where it is known which cells hold a plate.
+        known: float `(batch, cells)`: 1 where a cell counts.
     """
     focal = ops.binary_crossentropy(positive, ops.sigmoid(logits), from_logits=False)
     probability = ops.sigmoid(logits)
     missed = positive * (1 - probability) + (1 - positive) * probability
     balance = positive * 0.25 + (1 - positive) * 0.75
-    focal = focal * balance * ops.square(missed) * mask[:, None]
-    return ops.sum(focal) / ops.maximum(ops.sum(positive * mask[:, None]), 1.0)
+    focal = focal * balance * ops.square(missed) * known
+    return ops.sum(focal) / ops.maximum(ops.sum(positive * known), 1.0)
 
 
 def overlap_loss(boxes, targets):
@@ -102,26 +145,30 @@ def box_losses(found: dict, targets: dict) -> dict:
 
     Args:
         found: the outputs of `lpr_e2e.model.box_head.box_head`.
-        targets: `boxes_rel`, `turns`, `tilts` and the masks, as in `lpr_e2e.training.batches.BatchMaker.joint_batch`.
+        targets: `boxes_rel`, `turns`, `tilts` and the masks of up to P plates, as in
+            `lpr_e2e.training.batches.BatchMaker.joint_batch`.
 
     Returns:
         `objectness`, `box_overlap` (1 - CIoU), `box_distance` (L1 of the edges relative to the plate's sides),
         `turns` (cross-entropy) and `tilt` (L1, radians): scalars.
     """
     boxes_rel = targets["boxes_rel"]
-    positive = positive_cells(boxes_rel, found["objectness"].shape[-1]) * targets["plate_visible"][:, None]
-    truth = ops.broadcast_to(boxes_rel[:, None], ops.shape(found["cell_boxes"]))
-    sides = ops.tile(boxes_rel[:, None, 2:] - boxes_rel[:, None, :2], (1, 1, 2))
+    owned = cells_of_plates(boxes_rel, targets["plate_visible"], found["objectness"].shape[-1])
+    positive = ops.max(owned, axis=1)
+    known = known_cells(boxes_rel, targets["plate_cut"], targets["complete"], found["objectness"])
+    # What each cell shall say: its plate's.
+    truth = ops.einsum("bpc,bpk->bck", owned, boxes_rel)
+    sides = ops.tile(truth[..., 2:] - truth[..., :2], (1, 1, 2))
     distance = ops.mean(ops.abs(found["cell_boxes"] - truth) / ops.maximum(sides, 1e-3), axis=-1)
-    turns = ops.one_hot(targets["turns"], 4)[:, None]
+    turns = ops.einsum("bpc,bpk->bck", owned, ops.one_hot(targets["turns"], 4))
     turn_entropy = -ops.sum(turns * ops.log_softmax(found["cell_turns"], axis=-1), axis=-1)
-    tilt_error = ops.abs(found["cell_tilts"] - targets["tilts"][:, None])
+    tilt_error = ops.abs(found["cell_tilts"] - ops.einsum("bpc,bp->bc", owned, targets["tilts"]))
     return {
-        "objectness": objectness_loss(positive, found["objectness"], targets["box_known"]),
+        "objectness": objectness_loss(positive, found["objectness"], ops.maximum(known, positive)),
         "box_overlap": masked_mean(overlap_loss(found["cell_boxes"], truth), positive),
         "box_distance": masked_mean(distance, positive),
-        "turns": masked_mean(turn_entropy, positive * targets["turns_known"][:, None]),
-        "tilt": masked_mean(tilt_error, positive * targets["tilts_known"][:, None]),
+        "turns": masked_mean(turn_entropy, ops.einsum("bpc,bp->bc", owned, targets["turns_known"])),
+        "tilt": masked_mean(tilt_error, ops.einsum("bpc,bp->bc", owned, targets["tilts_known"])),
     }
 
 

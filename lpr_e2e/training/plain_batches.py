@@ -7,11 +7,11 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from lpr_e2e.common.architecture import Architecture
-from lpr_e2e.common.boxes import letterbox, lies_straight, upright_glimpse
+from lpr_e2e.common.boxes import aspect, letterbox, upright_glimpse
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Crop, Photograph
+from lpr_e2e.data.samples import Crop, Photograph, readable_plates
 
 
 def plain_glimpses(
@@ -30,14 +30,13 @@ def plain_glimpses(
     """
     glimpses = [np.empty((0, *architecture.glimpse_size, 3), "uint8")]
     classes = [np.empty((0, vocabulary.slots), "int32")]
-    for one in [*photographs, *crops]:
-        if one.text is None or one.turns is None or not vocabulary.spells(one.text):
-            continue
-        picture = read_picture(one.path)
-        box = one.box_px if isinstance(one, Photograph) else (0, 0, *picture.shape[:2])
-        window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size, procedure.margin)
-        glimpses.append(window[None])
-        classes.append(vocabulary.encode(one.text)[None])
+    for one in readable_plates(photographs, crops):
+        if vocabulary.spells(one.text):
+            picture = read_picture(one.path)
+            box = (0, 0, *picture.shape[:2]) if one.box_px is None else one.box_px
+            window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size, procedure.margin)
+            glimpses.append(window[None])
+            classes.append(vocabulary.encode(one.text)[None])
     return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
 
 
@@ -47,41 +46,69 @@ def plain_joint_batches(
     architecture: Architecture,
     procedure: Procedure,
     size: int,
+    straight_aspect: float,
 ) -> Iterator[dict[str, np.ndarray]]:
-    """Batches of `size` photographs without augmentation, read in their predicted boxes, for evaluation.
+    """Batches of `size` photographs without augmentation, one plate of each read in its predicted box, for evaluation.
 
-    The last batch is filled up with photographs of which nothing is known: a new size would be compiled anew.
+    From `straight_aspect` on, longer by shorter side, a plate fills its box. The last batch is filled up with
+    photographs of which nothing is known: a new size would be compiled anew.
 
     Yields:
         The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
     """
     none = plain_glimpses([], [], vocabulary, architecture, procedure)
-    masks = ("box_known", "plate_visible", "turns_known", "tilts_known", "text_known")
+    most = max([1, *(len(one.plates) for one in photographs)])
     for start in range(0, len(photographs), size):
-        samples = [_plain_sample(one, vocabulary, architecture, procedure) for one in photographs[start : start + size]]
-        samples += [{**samples[-1], **dict.fromkeys(masks, np.float32(0))}] * (size - len(samples))
+        samples = [
+            _plain_sample(one, most, vocabulary, architecture, procedure, straight_aspect)
+            for one in photographs[start : start + size]
+        ]
+        samples += [_nothing_known(samples[-1])] * (size - len(samples))
         yield {**{name: np.stack([sample[name] for sample in samples]) for name in samples[0]}, **none}
 
 
+def _nothing_known(sample: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """A sample that counts nowhere: all of it is a plate of which only a part can be seen."""
+    masks = ("plate_visible", "turns_known", "tilts_known", "text_known")
+    unknown = {name: np.zeros_like(sample[name]) for name in masks}
+    everywhere = np.broadcast_to(np.float32([0, 0, 1, 1]), sample["boxes_rel"].shape)
+    return {**sample, **unknown, "boxes_rel": everywhere, "plate_cut": np.ones_like(sample["plate_cut"])}
+
+
 def _plain_sample(
-    photograph: Photograph, vocabulary: Vocabulary, architecture: Architecture, procedure: Procedure
+    photograph: Photograph,
+    most: int,
+    vocabulary: Vocabulary,
+    architecture: Architecture,
+    procedure: Procedure,
+    straight_aspect: float,
 ) -> dict[str, np.ndarray]:
-    """One photograph's sample; see `BatchMaker.joint_batch`."""
+    """One photograph's sample, with room for `most` plates; see `BatchMaker.joint_batch`."""
     canvas, frame = letterbox(read_picture(photograph.path), architecture.canvas_size, grey=procedure.letterbox_grey)
-    box = frame.to_rel(photograph.box_px)
-    readable = photograph.text is not None and photograph.turns is not None and vocabulary.spells(photograph.text)
+    readable = [plate.is_readable and vocabulary.spells(plate.text) for plate in photograph.plates]
+    # The first plate is the one that is read.
+    order = sorted(range(len(readable)), key=lambda number: not readable[number])
+    plates = [photograph.plates[number] for number in order]
+    boxes_rel = np.zeros((most, 4), "float32")
+    known = np.zeros((4, most), "float32")
+    turns = np.zeros(most, "int32")
+    for number, plate in enumerate(plates):
+        boxes_rel[number] = frame.to_rel(plate.box_px)
+        turns[number] = plate.turns or 0
+        known[:3, number] = 1, plate.turns is not None, aspect(plate.box_px) > straight_aspect
     return {
         "canvases": canvas,
-        "boxes_rel": box,
-        "box_known": np.float32(1),
-        "plate_visible": np.float32(1),
-        "turns": np.int32(photograph.turns or 0),
-        "turns_known": np.float32(photograph.turns is not None),
-        "tilts": np.float32(0),
-        "tilts_known": np.float32(lies_straight(photograph.box_px)),
-        "classes": vocabulary.encode(photograph.text if readable else ""),
-        "text_known": np.float32(readable),
-        "jittered_boxes_rel": box,
+        "complete": np.float32(photograph.complete),
+        "boxes_rel": boxes_rel,
+        "plate_visible": known[0],
+        "plate_cut": known[3],
+        "turns": turns,
+        "turns_known": known[1],
+        "tilts": np.zeros(most, "float32"),
+        "tilts_known": known[2],
+        "classes": vocabulary.encode(plates[0].text if any(readable) else ""),
+        "text_known": np.float32(any(readable)),
+        "jittered_boxes_rel": boxes_rel[0],
         "jittered_tilts": np.float32(0),
         "use_predicted": np.float32(1),
     }

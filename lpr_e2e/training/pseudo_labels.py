@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -12,9 +12,9 @@ import numpy as np
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.data.samples import Photograph
+from lpr_e2e.data.samples import Photograph, Plate, PlateKey
 
-_COLUMNS = ("set", "img_id", "text", "turns", "cuts", "tilt")
+_COLUMNS = ("set", "img_id", "plate", "text", "turns", "cuts", "tilt")
 
 
 @dataclass(frozen=True)
@@ -22,24 +22,24 @@ class PseudoLabels:
     """What the model added.
 
     Attributes:
-        readings: by the img_id of a photograph without a text, the text and the quarter turns that put it upright.
-        cuts: by set (`photograph`, `crop`) and img_id, where to cut a plate between characters that can change places:
-            for each number, or word of letters, the index of its first character in the text, and `(n + 1,)` cuts
-            around its n characters, in widths of the upright plate's box from its left edge, rising.
-        tilts: by the img_id of a photograph, radians by which the upright plate is turned clockwise.
+        readings: of plates of photographs without a text, the text and the quarter turns that put it upright.
+        cuts: where to cut a plate between characters that can change places: for each number, or word of letters, the
+            index of its first character in the text, and `(n + 1,)` cuts around its n characters, in widths of the
+            upright plate's box from its left edge, rising.
+        tilts: of plates of photographs, radians by which the upright plate is turned clockwise.
     """
 
-    readings: dict[str, tuple[str, int]] = field(default_factory=dict)
-    cuts: dict[tuple[str, str], list[tuple[int, np.ndarray]]] = field(default_factory=dict)
-    tilts: dict[str, float] = field(default_factory=dict)
+    readings: dict[PlateKey, tuple[str, int]] = field(default_factory=dict)
+    cuts: dict[PlateKey, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
+    tilts: dict[PlateKey, float] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write them as a CSV file, at once or not at all."""
-        rows = [("photograph", img_id, text, turns, "", "") for img_id, (text, turns) in self.readings.items()]
-        rows += [("photograph", img_id, "", "", "", f"{tilt:.4f}") for img_id, tilt in self.tilts.items()]
-        for (kind, img_id), groups in self.cuts.items():
+        rows = [(*key, text, turns, "", "") for key, (text, turns) in self.readings.items()]
+        rows += [(*key, "", "", "", f"{tilt:.4f}") for key, tilt in self.tilts.items()]
+        for key, groups in self.cuts.items():
             cuts = "; ".join(" ".join([str(start), *(f"{cut:.4f}" for cut in cuts)]) for start, cuts in groups)
-            rows.append((kind, img_id, "", "", cuts, ""))
+            rows.append((*key, "", "", cuts, ""))
         with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
             csv.writer(file).writerows([_COLUMNS, *rows])
 
@@ -53,24 +53,30 @@ class PseudoLabels:
         own = cls()
         try:
             for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True):
+                # Runs from before there were several plates on a photograph do not number them.
+                key = row["set"], row["img_id"], int(row.get("plate", 0))
                 if row["text"]:
-                    own.readings[row["img_id"]] = (row["text"], int(row["turns"]))
+                    own.readings[key] = (row["text"], int(row["turns"]))
                 elif row["tilt"]:
-                    own.tilts[row["img_id"]] = float(np.clip(float(row["tilt"]), -MOST_TILT, MOST_TILT))
+                    own.tilts[key] = float(np.clip(float(row["tilt"]), -MOST_TILT, MOST_TILT))
                 else:
                     groups = [group.split() for group in row["cuts"].split(";")]
-                    own.cuts[row["set"], row["img_id"]] = [
-                        (int(start), np.array(cuts, "float64")) for start, *cuts in groups
-                    ]
+                    own.cuts[key] = [(int(start), np.array(cuts, "float64")) for start, *cuts in groups]
         except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise UserError(f"{path}: damaged ({error}); remove it, it is made again") from error
         return own
 
     def applied(self, photographs: Sequence[Photograph]) -> list[Photograph]:
         """The photographs, with the texts and turns that were missing."""
+
+        def plate_of(one: Photograph, number: int) -> Plate:
+            plate, key = one.plates[number], ("photograph", one.img_id, number)
+            if plate.text is not None or key not in self.readings:
+                return plate
+            text, turns = self.readings[key]
+            return replace(plate, text=text, turns=turns)
+
         return [
-            Photograph(one.img_id, one.path, one.box_px, *self.readings[one.img_id])
-            if one.text is None and one.img_id in self.readings
-            else one
+            replace(one, plates=tuple(plate_of(one, number) for number in range(len(one.plates))))
             for one in photographs
         ]

@@ -58,7 +58,7 @@ class BatchRecipe:
 
     Attributes:
         dataset, vocabulary, architecture, procedure, mixture, seed, own, parts: see `BatchMaker`.
-        texts: see `lpr_e2e.drawing.plates.PlatePainter`.
+        texts, characters, fonts: see `lpr_e2e.drawing.plates.PlatePainter`.
     """
 
     dataset: Dataset
@@ -70,6 +70,8 @@ class BatchRecipe:
     seed: int
     own: PseudoLabels = field(default_factory=PseudoLabels)
     parts: tuple[tuple[int, int], ...] = ()
+    characters: str = ""
+    fonts: tuple[str, ...] = ()
 
     def maker(self, worker: int = 0, workers: int = 1) -> BatchMaker:
         """The maker of one worker's part of what the recipe asks for; the workers share the room for pictures.

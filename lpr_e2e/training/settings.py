@@ -58,6 +58,9 @@ class Mixture:
                 raise UserError(f"setting mixture.{one.name}: {share}; expected a share from 0 to 1")
 
 
+# Of a training that starts from weights, unless a preset says otherwise.
+_STARTED_STEPS = 1500
+
 # What a stage can be evaluated by, see `lpr_e2e.training.evaluators`; and, of each stage, those that decide which epoch
 # is the best, which it therefore cannot do without.
 EVALUATORS = ("losses", "photographs", "glimpses", "seen_photographs")
@@ -76,6 +79,8 @@ class StageSettings:
         photographs: photographs per step; none in stage one.
         learning_rate: peak, reached after the warm-up; a cosine takes it to a hundredth.
         warm_up: steps of linear warm-up.
+        started_steps: steps, if less, of a training that starts from weights which know plates; see
+            `lpr_e2e.training.start`.
         evaluators: what the model is evaluated by after every epoch, out of `EVALUATORS`, in the order of the history.
     """
 
@@ -85,6 +90,7 @@ class StageSettings:
     learning_rate: float
     warm_up: int
     evaluators: tuple[str, ...]
+    started_steps: int = _STARTED_STEPS
 
 
 @dataclass(frozen=True)
@@ -108,6 +114,8 @@ class Settings:
             saved; it rises with the steps.
         picture_epochs: epochs between two sets of pictures in TensorBoard.
         seed: of the initial weights, the batches and a drawn split.
+        characters: characters that the model can read though no text has them: they are learned from drawn plates.
+        fonts: font files to draw plates with before all others.
     """
 
     architecture: Architecture
@@ -125,6 +133,8 @@ class Settings:
     averaging: float = 0.998
     picture_epochs: int = 3
     seed: int = 0
+    characters: str = ""
+    fonts: tuple[str, ...] = ()
 
     def __post_init__(self):
         for name in ("epoch_steps", "patience", "picture_epochs"):
@@ -160,6 +170,7 @@ class Settings:
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
             "mixture": Mixture(**values["mixture"]),
+            "fonts": tuple(values.get("fonts", ())),
         }
         return cls(**{**values, **nested})
 
@@ -193,6 +204,7 @@ class Settings:
 
 
 def _stage_settings(stage: str, values: dict) -> StageSettings:
+    # Runs from before there was a choice of evaluators, or of a start.
     values = {"evaluators": _EVALUATORS[stage], **values}
     return StageSettings(**{**values, "evaluators": tuple(values["evaluators"])})
 
@@ -236,6 +248,7 @@ PRESETS = {
             learning_rate=1e-3,
             warm_up=200,
             evaluators=_EVALUATORS["joint"],
+            started_steps=4000,
         ),
         epoch_steps=500,
         picture_epochs=2,

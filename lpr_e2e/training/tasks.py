@@ -16,6 +16,9 @@ from lpr_e2e.training.losses import (
     total,
 )
 
+# The objectness of a cell that is left out, a logit.
+_NEVER = -1e4
+
 
 class _Task(keras.Model):
     """Keeps a running mean of every loss term and figure, for the progress bar, history and TensorBoard."""
@@ -66,21 +69,33 @@ class JointTask(_Task):
         self.crop_gradient, self.reading_weight = crop_gradient, reading_weight
 
     def call(self, batch, training=None):
-        """The dense outputs of the box head, `predicted_boxes` `(batch, 4)` and their `iou` `(batch,)`, and `logits`
-        `(batch + plates, depth, slots, classes)` of the photographs' plates, then of the separate glimpses."""
+        """The dense outputs of the box head; of the plate that is read of each photograph `predicted_boxes`
+        `(batch, 4)`, `predicted_turns` `(batch,)` and the box's `iou` `(batch,)`; and `logits` `(batch + plates, depth,
+        slots, classes)` of these plates, then of the separate glimpses."""
         found = self.model.find(batch["canvases"], training=training)
-        best = {name: values[:, 0] for name, values in self.model.best_plates(found, 1).items()}
-        predicted = best["boxes_rel"]
-        iou = ops.stop_gradient(intersection_over_union(predicted, batch["boxes_rel"], ops))
+        best = {name: values[:, 0] for name, values in self._best_of_first(found, batch).items()}
+        predicted, visible = best["boxes_rel"], batch["plate_visible"][:, 0]
+        iou = ops.stop_gradient(intersection_over_union(predicted, batch["boxes_rel"][:, 0], ops))
         # Reading in a box that cuts characters off would teach nonsense. Where no plate is, there are none.
-        harmless = ops.logical_or(iou > 0.7, batch["plate_visible"] == 0)
+        harmless = ops.logical_or(iou > 0.7, visible == 0)
         trusted = (batch["use_predicted"] * ops.cast(harmless, "float32"))[:, None]
         boxes_rel = trusted * self._through(predicted) + (1 - trusted) * batch["jittered_boxes_rel"]
         tilts = trusted[:, 0] * self._through(best["tilts"]) + (1 - trusted[:, 0]) * batch["jittered_tilts"]
-        glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"], tilts=tilts)
+        glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"][:, 0], tilts=tilts)
         glimpses = ops.concatenate([glimpses, ops.cast(batch["glimpses"], "float32")])
         logits = self.model.read(glimpses, training=training)["logits"]
-        return {**found, "predicted_boxes": predicted, "iou": iou, "logits": logits}
+        turns = ops.cast(ops.argmax(best["turns"], axis=-1), "int32")
+        return {**found, "predicted_boxes": predicted, "predicted_turns": turns, "iou": iou, "logits": logits}
+
+    def _best_of_first(self, found: dict, batch: dict) -> dict:
+        """The most certain plate of each photograph, out of the cells that mean none of its other plates."""
+        boxes_rel, there = batch["boxes_rel"], ops.maximum(batch["plate_visible"], batch["plate_cut"])
+        if boxes_rel.shape[1] == 1:
+            return self.model.best_plates(found, 1)
+        cells = ops.stop_gradient(found["cell_boxes"])[:, None]
+        overlaps = intersection_over_union(cells, boxes_rel[:, :, None], ops) * there[..., None]
+        others = ops.max(overlaps[:, 1:], axis=1) > overlaps[:, 0]
+        return self.model.best_plates({**found, "objectness": ops.where(others, _NEVER, found["objectness"])}, 1)
 
     def _through(self, values):
         """The same values, with a part of the gradient."""
@@ -96,18 +111,14 @@ class JointTask(_Task):
             "reading": reading_loss(x["classes"], seen, x["text_known"]),
             "plates": reading_loss(x["glimpse_classes"], separate, everywhere),
         }
-        right_way_up = ops.cast(self._turns_of_best(y_pred) == ops.cast(x["turns"], "int32"), "float32")
+        right_way_up = ops.cast(y_pred["predicted_turns"] == ops.cast(x["turns"][:, 0], "int32"), "float32")
         self._record(
             {
                 **terms,
-                "mean_iou": masked_mean(y_pred["iou"], x["plate_visible"]),
-                "turns_right": masked_mean(right_way_up, x["turns_known"]),
+                "mean_iou": masked_mean(y_pred["iou"], x["plate_visible"][:, 0]),
+                "turns_right": masked_mean(right_way_up, x["turns_known"][:, 0]),
                 "plates_right": plate_accuracy(x["classes"], seen, x["text_known"]),
                 "characters_right": character_accuracy(x["classes"], seen, x["text_known"]),
             }
         )
         return total(terms, self.reading_weight)
-
-    def _turns_of_best(self, found: dict):
-        """int32 `(batch,)`: the likeliest quarter turns at the most certain plate."""
-        return ops.cast(ops.argmax(self.model.best_plates(found, 1)["turns"][:, 0], axis=-1), "int32")

@@ -33,6 +33,7 @@ from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.settings import Settings
+from lpr_e2e.training.start import take_over
 from lpr_e2e.training.tasks import JointTask, RecognitionTask
 
 # XLA makes TensorFlow's training slower on processors, not faster; without it, JAX would run one operation at a time.
@@ -41,21 +42,16 @@ COMPILED = keras.backend.backend() == "jax"
 _GLIMPSES_SHOWN = 12
 
 
-def training_texts(dataset: Dataset) -> list[str]:
-    """All texts that are trained on, of crops and photographs.
+def training_vocabulary(dataset: Dataset, further: str = "") -> Vocabulary:
+    """The vocabulary of the texts that are trained on, and of `further` characters.
 
     Raises:
-        TrainingError: there is none.
+        TrainingError: there is no text.
     """
-    texts = [one.text for one in [*dataset.crops, *dataset.photographs] if one.text]
+    texts = dataset.training_texts()
     if not texts:
-        raise TrainingError("no text is left to train on; expected a CSV with the columns img_id,text")
-    return texts
-
-
-def training_vocabulary(dataset: Dataset) -> Vocabulary:
-    """The vocabulary of the texts that are trained on; raises as `training_texts`."""
-    return Vocabulary.from_texts(training_texts(dataset))
+        raise TrainingError("no text is left to train on; expected texts of plates, or crops with a text")
+    return Vocabulary.from_texts(texts, further)
 
 
 class Training:
@@ -66,7 +62,7 @@ class Training:
         dataset: see `lpr_e2e.data.dataset`.
         folder: the run folder, already started.
         say: takes a line for people.
-        weights: a saved model to start from, or None; only weights of equal name and shape are taken over.
+        weights: a saved model to start from, or None; see `lpr_e2e.training.start`.
         job: the processes that train together, if there are several. They share the run folder, which its chief alone
             writes.
 
@@ -86,17 +82,19 @@ class Training:
     ):
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
         self.say = say if self.job.chief else lambda line: None
-        self.vocabulary = training_vocabulary(dataset)
+        self.vocabulary = training_vocabulary(dataset, settings.characters)
         self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
         self.recipe = BatchRecipe(
             dataset,
             self.vocabulary,
             settings.architecture,
             settings.procedure,
-            training_texts(dataset),
+            dataset.training_texts(),
             settings.mixture,
             settings.seed,
             parts=((self.job.process, self.job.processes),),
+            characters=settings.characters,
+            fonts=settings.fonts,
         )
         try:
             self.maker = self.recipe.maker()
@@ -109,8 +107,7 @@ class Training:
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
         self.replicas = Replicas(self.job, lambda: PlateModel(*sizes))
         if weights is not None and self._at_start():
-            taken, all_weights = take_weights(self.replicas.own, load(weights))
-            self.say(f"{taken} of {all_weights} weights taken over from {weights}")
+            self.say(f"starts from {weights}: {take_over(self.replicas.own, load(weights), settings.seed)}")
         self.replicas.share()
 
     def run(self) -> Figures | None:
@@ -193,7 +190,7 @@ class Training:
         except UserError as error:
             raise TrainingError(str(error)) from error
         self.say(
-            f"labelled by the model itself: the texts of {len(own.readings)} photographs, the tilts of "
+            f"labelled by the model itself: the texts of {len(own.readings)} plates, the tilts of "
             f"{len(own.tilts)}, the characters' places on {len(own.cuts)} plates"
         )
         self.recipe = replace(self.recipe, own=own)
@@ -271,7 +268,7 @@ class Training:
         if path.exists():
             model.set_weights(load(path).get_weights())
         held = self.dataset.validation_photographs
-        model.temperature.assign(best_temperature(model, held))
+        model.temperature.assign(best_temperature(model, self.held))
         photographs = Photographs(self.held)
         figures = photographs.figures(model)
         self.folder.save_model(model, path.name)
@@ -287,20 +284,3 @@ class Training:
         self.record.board.settings(self.settings.as_dict(), values, self.progress.epoch)
         self.record.gallery.show_validation(self.progress.epoch + 1, model, photographs, self.shown)
         return figures
-
-
-def take_weights(model: PlateModel, source: PlateModel) -> tuple[int, int]:
-    """Copy the weights of `source` whose path and shape `model` has too; return how many, and out of how many.
-
-    The classifier is taken over only with the vocabulary it was trained for.
-    """
-    given = {weight.path: weight for weight in source.weights}
-    if source.vocabulary.characters != model.vocabulary.characters:
-        given = {path: weight for path, weight in given.items() if "classifier" not in path}
-    taken = 0
-    for weight in model.weights:
-        other = given.get(weight.path)
-        if other is not None and other.shape == weight.shape:
-            weight.assign(other)
-            taken += 1
-    return taken, len(model.weights)

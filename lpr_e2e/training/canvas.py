@@ -1,0 +1,180 @@
+"""A training photograph on the canvas: moved, scaled, tilted and turned, with the boxes of all of its plates.
+
+Everything works on uint8 RGB pictures and takes its randomness from a `numpy.random.Generator`. Points are `(x, y)`
+here, as OpenCV wants them; boxes stay yxyx.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from lpr_e2e.common.architecture import MOST_TILT
+from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.training.augmentation import change_light, change_sharpness
+
+# A band beside the plates that is thinner than this, in pixels, is no room for a window.
+_LEAST_BAND = 16
+
+
+@dataclass(frozen=True)
+class OnCanvas:
+    """A photograph on the canvas.
+
+    Attributes:
+        canvas: uint8 `(size, size, 3)`.
+        boxes_rel: float32 `(n, 4)` rel yxyx of the photograph's plates; parts may lie outside the canvas.
+        quarters: counter-clockwise quarter turns that were made.
+        angles: `(n,)` radians by which each plate was turned clockwise besides.
+        hidden: whether the canvas shows a window without any part of a plate.
+    """
+
+    canvas: np.ndarray
+    boxes_rel: np.ndarray
+    quarters: int
+    angles: np.ndarray
+    hidden: bool
+
+    def whole(self) -> np.ndarray:
+        """bool `(n,)`: which plates lie wholly on the canvas."""
+        return (self.boxes_rel >= 0).all(1) & (self.boxes_rel <= 1).all(1) & (not self.hidden)
+
+    def cut(self) -> np.ndarray:
+        """bool `(n,)`: which plates lie on the canvas in part."""
+        low, high = self.boxes_rel[:, :2].clip(0, 1), self.boxes_rel[:, 2:].clip(0, 1)
+        return (high > low).all(1) & ~self.whole() & (not self.hidden)
+
+
+@dataclass(frozen=True)
+class CanvasMotion:
+    """How photographs are shown in training.
+
+    Attributes:
+        size: side of the canvas, pixels.
+        grey: `Procedure.letterbox_grey` of the model.
+        hardness: strength of the changes of light and sharpness.
+        turned: odds of one to three quarter turns.
+        tilted: odds of a tilt, or of a rise along the width, by some ten degrees, where the plate fills its box; else
+            it is about one degree.
+        close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
+        close_side: see `close`.
+        straight_aspect: longer by shorter side from which on a plate fills its box.
+    """
+
+    size: int
+    grey: int
+    hardness: float
+    turned: float
+    tilted: float
+    close: float
+    close_side: float
+    straight_aspect: float
+
+
+def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: bool = False) -> OnCanvas:
+    """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
+
+    Args:
+        photograph: uint8 `(h, w, 3)`.
+        boxes_px: `(n, 4)` yxyx; the first is the plate that is meant to be on the canvas. Without any, all of the
+            photograph is, more or less.
+        motion: how it is moved.
+        rng: source of randomness.
+        hide: choose a window without any part of a plate, if there is room for one.
+    """
+    boxes_px = np.asarray(boxes_px, "float32").reshape(-1, 4)
+    quarters = int(rng.integers(1, 4)) if rng.random() < motion.turned else 0
+    band = _band_without_plate(photograph, boxes_px) if hide and len(boxes_px) else None
+    hidden = band is not None
+    if hidden:
+        photograph = band
+    if hidden or not len(boxes_px):
+        scale, centre = _window_of_all(photograph.shape[:2], motion.size, rng)
+    else:
+        scale, centre = _window_with_plate(photograph.shape[:2], boxes_px[0], motion, rng)
+    tilt = (
+        len(boxes_px) > 0
+        and not hidden
+        and aspect(boxes_px[0]) > motion.straight_aspect
+        and rng.random() < motion.tilted
+    )
+    matrix, angle, sheared = _motion(scale, tilt, rng)
+    matrix[:, 2] = motion.size / 2 - matrix[:, :2] @ centre
+    if scale < 0.7:
+        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / scale)
+    # With a fourth channel OpenCV takes half the time, for the same colours.
+    layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
+    layers = cv2.warpAffine(layers, matrix, (motion.size,) * 2, borderValue=(motion.grey,) * 4)
+    canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
+    canvas = change_sharpness(change_light(canvas, rng, 0.6 * motion.hardness), rng, 0.25 * motion.hardness)
+    boxes = [turn_box(_moved_box(box, matrix, tilt) / motion.size, 1, 1, quarters) for box in boxes_px]
+    # Seen from one side, a plate that lies on its side keeps its direction.
+    angles = [0.0 if sheared and box[2] - box[0] > box[3] - box[1] else angle for box in boxes_px]
+    boxes_rel = np.array(boxes, "float32").reshape(-1, 4)
+    return OnCanvas(turn_picture(canvas, quarters), boxes_rel, quarters, np.array(angles), hidden)
+
+
+def _band_without_plate(photograph, boxes_px) -> np.ndarray | None:
+    """The largest band of the photograph above, below, left or right of all plates; None if there is hardly one."""
+    height, width = photograph.shape[:2]
+    top, left = np.floor(boxes_px[:, :2].min(0)).astype(int)
+    bottom, right = np.ceil(boxes_px[:, 2:].max(0)).astype(int)
+    bands = [photograph[: max(top, 0)], photograph[bottom:], photograph[:, : max(left, 0)], photograph[:, right:]]
+    largest = max(bands, key=lambda band: band.shape[0] * band.shape[1])
+    return np.ascontiguousarray(largest) if min(largest.shape[:2]) >= _LEAST_BAND else None
+
+
+def _window_of_all(sides, size: int, rng) -> tuple[float, np.ndarray]:
+    """How large a picture of these `(height, width)` is shown whole; as `_window_with_plate`."""
+    height, width = sides
+    scale = size / max(height, width) * np.exp(rng.uniform(np.log(0.6), np.log(1.5)))
+    return scale, np.array([width / 2, height / 2])
+
+
+def _window_with_plate(sides, box_px, motion: CanvasMotion, rng) -> tuple[float, np.ndarray]:
+    """How large a photograph of these `(height, width)` is shown, and where, so that the plate is on the canvas.
+
+    Returns:
+        canvas pixels per photograph pixel; what of the photograph comes into the canvas's middle, xy.
+    """
+    (height, width), (ymin, xmin, ymax, xmax) = sides, (float(value) for value in box_px)
+    size = motion.size
+    fit = size / max(height, width)
+    longer = max(xmax - xmin, ymax - ymin)
+    if rng.random() < motion.close:
+        scale = size / (fit * longer * motion.close_side) * np.exp(rng.uniform(-0.25, 0.4))
+    else:
+        largest = min(2.0, 0.7 * size / (fit * longer))
+        scale = np.exp(rng.uniform(np.log(0.6), np.log(max(largest, 0.7))))
+    # Between "photograph centred" and "plate anywhere inside".
+    plate = np.array([(xmin + xmax) / 2, (ymin + ymax) / 2])
+    reach = np.maximum(size / (2 * fit * scale) - np.array([xmax - xmin, ymax - ymin]) * 0.55, 0)
+    centre = np.array([width / 2, height / 2]) + rng.normal(0, 0.06, 2) * max(height, width)
+    return fit * scale, np.clip(centre, plate - reach, plate + reach)
+
+
+def _motion(scale: float, tilt: bool, rng) -> tuple[np.ndarray, float, bool]:
+    """Scaling and tilting as an affine matrix `(2, 3)` of xy, the clockwise tilt in it, radians, and whether it is
+    one of the width alone."""
+    angle = float(np.clip(np.deg2rad(rng.normal(0, 14.0 if tilt else 1.0)), -MOST_TILT, MOST_TILT))
+    cosine, sine = scale * np.cos(angle), scale * np.sin(angle)
+    matrix = np.array([[cosine, -sine, 0.0], [sine, cosine, 0.0]])
+    sheared = bool(tilt and rng.random() < 0.5)
+    if sheared:  # As if seen from one side: uprights stay upright.
+        matrix[:, 1] = 0.0, scale
+    return matrix, angle, sheared
+
+
+def _moved_box(box_px, matrix: np.ndarray, tilt: bool) -> np.ndarray:
+    """The box around the moved plate, float32 `(4,)` yxyx, canvas pixels.
+
+    A plate that fills its box takes the box's corners along. Of another, small tilts barely change the box: turn its
+    edges' middles, not its corners, which would loosen it.
+    """
+    ymin, xmin, ymax, xmax = (float(value) for value in box_px)
+    x, y = (xmin + xmax) / 2, (ymin + ymax) / 2
+    edges = rectangle_corners(box_px) if tilt else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
+    moved = edges @ matrix[:, :2].T + matrix[:, 2]
+    return np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32")
