@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from lpr_e2e.common.procedure import Procedure
@@ -125,3 +127,8 @@ def seeing_model(architecture, procedure: Procedure, find: float, read: float):
             weight.assign(np.asarray(weight) * read)
     model.temperature.assign(1.3)
     return model
+
+
+def with_plates(photographs, **changes) -> list:
+    """Photographs with these values of all of their plates replaced."""
+    return [replace(one, plates=tuple(replace(plate, **changes) for plate in one.plates)) for one in photographs]

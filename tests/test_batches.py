@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from dataclasses import replace
 
 import cv2
@@ -12,6 +13,7 @@ import pytest
 from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_box
 from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.training.augmentation import (
@@ -19,19 +21,28 @@ from lpr_e2e.training.augmentation import (
     change_sharpness,
     glimpse_of_plate,
     paste_plate,
-    photograph_on_canvas,
     smear,
 )
 from lpr_e2e.training.batches import _ECHO_STEPS, _ECHOES, BatchMaker
+from lpr_e2e.training.canvas import CanvasMotion, photograph_on_canvas
+from lpr_e2e.training.losses import known_cells
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
+from tests.stand_in import with_plates
+
+# Logits of cells that are believed to hold no plate.
+ZEROS = np.full((1, 16), -9.0, "float32")
 
 
 @pytest.fixture(scope="module")
 def dataset(tiny_data):
     return load_dataset(tiny_data)
+
+
+def texts(photographs) -> list[str]:
+    return [plate.text for one in photographs for plate in one.plates if plate.text is not None]
 
 
 @pytest.fixture(scope="module")
@@ -87,34 +98,60 @@ class TestBatchMaker:
         assert sorted(seen[:count]) == sorted(seen[count:]) == sorted(one.img_id for one in dataset.photographs)
 
     def test_without_texts_nothing_is_read(self, make_maker, dataset):
-        nameless = replace(dataset, photographs=[replace(one, text=None) for one in dataset.photographs])
+        nameless = replace(dataset, photographs=with_plates(dataset.photographs, text=None))
         batch = make_maker(dataset=nameless, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)
         assert not batch["text_known"].any() and not batch["classes"].any()
         assert batch["plate_visible"].any()
 
     def test_no_more_texts_are_used_than_told(self, make_maker, dataset):
-        known = sum(one.text is not None for one in dataset.photographs)
+        known = len(texts(dataset.photographs))
         assert known > 2
         for share in (0.0, 0.5, 1.0):
             maker = make_maker(matched=share, pasted_known=0.0, pasted_unknown=0.0, hidden=0.0)
-            assert sum(one.text is not None for one in maker.photographs) == round(share * known)
+            assert len(texts(maker.photographs)) == round(share * known)
             assert len(maker.photographs) == len(dataset.photographs)
         assert not make_maker(matched=0.0, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)["text_known"].any()
 
     def test_pasted_plates_give_texts(self, make_maker, dataset):
-        nameless = replace(dataset, photographs=[replace(one, text=None) for one in dataset.photographs])
+        nameless = replace(dataset, photographs=with_plates(dataset.photographs, text=None))
         batch = make_maker(dataset=nameless, pasted_unknown=1.0, hidden=0.0).joint_batch(0, 8, 1, 0.0)
-        np.testing.assert_array_equal(batch["text_known"], batch["plate_visible"])
+        np.testing.assert_array_equal(batch["text_known"], batch["plate_visible"][:, 0])
         assert (batch["classes"][batch["text_known"] == 1] != 0).any(axis=1).all()
 
     def test_unknown_way_up_is_masked(self, make_maker, dataset):
-        lost = replace(dataset, photographs=[replace(one, turns=None) for one in dataset.photographs])
+        lost = replace(dataset, photographs=with_plates(dataset.photographs, turns=None))
         batch = make_maker(dataset=lost, hidden=0.0).joint_batch(0, 8, 1, 0.0)
         assert not batch["turns_known"].any() and not batch["text_known"].any()
 
+    def test_all_plates_of_a_photograph_are_learned_and_each_is_read_in_turn(self, make_maker, dataset):
+        first = next(one for one in dataset.photographs if one.plates[0].is_readable)
+        ymin, xmin, ymax, xmax = first.plates[0].box_px
+        other = Plate((ymin / 4, xmin / 4, ymax / 4, xmax / 4), dataset.crops[0].text, 0)
+        assert other.text != first.plates[0].text
+        several = replace(dataset, photographs=[replace(first, plates=(*first.plates, other))])
+        maker = make_maker(dataset=several, pasted_known=0.0, hidden=0.0, turned=0.0, close=0.0)
+        batches = [maker.joint_batch(step, 1, 1, 0.0) for step in range(6)]
+        assert {batch["boxes_rel"].shape for batch in batches} == {(1, 2, 4)}
+        read = [maker.vocabulary.decode(np.eye(maker.vocabulary.classes)[batch["classes"][0]])[0] for batch in batches]
+        assert set(read) - {""} == {first.plates[0].text, other.text}
+        assert any(batch["plate_visible"].all() for batch in batches)
+        for batch in batches:  # The plate that is read comes first: the larger one is the photograph's first.
+            sides = np.prod(batch["boxes_rel"][0, :, 2:] - batch["boxes_rel"][0, :, :2], axis=-1)
+            assert (sides[0] > sides[1]) == (batches.index(batch) % 2 == 0)
+
+    def test_a_photograph_without_a_plate_teaches_where_none_is(self, make_maker, dataset):
+        empty = replace(dataset, photographs=[replace(one, plates=()) for one in dataset.photographs])
+        batch = make_maker(dataset=empty).joint_batch(0, 6, 1, 1.0)
+        masks = ("plate_visible", "plate_cut", "turns_known", "tilts_known")
+        assert not any(batch[name].any() for name in masks) and batch["complete"].all()
+        assert batch["text_known"].all() and not batch["classes"].any()  # What is taken for a plate reads as nothing.
+        partial = replace(empty, photographs=[replace(one, complete=False) for one in empty.photographs])
+        batch = make_maker(dataset=partial).joint_batch(0, 6, 1, 1.0)
+        assert not batch["complete"].any() and not batch["text_known"].any()
+
     def test_hidden_plates_have_no_box_but_teach_objectness(self, make_maker):
         batch = make_maker(hidden=1.0).joint_batch(0, 6, 1, 0.0)
-        assert not batch["plate_visible"].any() and batch["box_known"].all() and not batch["text_known"].any()
+        assert not batch["plate_visible"].any() and not batch["plate_cut"].any() and not batch["text_known"].any()
 
     def test_what_is_taken_for_a_plate_where_there_is_none_reads_as_nothing(self, make_maker):
         batch = make_maker(hidden=1.0).joint_batch(0, 6, 1, 1.0)
@@ -142,7 +179,7 @@ class TestBatchMaker:
     def test_a_window_beside_a_plate_misses_it(self, make_maker, dataset):
         for photograph in dataset.photographs[:3]:
             maker = make_maker(dataset=replace(dataset, photographs=[photograph]))
-            ymin, xmin, ymax, xmax = (round(float(value)) for value in photograph.box_px)
+            ymin, xmin, ymax, xmax = (round(float(value)) for value in photograph.plates[0].box_px)
             picture = np.zeros_like(maker.cache.read(photograph.path))
             picture[ymin:ymax, xmin:xmax] = 255  # Nothing but the plate is bright.
             maker.cache.read = lambda path, picture=picture: picture
@@ -155,8 +192,8 @@ class TestBatchMaker:
 
     def test_true_boxes_are_not_far_from_jittered_ones(self, make_maker):
         batch = make_maker().joint_batch(0, 8, 1, 0.0)
-        visible = batch["plate_visible"] == 1
-        iou = intersection_over_union(batch["boxes_rel"], batch["jittered_boxes_rel"])
+        visible = batch["plate_visible"][:, 0] == 1
+        iou = intersection_over_union(batch["boxes_rel"][:, 0], batch["jittered_boxes_rel"])
         assert (iou[visible] > 0.5).all() and (iou[visible] < 1).all()
 
 
@@ -182,17 +219,35 @@ def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
 
 def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
     sizes = (training_vocabulary(dataset), tiny_settings.architecture, tiny_settings.procedure)
-    found = list(plain_joint_batches(dataset.photographs, *sizes, 4))
-    assert sum(batch["box_known"].sum() for batch in found) == len(dataset.photographs)
+    found = list(plain_joint_batches(dataset.photographs, *sizes, 4, dataset.straight_aspect()))
+    visible = np.concatenate([batch["plate_visible"] for batch in found])
+    assert visible.sum() == sum(len(one.plates) for one in dataset.photographs)
     assert {len(batch["canvases"]) for batch in found} == {4}
     assert len(dataset.photographs) % 4  # The last batch is filled up with photographs that count for nothing.
-    masks = ("box_known", "plate_visible", "turns_known", "text_known")
-    unknown = found[-1]["box_known"] == 0
+    masks = ("plate_visible", "turns_known", "tilts_known", "text_known")
+    unknown = found[-1]["plate_cut"].all(1)
     assert unknown.any() and not any(found[-1][name][unknown].any() for name in masks)
+    everywhere = known_cells(*(found[-1][name][unknown] for name in ("boxes_rel", "plate_cut", "complete")), ZEROS)
+    assert not np.asarray(everywhere).any()
+
+
+def test_plain_batches_read_a_plate_whose_text_is_known(dataset, tiny_settings):
+    """Of several, the first with a text; a photograph without a plate has nothing to read, and nothing to find."""
+    first = next(one for one in dataset.photographs if one.plates[0].is_readable)
+    several = replace(first, plates=(replace(first.plates[0], text=None), first.plates[0]))
+    empty = replace(first, plates=())
+    vocabulary = training_vocabulary(dataset)
+    sizes = (vocabulary, tiny_settings.architecture, tiny_settings.procedure)
+    (batch,) = plain_joint_batches([several, empty], *sizes, 2, dataset.straight_aspect())
+    np.testing.assert_array_equal(batch["classes"][0], vocabulary.encode(first.plates[0].text))
+    np.testing.assert_array_equal(batch["plate_visible"], [[1, 1], [0, 0]])
+    np.testing.assert_array_equal(batch["text_known"], [1, 0])
 
 
 # What a photograph may meet on its way to the canvas.
-CHANGES = {"grey": 114, "hardness": 1.0, "turned": 0.2, "tilted": 0.3, "close": 0.3, "close_side": 2.7}
+MOTION = CanvasMotion(
+    size=256, grey=114, hardness=1.0, turned=0.2, tilted=0.3, close=0.3, close_side=2.7, straight_aspect=3.4
+)
 
 
 class TestAugmentation:
@@ -205,27 +260,62 @@ class TestAugmentation:
     def test_the_box_follows_the_plate(self, monkeypatch):
         """Whatever is done to the photograph, the red plate is where the box says."""
         for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
-            rng = np.random.default_rng(seed)
-            canvas, box_rel, quarters, _, visible = photograph_on_canvas(photograph, box, 256, rng, **CHANGES)
-            turned.add(quarters)
-            if not visible:
+            shown = photograph_on_canvas(photograph, [box], MOTION, np.random.default_rng(seed))
+            turned.add(shown.quarters)
+            if not shown.whole()[0]:
                 continue
-            red = np.argwhere((canvas[..., 0] > 200) & (canvas[..., 1] < 90))
-            found = np.concatenate([red.min(0), red.max(0) + 1]) / 256
-            assert intersection_over_union(found, box_rel) > 0.8
-            sides = box_rel[2:] - box_rel[:2]
-            assert (sides[0] > sides[1]) == bool(quarters % 2)
+            self.assert_red_is_in(shown.canvas, shown.boxes_rel[0])
+            sides = shown.boxes_rel[0, 2:] - shown.boxes_rel[0, :2]
+            assert (sides[0] > sides[1]) == bool(shown.quarters % 2)
         assert turned == {0, 1, 2, 3}
+
+    def assert_red_is_in(self, canvas, box_rel):
+        red = np.argwhere((canvas[..., 0] > 200) & (canvas[..., 1] < 90))
+        found = np.concatenate([red.min(0), red.max(0) + 1]) / len(canvas)
+        assert intersection_over_union(found, box_rel) > 0.8
+
+    def test_the_boxes_of_further_plates_follow_them(self, monkeypatch):
+        """One that is wholly on the canvas is where its box says, and one that is cut is known to be."""
+        for name in ("change_light", "change_sharpness"):
+            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
+        photograph, box = self.marked_photograph()
+        other = (30.0, 10.0, 60.0, 130.0)
+        seen = Counter()
+        for seed in range(60):
+            shown = photograph_on_canvas(photograph, [other, box], MOTION, np.random.default_rng(seed))
+            if shown.whole()[1]:
+                seen["whole"] += 1
+                self.assert_red_is_in(shown.canvas, shown.boxes_rel[1])
+            red = (shown.canvas[..., 0] > 200) & (shown.canvas[..., 1] < 90)
+            if shown.cut()[1]:
+                seen["cut"] += 1
+            elif not shown.whole()[1]:
+                seen["away"] += 1
+                assert not red.any()
+            assert not (shown.whole() & shown.cut()).any()
+        assert min(seen[name] for name in ("whole", "cut", "away")) > 2
+
+    def test_a_photograph_without_a_plate_is_shown_and_has_none(self):
+        photograph, _ = self.marked_photograph()
+        for hide in (False, True):
+            shown = photograph_on_canvas(photograph, [], MOTION, np.random.default_rng(0), hide)
+            assert shown.canvas.shape == (256, 256, 3) and shown.boxes_rel.shape == (0, 4)
+            assert len(shown.whole()) == len(shown.cut()) == 0
+
+    def test_where_plates_leave_no_room_nothing_is_hidden(self):
+        photograph, _ = self.marked_photograph()
+        shown = photograph_on_canvas(photograph, [(2.0, 2.0, 298.0, 398.0)], MOTION, np.random.default_rng(0), True)
+        assert not shown.hidden
 
     @pytest.mark.parametrize("turns", [0, 1, 2, 3])
     def test_along_its_tilt_a_plate_is_level(self, monkeypatch, turns):
         """A plate with a white upper and a black lower half, however tilted: the border is level in its glimpse."""
         for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
         upright = np.full((400, 400, 3), 120, "uint8")
         upright[180:200, 110:290], upright[200:220, 110:290] = 255, 0
         photograph = np.ascontiguousarray(np.rot90(upright, -turns))
@@ -233,12 +323,10 @@ class TestAugmentation:
         angles = []
         for seed in range(30):
             rng = np.random.default_rng(seed)
-            canvas, box_rel, quarters, angle, visible = photograph_on_canvas(
-                photograph, box, 384, rng, **{**CHANGES, "tilted": 1.0}
-            )
-            if visible:
-                self.assert_level(canvas, box_rel, (turns - quarters) % 4, angle)
-                angles.append(angle)
+            shown = photograph_on_canvas(photograph, [box], replace(MOTION, size=384, tilted=1.0), rng)
+            if shown.whole()[0]:
+                self.assert_level(shown.canvas, shown.boxes_rel[0], (turns - shown.quarters) % 4, shown.angles[0])
+                angles.append(shown.angles[0])
         assert min(angles) < -0.2 and max(angles) > 0.2
 
     def assert_level(self, canvas, box_rel, turns, angle):
@@ -271,10 +359,11 @@ class TestAugmentation:
     def test_a_hidden_plate_is_not_on_the_canvas(self):
         photograph, box = self.marked_photograph()
         for seed in range(10):
-            rng = np.random.default_rng(seed)
-            canvas, _, _, _, visible = photograph_on_canvas(photograph, box, 128, rng, **CHANGES, hide=True)
-            assert not visible
-            spread = canvas.astype(int).max(-1) - canvas.astype(int).min(-1)
+            shown = photograph_on_canvas(
+                photograph, [box], replace(MOTION, size=128), np.random.default_rng(seed), True
+            )
+            assert shown.hidden and not shown.whole().any() and not shown.cut().any()
+            spread = shown.canvas.astype(int).max(-1) - shown.canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
 
     def test_pasting_changes_the_box_and_nothing_else(self):

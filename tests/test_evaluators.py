@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
+from lpr_e2e.training.callbacks import Progress
 from lpr_e2e.training.evaluators import EVALUATORS, Validation, deciding_score
 from lpr_e2e.training.settings import EVALUATORS as NAMES
 from lpr_e2e.training.settings import PRESETS
@@ -33,33 +36,34 @@ def test_only_those_named_are_asked_and_each_side_gets_its_own(monkeypatch):
     }.items():
         monkeypatch.setitem(EVALUATORS, name, lambda held, one=one: one)
     monkeypatch.setitem(EVALUATORS, "photographs", lambda held: pytest.fail("not named"))
-    found = Validation("recognition", ("glimpses", "seen_photographs"), None).evaluate(None, None)
+    held = SimpleNamespace(glimpses={"glimpses": [0] * 9}, texts=0)
+    found = Validation("recognition", ("glimpses", "seen_photographs"), held).evaluate(None, None)
     assert (found.score, found.validation, found.training) == (0.5, {"reading/plates_right": 0.5}, {"seen": 0.9})
-    found = Validation("recognition", ("losses", "glimpses"), None).evaluate(None, None)
+    found = Validation("recognition", ("losses", "glimpses"), held).evaluate(None, None)
     assert list(found.validation) == ["loss", "reading/plates_right"] and not found.training
 
 
 READ = {"reading/plates_right": 0.5, "reading/characters_right": 0.8}
+BOTH = {**READ, "end to end/plates_right": 0.25, "end to end/characters_right": 0.5, "end to end/mean_iou": 0.125}
 
 
 @pytest.mark.parametrize(
-    ("stage", "figures", "score"),
+    ("figures", "texts", "glimpses", "score"),
     [
-        ("recognition", {**READ, "end to end/plates_right": 1.0}, 0.5),
-        # Held-out photographs with texts and boxes, with boxes alone, with neither.
-        (
-            "joint",
-            {
-                **READ,
-                "end to end/plates_right": 0.25,
-                "end to end/characters_right": 0.5,
-                "end to end/mean_iou": 0.125,
-            },
-            0.875,
-        ),
-        ("joint", {**READ, "end to end/mean_iou": 0.25}, 1.55),
-        ("joint", READ, 1.3),
+        (READ, 0, 40, 1.3),  # Stage one, and stage two without a held-out photograph.
+        (BOTH, 40, 40, (0.25 + 0.5) / 2 + (0.5 + 0.8) / 2 + 0.125),
+        (BOTH, 40, 0, 0.875),
+        # Two photographs do not decide against fifty crops.
+        (BOTH, 2, 50, (2 * 0.25 + 50 * 0.5) / 52 + (2 * 0.5 + 50 * 0.8) / 52 + 0.125),
+        ({**READ, "end to end/mean_iou": 0.25}, 0, 40, 1.55),
+        ({}, 0, 0, None),
     ],
 )
-def test_plates_characters_and_boxes_decide(stage, figures, score):
-    assert deciding_score(stage, figures) == pytest.approx(score)
+def test_every_reading_and_the_boxes_decide(figures, texts, glimpses, score):
+    assert deciding_score(figures, texts, glimpses) == (None if score is None else pytest.approx(score))
+
+
+def test_where_nothing_tells_the_last_epoch_is_the_best():
+    progress = Progress("joint")
+    assert [progress.note(None) for _ in range(3)] == [True, True, True] and progress.waited == 0
+    assert [progress.note(score) for score in (0.5, 0.4, 0.6)] == [True, False, True]

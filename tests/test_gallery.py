@@ -20,8 +20,8 @@ def batch(count: int) -> dict[str, np.ndarray]:
     """Black photographs, all but the last with a plate in their lower half."""
     return {
         "canvases": np.zeros((count, 96, 96, 3), "uint8"),
-        "boxes_rel": np.tile(np.float32([0.6, 0.3, 0.8, 0.9]), (count, 1)),
-        "plate_visible": np.float32([1] * (count - 1) + [0]),
+        "boxes_rel": np.tile(np.float32([0.6, 0.3, 0.8, 0.9]), (count, 1, 1)),
+        "plate_visible": np.float32([1] * (count - 1) + [0])[:, None],
         "text_known": np.float32([1] * (count - 1) + [0]),
         "classes": np.stack([VOCABULARY.encode("12T345")] * count),
     }

@@ -9,7 +9,10 @@ import tensorflow as tf
 from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.model.box_head import cell_centres
 from lpr_e2e.training.losses import (
+    box_losses,
+    cells_of_plates,
     character_accuracy,
+    known_cells,
     objectness_loss,
     overlap_loss,
     plate_accuracy,
@@ -47,11 +50,90 @@ def test_positive_cells_are_the_middle_half_and_never_none():
 
 def test_objectness_prefers_the_truth():
     positive = tf.constant([[1.0, 0.0, 0.0, 0.0]])
-    mask = tf.ones(1)
+    mask = tf.ones((1, 4))
     right = objectness_loss(positive, tf.constant([[5.0, -5.0, -5.0, -5.0]]), mask)
     wrong = objectness_loss(positive, tf.constant([[-5.0, 5.0, -5.0, -5.0]]), mask)
     assert float(right) < 0.01 < float(wrong)
-    assert float(objectness_loss(positive, tf.constant([[-5.0, 5.0, -5.0, -5.0]]), tf.zeros(1))) == 0
+    assert float(objectness_loss(positive, tf.constant([[-5.0, 5.0, -5.0, -5.0]]), tf.zeros((1, 4)))) == 0
+
+
+def test_each_cell_learns_one_plate_the_smallest_it_is_in_the_middle_of():
+    boxes = tf.constant([[[0.0, 0.0, 1.0, 1.0], [0.375, 0.375, 0.625, 0.625], [0.0, 0.0, 1.0, 1.0]]])
+    owned = np.asarray(cells_of_plates(boxes, tf.constant([[1.0, 1.0, 0.0]]), 64)).reshape(3, 8, 8)
+    assert owned.sum(0).max() == 1 and not owned[2].any()
+    assert owned[1].sum() == 4 and owned[1, 3:5, 3:5].all()
+    assert owned[0].sum() == 16 - 4 and owned[0, 2:6, 2:6].sum() == 12
+
+
+def test_a_cut_plate_is_neither_plate_nor_background():
+    boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]])
+    known = np.asarray(known_cells(boxes, tf.constant([[0.0, 1.0]]), tf.ones(1), tf.zeros((1, 16)))).reshape(4, 4)
+    assert not known[2:, 2:].any() and known.sum() == 12
+
+
+def test_where_plates_may_be_unlabelled_only_what_is_believed_in_is_left_out():
+    boxes, cut = tf.zeros((2, 1, 4)), tf.zeros((2, 1))
+    believed = tf.constant([[5.0, -5.0, 0.0, -1.0]] * 2)
+    known = np.asarray(known_cells(boxes, cut, tf.constant([1.0, 0.0]), believed))
+    np.testing.assert_array_equal(known, [[1, 1, 1, 1], [0, 1, 0, 1]])
+
+
+def box_targets(**changes) -> dict:
+    """One photograph with two plates; the second has another turn."""
+    targets = {
+        "boxes_rel": [[[0.1, 0.1, 0.3, 0.5], [0.6, 0.5, 0.8, 0.9]]],
+        "plate_visible": [[1.0, 1.0]],
+        "plate_cut": [[0.0, 0.0]],
+        "complete": [1.0],
+        "turns": [[0, 1]],
+        "turns_known": [[1.0, 1.0]],
+        "tilts": [[0.0, 0.2]],
+        "tilts_known": [[1.0, 1.0]],
+    }
+    return {name: tf.constant(value) for name, value in {**targets, **changes}.items()}
+
+
+def right_answer(targets: dict, cells: int = 256) -> dict:
+    """What a perfect box head says: in each plate's cells that plate, elsewhere nothing."""
+    owned = np.asarray(cells_of_plates(targets["boxes_rel"], targets["plate_visible"], cells))
+    plate = owned.argmax(1)[0]
+    turns, tilts = np.asarray(targets["turns"])[0, plate], np.asarray(targets["tilts"])[0, plate]
+    return {
+        "objectness": tf.constant(np.where(owned.max(1) > 0, 9.0, -9.0).astype("float32")),
+        "cell_boxes": tf.constant(np.asarray(targets["boxes_rel"])[:, plate]),
+        "cell_turns": tf.constant((np.eye(4)[turns] * 20).astype("float32"))[None],
+        "cell_tilts": tf.constant(tilts.astype("float32"))[None],
+    }
+
+
+def test_the_terms_of_several_plates_are_zero_for_the_truth_and_name_what_is_wrong():
+    targets = box_targets()
+    found = right_answer(targets)
+    assert all(float(value) < 1e-3 for value in box_losses(found, targets).values())
+    # Only the second plate is missed, put elsewhere, turned or tilted.
+    second = np.asarray(cells_of_plates(targets["boxes_rel"], targets["plate_visible"], 256))[0, 1] > 0
+    wrong = {
+        "objectness": np.where(second, -9.0, found["objectness"]),
+        "cell_boxes": found["cell_boxes"] + 0.1 * second[None, :, None],
+        "cell_turns": np.where(second[None, :, None], found["cell_turns"][..., ::-1], found["cell_turns"]),
+        "cell_tilts": found["cell_tilts"] + 0.3 * second,
+    }
+    names = {"objectness": "objectness", "cell_boxes": "box_overlap", "cell_turns": "turns", "cell_tilts": "tilt"}
+    for name, term in names.items():
+        changed = {**found, name: tf.constant(np.asarray(wrong[name], "float32"))}
+        terms = box_losses(changed, targets)
+        assert float(terms[term]) > 0.05, name
+        # Where it is not known, it does not count.
+        unknown = {"turns": {"turns_known": [[1.0, 0.0]]}, "tilt": {"tilts_known": [[1.0, 0.0]]}}.get(term)
+        unknown = unknown or {"plate_visible": [[1.0, 0.0]], "plate_cut": [[0.0, 1.0]]}
+        assert float(box_losses(changed, box_targets(**unknown))[term]) < 1e-3, name
+
+
+def test_a_photograph_without_a_plate_punishes_what_is_seen_on_it():
+    targets = box_targets(plate_visible=[[0.0, 0.0]])
+    found = right_answer(box_targets())
+    assert float(box_losses(found, targets)["objectness"]) > 1
+    assert float(box_losses(found, box_targets(plate_visible=[[0.0, 0.0]], complete=[0.0]))["objectness"]) < 1e-3
 
 
 def test_reading_loss_counts_only_known_texts():

@@ -19,6 +19,7 @@ from lpr_e2e.training.labelling import groups_between, label
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
+from tests.stand_in import with_plates
 
 ROWS, COLUMNS, HEIGHT, WIDTH = 8, 48, 64, 192
 MARGIN = 0.06
@@ -120,26 +121,38 @@ class TestGroups:
 @pytest.fixture(scope="module")
 def dataset(tiny_data):
     loaded = load_dataset(tiny_data)
-    assert sum(one.text is not None for one in loaded.photographs) >= 3
+    assert sum(one.plates[0].text is not None for one in loaded.photographs) >= 3
     return loaded
 
 
 def test_own_labels_survive_the_file(tmp_path):
     groups = [(0, np.array([-0.02, 0.5, 1.01])), (3, np.array([0.7, 0.8, 0.9]))]
-    own = PseudoLabels({"a, b.jpg": ("12T3", 3)}, {("crop", "é.jpg"): groups}, {"é.jpg": -0.25})
+    own = PseudoLabels(
+        {("photograph", "a, b.jpg", 1): ("12T3", 3)},
+        {("crop", "é.jpg", 0): groups},
+        {("photograph", "é.jpg", 0): -0.25},
+    )
     own.save(tmp_path / "own.csv")
     again = PseudoLabels.load(tmp_path / "own.csv")
     assert again.readings == own.readings and again.tilts == own.tilts and list(again.cuts) == list(own.cuts)
-    for (start, cuts), (start_again, cuts_again) in zip(groups, again.cuts["crop", "é.jpg"], strict=True):
+    for (start, cuts), (start_again, cuts_again) in zip(groups, again.cuts["crop", "é.jpg", 0], strict=True):
         assert start == start_again
         np.testing.assert_allclose(cuts_again, cuts, atol=1e-4)
     assert [one.name for one in tmp_path.iterdir()] == ["own.csv"]
 
 
+def test_own_labels_of_a_run_of_before_are_of_the_first_plate(tmp_path):
+    """Then every photograph had one."""
+    (tmp_path / "own.csv").write_text("set,img_id,text,turns,cuts,tilt\nphotograph,a.jpg,12T3,3,,\n")
+    assert PseudoLabels.load(tmp_path / "own.csv").readings == {("photograph", "a.jpg", 0): ("12T3", 3)}
+
+
 def test_a_given_text_outranks_the_model(dataset):
-    own = PseudoLabels({one.img_id: ("1T1", 0) for one in dataset.photographs})
-    for before, after in zip(dataset.photographs, own.applied(dataset.photographs), strict=True):
-        assert after == before if before.text is not None else (after.text, after.turns) == ("1T1", 0)
+    several = [replace(one, plates=(*one.plates, replace(one.plates[0], text=None))) for one in dataset.photographs]
+    own = PseudoLabels({("photograph", one.img_id, number): ("1T1", 0) for one in several for number in (0, 1)})
+    for before, after in zip(several, own.applied(several), strict=True):
+        for given, plate in zip(before.plates, after.plates, strict=True):
+            assert plate == given if given.text is not None else (plate.text, plate.turns) == ("1T1", 0)
 
 
 class Oracle:
@@ -171,7 +184,7 @@ class TestLabel:
 
     @pytest.fixture()
     def nameless(self, dataset):
-        return replace(dataset, photographs=[replace(one, text=None, turns=0) for one in dataset.photographs])
+        return replace(dataset, photographs=with_plates(dataset.photographs, text=None, turns=0))
 
     def test_certain_readings_become_texts(self, nameless, tiny_settings):
         size = tiny_settings.architecture.glimpse_size
@@ -186,12 +199,13 @@ class TestLabel:
         assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), withheld).readings
 
     def test_nothing_is_certain_that_reads_alike_whichever_way_up(self, nameless, tiny_settings):
-        unturned = replace(nameless, photographs=[replace(one, turns=None) for one in nameless.photographs])
+        unturned = replace(nameless, photographs=with_plates(nameless.photographs, turns=None))
         assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), unturned).readings
 
     def test_known_texts_stay(self, dataset, tiny_settings):
         own = label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), dataset)
-        assert not set(own.readings) & {one.img_id for one in dataset.photographs if one.text is not None}
+        known = {("photograph", one.img_id, 0) for one in dataset.photographs if one.plates[0].text is not None}
+        assert known and not set(own.readings) & known
 
     @pytest.mark.parametrize("tilt", [-0.3, 0.0, 0.2])
     def test_tilts_are_those_at_which_the_known_text_reads_best(self, dataset, tiny_settings, tilt):
@@ -201,24 +215,24 @@ class TestLabel:
                 off = np.abs(glimpses[:, 0, 0, 0] - tilt)[:, None, None]
                 return {**answer, "logits": answer["logits"] * np.maximum(0.05, 1 - 3 * off)}
 
-        high = [replace(one, text="12T345", turns=0, box_px=(10, 10, 60, 90)) for one in dataset.photographs]
-        flat = [replace(one, img_id=f"flat {one.img_id}", box_px=(10, 10, 30, 90)) for one in high]
-        unread = [replace(one, img_id=f"other {one.img_id}", text="12T999") for one in high]
+        high = with_plates(dataset.photographs, text="12T345", turns=0, box_px=(10, 10, 60, 90))
+        flat = [replace(one, img_id=f"flat {one.img_id}") for one in with_plates(high, box_px=(10, 10, 30, 90))]
+        unread = [replace(one, img_id=f"other {one.img_id}") for one in with_plates(high, text="12T999")]
         oracle = Tilted("12T345", 0.97, tiny_settings.architecture.glimpse_size)
         tilts = label(oracle, replace(dataset, photographs=[*high, *flat, *unread], crops=[])).tilts
-        assert set(tilts) == {one.img_id for one in high}
+        assert set(tilts) == {("photograph", one.img_id, 0) for one in high}
         assert np.abs(np.array(list(tilts.values())) - tilt).max() < 0.05
 
 
 def test_batches_use_them(dataset, tiny_settings):
     """A photograph that got its text from the model is read, and the plates with cuts are shown rearranged."""
-    nameless = replace(dataset, photographs=[replace(one, text=None, turns=0) for one in dataset.photographs])
+    nameless = replace(dataset, photographs=with_plates(dataset.photographs, text=None, turns=0))
     vocabulary = training_vocabulary(dataset)
     painter = PlatePainter([crop.text for crop in dataset.crops])
     text = dataset.crops[0].text
     own = PseudoLabels(
-        {one.img_id: (text, 0) for one in nameless.photographs},
-        {("crop", one.img_id): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
+        {("photograph", one.img_id, 0): (text, 0) for one in nameless.photographs},
+        {("crop", one.img_id, 0): [(len(one.text) - 3, np.array([0.6, 0.7, 0.8, 0.9]))] for one in dataset.crops},
     )
     mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
     settings = tiny_settings

@@ -20,14 +20,14 @@ from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.data.dataset import load_dataset
-from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.model.plate_model import load
 from lpr_e2e.training.callbacks import Record
 from lpr_e2e.training.optimizer import AveragedAdamW, WarmCosine, averaged_weights
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder
 from lpr_e2e.training.settings import PRESETS, Settings
-from lpr_e2e.training.trainer import Training, take_weights, training_vocabulary
+from lpr_e2e.training.trainer import Training, training_vocabulary
 
 # Trains in a process of its own that kills itself when a batch of the stage is asked for.
 KILLED = """
@@ -280,17 +280,6 @@ def test_another_seed_gives_other_weights(tiny_data, tiny_settings, tmp_path):
     first, same, other = ([np.asarray(weight) for weight in model.trainable_weights] for model in models)
     assert all((a == b).all() for a, b in zip(first, same, strict=True))
     assert not all((a == b).all() for a, b in zip(first, other, strict=True))
-
-
-def test_weights_are_taken_over_where_they_fit(tiny_settings):
-    source = PlateModel(tiny_settings.architecture, "0123456789", 6)
-    model = PlateModel(tiny_settings.architecture, "ABCDEFGHIJ", 6)
-    taken, all_weights = take_weights(model, source)
-    # The classifier's kernel and bias have the same shapes, and another meaning.
-    assert all_weights - taken == 2
-    for name in ("stem", "find_fuse"):
-        mine, theirs = ([w for w in one.weights if f"{name}/kernel" in w.path][0] for one in (model, source))
-        np.testing.assert_array_equal(np.asarray(mine), np.asarray(theirs))
 
 
 def test_stage_two_alone_labels_with_the_weights_it_starts_from(
