@@ -28,11 +28,11 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 from lpr_e2e.training.settings import PRESETS
-from lpr_e2e.training.trainer import training_texts, training_vocabulary
+from lpr_e2e.training.trainer import training_vocabulary
 
 settings, dataset = PRESETS["small"], load_dataset(sys.argv[1])
 sizes = (training_vocabulary(dataset), settings.architecture, settings.procedure)
-recipe = BatchRecipe(dataset, *sizes, training_texts(dataset), settings.mixture, 0)
+recipe = BatchRecipe(dataset, *sizes, dataset.training_texts(), settings.mixture, 0)
 plan = BatchPlan("recognition", 10**9, 4, 0, 0.0, 0.0)
 try:
     with BatchLoader(recipe, plan, plan.batch(recipe.maker(), 0), 0, 10**9, workers=2) as loader:
@@ -69,14 +69,14 @@ def dataset(tiny_data):
 
 @pytest.fixture(scope="module")
 def recipe(dataset, tiny_settings):
-    from lpr_e2e.training.trainer import training_texts, training_vocabulary
+    from lpr_e2e.training.trainer import training_vocabulary
 
     return BatchRecipe(
         dataset,
         training_vocabulary(dataset),
         tiny_settings.architecture,
         tiny_settings.procedure,
-        training_texts(dataset),
+        dataset.training_texts(),
         tiny_settings.mixture,
         0,
     )

@@ -15,7 +15,7 @@ from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import rearranged
 from lpr_e2e.training.batches import RECOGNITION, BatchMaker
-from lpr_e2e.training.labelling import groups_between, label
+from lpr_e2e.training.labelling import bar_for_labels, groups_between, label
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
@@ -184,26 +184,36 @@ class TestLabel:
 
     @pytest.fixture()
     def nameless(self, dataset):
-        return replace(dataset, photographs=with_plates(dataset.photographs, text=None, turns=0))
+        """Nothing is held out, so that nothing tells how far certainty can be trusted."""
+        photographs = with_plates(dataset.photographs, text=None, turns=0)
+        return replace(dataset, photographs=photographs, validation_photographs=[], validation_crops=[])
 
     def test_certain_readings_become_texts(self, nameless, tiny_settings):
         size = tiny_settings.architecture.glimpse_size
-        assert len(label(Oracle("12T345", 0.97, size), nameless).readings) == len(nameless.photographs)
+        assert len(label(Oracle("12T345", 0.99, size), nameless).readings) == len(nameless.photographs)
         assert not label(Oracle("12T345", 0.8, size), nameless).readings
-        half = label(Oracle("12T345", 0.97, size), nameless, share=0.5).readings
+        half = label(Oracle("12T345", 0.99, size), nameless, share=0.5).readings
         assert len(half) == round(0.5 * len(nameless.photographs))
+
+    def test_a_model_that_is_surely_wrong_of_what_is_held_out_labels_nothing(self, dataset, nameless, tiny_settings):
+        oracle = Oracle("12T345", 0.99, tiny_settings.architecture.glimpse_size)
+        held = with_plates(dataset.photographs, text="12T345", turns=0)
+        right = replace(nameless, validation_photographs=held)
+        wrong = replace(nameless, validation_photographs=with_plates(held, text="99T999"))
+        assert bar_for_labels(oracle, right) <= 0.99 < bar_for_labels(oracle, wrong)
+        assert label(oracle, right).readings and not label(oracle, wrong).readings
 
     @pytest.mark.parametrize("text", ["12T345", "12T346"])
     def test_withheld_texts_do_not_nor_what_may_be_one_misread(self, nameless, tiny_settings, text):
         withheld = replace(nameless, withheld=frozenset({same_plate_key(text)}))
-        assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), withheld).readings
+        assert not label(Oracle("12T345", 0.99, tiny_settings.architecture.glimpse_size), withheld).readings
 
     def test_nothing_is_certain_that_reads_alike_whichever_way_up(self, nameless, tiny_settings):
         unturned = replace(nameless, photographs=with_plates(nameless.photographs, turns=None))
-        assert not label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), unturned).readings
+        assert not label(Oracle("12T345", 0.99, tiny_settings.architecture.glimpse_size), unturned).readings
 
     def test_known_texts_stay(self, dataset, tiny_settings):
-        own = label(Oracle("12T345", 0.97, tiny_settings.architecture.glimpse_size), dataset)
+        own = label(Oracle("12T345", 0.99, tiny_settings.architecture.glimpse_size), dataset)
         known = {("photograph", one.img_id, 0) for one in dataset.photographs if one.plates[0].text is not None}
         assert known and not set(own.readings) & known
 

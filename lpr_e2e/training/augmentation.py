@@ -1,4 +1,6 @@
-"""Random changes to training pictures: geometry that a camera makes, light, colour, blur, noise, compression.
+"""Random changes to training pictures: geometry that a camera makes, other characters, another plate.
+
+What light and a camera's sensor do is in `light`.
 
 Everything works on uint8 RGB pictures and takes its randomness from a `numpy.random.Generator`, so that a batch is a
 function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxes stay yxyx.
@@ -6,21 +8,18 @@ function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxe
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 
 import cv2
 import numpy as np
 
 from lpr_e2e.common.boxes import rectangle_corners, turn_picture
+from lpr_e2e.training.light import change_light, change_sharpness, harsh_light, smear
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
-# Of the stored sensor noise, grey levels.
-_NOISE_MEAN, _NOISE_DEVIATION = 128, 32
-# Rows and columns of the grid on which uneven light is computed.
-_LIGHT_GRID = (48, 96)
-_LEVELS = np.linspace(0, 1, 256)[:, None]
+# Share of the glimpses in light that leaves little to read.
+_HARSH = 0.15
 
 
 def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: float, hardness: float, behind=None):
@@ -76,7 +75,9 @@ def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: f
     if rng.random() < 0.15 * hardness:
         glimpse = smear(glimpse, rng)
     glimpse = change_light(glimpse, rng, hardness)
-    glimpse = change_sharpness(glimpse, rng, hardness)
+    if rng.random() < _HARSH * hardness:
+        glimpse = harsh_light(glimpse, rng)
+    glimpse = change_sharpness(glimpse, rng, hardness, width / (1 + 2 * margin[1]))
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -104,83 +105,6 @@ def _shrunk(picture: np.ndarray, times: int) -> np.ndarray:
     if times == 1:
         return picture
     return cv2.resize(picture, None, fx=1 / times, fy=1 / times, interpolation=cv2.INTER_AREA)
-
-
-def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
-    """Random exposure, contrast, gamma, colour cast, channel order, polarity and unevenness, uint8 `(h, w, 3)`.
-
-    Channels are permuted because data sets disagree about red and blue; the polarity is turned over because plates do.
-    """
-    if rng.random() < 0.3 * strength:
-        channels = cv2.split(picture)
-        picture = cv2.merge([channels[channel] for channel in rng.permutation(3)])
-    if rng.random() < 0.08 * strength:
-        picture = 255 - picture
-    if rng.random() < 0.15 * strength:
-        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    levels = _LEVELS ** np.exp(rng.normal(0, 0.3 * strength))
-    gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
-    levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
-    table = np.clip(levels * 255, 0, 255).T.astype("uint8")
-    picture = cv2.merge([cv2.LUT(channel, levels) for channel, levels in zip(cv2.split(picture), table, strict=True)])
-    if rng.random() < 0.25 * strength:  # A shadow or a lamp on one side.
-        down, across = (np.linspace(-1, 1, side) * rng.normal() for side in _LIGHT_GRID)
-        ramp = np.add.outer(down, across)
-        sharp = rng.uniform(0.5, 6)
-        factor = 1 + rng.uniform(-0.5, 0.5) * np.tanh(sharp * (ramp + rng.uniform(-0.7, 0.7)))
-        factor = cv2.resize(factor.astype("float32"), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
-        picture = cv2.multiply(picture, cv2.merge([factor] * 3), dtype=cv2.CV_8U)
-    if rng.random() < 0.05 * strength:  # Night: few grey levels are left.
-        picture = cv2.convertScaleAbs(picture, alpha=rng.uniform(0.1, 0.35))
-    return picture
-
-
-def smear(glimpse: np.ndarray, rng) -> np.ndarray:
-    """Some soft blobs of mud or glare that cover parts of characters, on a glimpse uint8 `(h, w, 3)`."""
-    height, width = glimpse.shape[:2]
-    cover = np.zeros((height, width), "uint8")
-    for _ in range(rng.integers(1, 4)):
-        middle = (int(rng.uniform(0, 1) * width), int(rng.uniform(0.2, 0.8) * height))
-        axes = tuple(max(1, int(height * rng.uniform(0.04, 0.2))) for _ in range(2))
-        cv2.ellipse(cover, middle, axes, rng.uniform(0, 180), 0, 360, int(rng.uniform(90, 255)), -1)
-    cover = cv2.GaussianBlur(cover, (0, 0), height * rng.uniform(0.01, 0.05)) / np.float32(255)
-    shades = np.sort(glimpse[::3, ::3].reshape(-1, 3), axis=0)
-    shade = shades[int(len(shades) * rng.uniform(0.02, 0.98))]
-    return cv2.blendLinear(glimpse, np.full_like(glimpse, shade), 1 - cover, cover)
-
-
-@functools.cache
-def _noise() -> np.ndarray:
-    """Sensor noise, uint8 `(2 ** 22,)`, made once: as many normal numbers for each canvas took longer than all else."""
-    noise = np.random.default_rng(0).normal(_NOISE_MEAN, _NOISE_DEVIATION, 1 << 22)
-    return np.clip(noise, 0, 255).astype("uint8")
-
-
-def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
-    """Random blur (lens or motion), sensor noise and JPEG compression, uint8 `(h, w, 3)`."""
-    kind = rng.random()
-    if kind < 0.25 * strength:
-        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.5))
-    elif kind < 0.4 * strength:
-        length = int(rng.integers(3, 7))
-        kernel = np.zeros((length, length), "float32")
-        angle, middle = rng.uniform(0, np.pi), (length - 1) / 2
-        reach = middle * np.array([np.cos(angle), np.sin(angle)])
-        ends = [tuple(int(round(value)) for value in middle + sign * reach) for sign in (-1, 1)]
-        cv2.line(kernel, ends[0], ends[1], 1.0)
-        picture = cv2.filter2D(picture, -1, kernel / kernel.sum())
-    if rng.random() < 0.5 * strength:
-        # In the dark the noise is less too; more of it would leave nothing to read.
-        level = rng.uniform(2, 14) * min(1.0, 0.1 + np.mean(cv2.mean(picture)[:3]) / 80)
-        stored, share = _noise(), level / _NOISE_DEVIATION
-        start = int(rng.integers(max(1, stored.size - picture.size)))
-        noise = np.resize(stored[start : start + picture.size], picture.shape)
-        picture = cv2.addWeighted(picture, 1, noise, share, -_NOISE_MEAN * share)
-    if rng.random() < 0.3 * strength:
-        quality = int(rng.integers(25, 85))
-        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
-        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
-    return picture
 
 
 def rearranged(

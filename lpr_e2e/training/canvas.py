@@ -13,10 +13,12 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
-from lpr_e2e.training.augmentation import change_light, change_sharpness
+from lpr_e2e.training.light import change_light, change_sharpness
 
 # A band beside the plates that is thinner than this, in pixels, is no room for a window.
 _LEAST_BAND = 16
+# Strength of blur, noise and compression on a canvas, which a photograph has some of already.
+_SHARPNESS = 0.25
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,9 @@ def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: 
     layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
     layers = cv2.warpAffine(layers, matrix, (motion.size,) * 2, borderValue=(motion.grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
-    canvas = change_sharpness(change_light(canvas, rng, 0.6 * motion.hardness), rng, 0.25 * motion.hardness)
+    canvas = change_light(canvas, rng, 0.6 * motion.hardness)
+    width = scale * float(np.max(boxes_px[0, 2:] - boxes_px[0, :2])) if len(boxes_px) and not hidden else 0.0
+    canvas = change_sharpness(canvas, rng, _SHARPNESS * motion.hardness, width)
     boxes = [turn_box(_moved_box(box, matrix, tilt) / motion.size, 1, 1, quarters) for box in boxes_px]
     # Seen from one side, a plate that lies on its side keeps its direction.
     angles = [0.0 if sheared and box[2] - box[0] > box[3] - box[1] else angle for box in boxes_px]

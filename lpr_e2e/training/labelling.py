@@ -121,13 +121,17 @@ def _answers(model: PlateModel, glimpses: np.ndarray) -> list[tuple[np.ndarray, 
 
 
 def bar_for_labels(model: PlateModel, dataset: Dataset) -> float:
-    """The certainty from which on a reading becomes a label: where held-out plates are read with it, hardly one is
-    read wrongly; at least `LABEL_CERTAINTY`."""
+    """The certainty from which on a reading becomes a label, see `LABEL_PRECISION`; above 1 if none does."""
     known = list(readable_plates(dataset.validation_photographs, dataset.validation_crops))
     answers = _readings(model, [(one.path, one.box_px, one.turns) for one in known])
+    confidences = [certainty for _, certainty in answers]
     right = [text == one.text for (text, _), one in zip(answers, known, strict=True)]
-    bar = certainty_bar([certainty for _, certainty in answers], right, LABEL_PRECISION)
-    return max(LABEL_CERTAINTY, _UNPROVED_CERTAINTY if bar is None else bar)
+    bar = certainty_bar(confidences, right, LABEL_PRECISION)
+    if bar is not None:
+        return max(LABEL_CERTAINTY, bar)
+    certain = [one for one, certainty in zip(right, confidences, strict=True) if certainty >= _UNPROVED_CERTAINTY]
+    disproved = certain and sum(certain) < LABEL_PRECISION * len(certain)
+    return float("inf") if disproved else _UNPROVED_CERTAINTY
 
 
 def _readings(model: PlateModel, views: Sequence[tuple]) -> list[tuple[str, float]]:

@@ -25,7 +25,7 @@ import pandas as pd
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
-from lpr_e2e.data.samples import Dataset
+from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.training.settings import Settings
 
 # Whose versions are written down, where they are there.
@@ -200,6 +200,12 @@ class RunFolder:
 
 
 def split(dataset: Dataset) -> pd.DataFrame:
-    """One row per picture: its `set`, its `side` (`train` or `held`), its `img_id`, its `text` (empty: unknown)."""
-    rows = [(name, side, one.img_id, one.text or "") for name, side, one in dataset.pictures()]
+    """What is on which side: `set`, `side` (`train` or `held`), `img_id`, `text` (empty: unknown).
+
+    A row for each plate of a photograph and for each crop, and one for a photograph without a plate.
+    """
+    rows = []
+    for name, side, one in dataset.pictures():
+        texts = [plate.text for plate in one.plates] or [""] if isinstance(one, Photograph) else [one.text]
+        rows += [(name, side, one.img_id, text or "") for text in texts]
     return pd.DataFrame(rows, columns=["set", "side", "img_id", "text"])

@@ -1,0 +1,178 @@
+"""What light and a camera's sensor do to training pictures: exposure, colour, glare, blur, noise, compression.
+
+Everything works on uint8 RGB pictures and takes its randomness from a `numpy.random.Generator`, so that a batch is a
+function of its seed alone.
+"""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+# Of the stored sensor noise, grey levels.
+_NOISE_MEAN, _NOISE_DEVIATION = 128, 32
+# Rows and columns of the grid on which uneven light is computed.
+_LIGHT_GRID = (48, 96)
+_LEVELS = np.linspace(0, 1, 256)[:, None]
+# By how much a plate moves while the shutter is open, in widths of it: from what is seen to what can just be read.
+_MOVED = (0.02, 0.11)
+
+
+def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
+    """Random exposure, contrast, gamma, colour cast, channel order, polarity and unevenness, uint8 `(h, w, 3)`.
+
+    Channels are permuted because data sets disagree about red and blue; the polarity is turned over because plates do.
+    """
+    if rng.random() < 0.3 * strength:
+        channels = cv2.split(picture)
+        picture = cv2.merge([channels[channel] for channel in rng.permutation(3)])
+    if rng.random() < 0.08 * strength:
+        picture = 255 - picture
+    if rng.random() < 0.15 * strength:
+        picture = cv2.cvtColor(cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    levels = _LEVELS ** np.exp(rng.normal(0, 0.3 * strength))
+    gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
+    levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
+    table = np.clip(levels * 255, 0, 255).T.astype("uint8")
+    picture = cv2.merge([cv2.LUT(channel, levels) for channel, levels in zip(cv2.split(picture), table, strict=True)])
+    if rng.random() < 0.25 * strength:  # A shadow or a lamp on one side.
+        down, across = (np.linspace(-1, 1, side) * rng.normal() for side in _LIGHT_GRID)
+        ramp = np.add.outer(down, across)
+        sharp = rng.uniform(0.5, 6)
+        factor = 1 + rng.uniform(-0.5, 0.5) * np.tanh(sharp * (ramp + rng.uniform(-0.7, 0.7)))
+        factor = cv2.resize(factor.astype("float32"), picture.shape[1::-1], interpolation=cv2.INTER_LINEAR)
+        picture = cv2.multiply(picture, cv2.merge([factor] * 3), dtype=cv2.CV_8U)
+    if rng.random() < 0.05 * strength:  # Night: few grey levels are left.
+        picture = cv2.convertScaleAbs(picture, alpha=rng.uniform(0.1, 0.35))
+    return picture
+
+
+def harsh_light(picture: np.ndarray, rng) -> np.ndarray:
+    """A plate, uint8 `(h, w, 3)`, in light that leaves little to read: one of `_HARSH_LIGHTS`, now and then two."""
+    for _ in range(1 if rng.random() < 0.8 else 2):
+        picture = _HARSH_LIGHTS[int(rng.integers(len(_HARSH_LIGHTS)))](picture, rng)
+    return picture
+
+
+def _flat(picture: np.ndarray, rng) -> np.ndarray:
+    """Hardly any contrast: bleached by the sun or washed out, or as dark as the car in the shade."""
+    share, level = rng.uniform(0.08, 0.4), rng.uniform(140, 245) if rng.random() < 0.6 else rng.uniform(10, 70)
+    return cv2.convertScaleAbs(picture, alpha=share, beta=max(0.0, level - share * float(picture.mean())))
+
+
+def _glare(picture: np.ndarray, rng) -> np.ndarray:
+    """The sun, or a lamp, mirrored in a part of the plate: a soft spot or a streak."""
+    height, width = picture.shape[:2]
+    cover = np.zeros((height, width), "float32")
+    middle = (int(rng.uniform(0, 1) * width), int(rng.uniform(0, 1) * height))
+    axes = (max(2, int(width * rng.uniform(0.08, 0.5))), max(2, int(height * rng.uniform(0.15, 0.9))))
+    cv2.ellipse(cover, middle, axes, float(rng.uniform(-30, 30)), 0, 360, 1.0, -1)
+    cover = cv2.GaussianBlur(cover, (0, 0), height * rng.uniform(0.05, 0.35)) * np.float32(rng.uniform(0.4, 0.92))
+    tint = np.array([255, rng.uniform(235, 255), rng.uniform(200, 255)])
+    return cv2.blendLinear(picture, np.full_like(picture, tint), 1 - cover, cover)
+
+
+def _half_in_the_shade(picture: np.ndarray, rng) -> np.ndarray:
+    """A hard shadow over a part of the plate, such as a bumper's at noon."""
+    height, width = picture.shape[:2]
+    angle = rng.normal(0, 0.4) + (np.pi / 2 if rng.random() < 0.5 else 0.0)
+    across = np.add.outer(
+        (np.arange(height) / height - 0.5) * np.cos(angle), (np.arange(width) / width - 0.5) * np.sin(angle)
+    )
+    lit = np.tanh((across - rng.uniform(-0.3, 0.3)) * rng.uniform(8, 60)).astype("float32")
+    factor = 1 - rng.uniform(0.5, 0.9) * (lit * rng.choice([-1, 1]) + 1) / 2
+    # The camera exposes for the shade, or for the sun.
+    factor = (factor * rng.uniform(1.0, 2.2)).astype("float32")
+    return cv2.multiply(picture, cv2.merge([factor] * 3), dtype=cv2.CV_8U)
+
+
+def _headlights(picture: np.ndarray, rng) -> np.ndarray:
+    """At night in a lamp's light: overexposed, and the bright parts bloom over the dark ones."""
+    bright = cv2.convertScaleAbs(picture, alpha=rng.uniform(1.3, 2.6))
+    bloom = cv2.GaussianBlur(bright, (0, 0), picture.shape[0] * rng.uniform(0.04, 0.15))
+    return cv2.addWeighted(bright, 1.0, bloom, rng.uniform(0.2, 0.7), 0)
+
+
+def _rain(picture: np.ndarray, rng) -> np.ndarray:
+    """Streaks of rain, and drops on the lens that blur what is behind them."""
+    height, width = picture.shape[:2]
+    streaks = np.zeros((height, width), "uint8")
+    slope = rng.normal(0, 0.3)
+    for _ in range(int(rng.integers(4, 25))):
+        x, y, length = rng.uniform(0, width), rng.uniform(-0.3, 1) * height, height * rng.uniform(0.1, 0.5)
+        ends = [(int(x), int(y)), (int(x + slope * length), int(y + length))]
+        cv2.line(streaks, *ends, int(rng.uniform(30, 110)), 1, cv2.LINE_AA)
+    wet = cv2.add(picture, cv2.merge([cv2.GaussianBlur(streaks, (3, 3), 0)] * 3))
+    drops = np.zeros((height, width), "float32")
+    for _ in range(int(rng.integers(0, 4))):
+        middle = (int(rng.uniform(0, width)), int(rng.uniform(0, height)))
+        cv2.circle(drops, middle, max(2, int(height * rng.uniform(0.08, 0.3))), 1.0, -1, cv2.LINE_AA)
+    return cv2.blendLinear(wet, cv2.GaussianBlur(wet, (0, 0), height * 0.06), 1 - drops, drops)
+
+
+_HARSH_LIGHTS = (_flat, _glare, _half_in_the_shade, _headlights, _rain)
+
+
+def motion_blur(picture: np.ndarray, length: int, angle: float) -> np.ndarray:
+    """A picture, uint8 `(h, w, 3)`, that moved by `length` pixels in a direction, radians, while it was taken."""
+    kernel = np.zeros((length, length), "float32")
+    middle = (length - 1) / 2
+    reach = middle * np.array([np.cos(angle), np.sin(angle)])
+    ends = [tuple(int(round(value)) for value in middle + sign * reach) for sign in (-1, 1)]
+    cv2.line(kernel, ends[0], ends[1], 1.0)
+    return cv2.filter2D(picture, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE)
+
+
+def smear(glimpse: np.ndarray, rng) -> np.ndarray:
+    """Some soft blobs of mud or glare that cover parts of characters, on a glimpse uint8 `(h, w, 3)`."""
+    height, width = glimpse.shape[:2]
+    cover = np.zeros((height, width), "uint8")
+    for _ in range(rng.integers(1, 4)):
+        middle = (int(rng.uniform(0, 1) * width), int(rng.uniform(0.2, 0.8) * height))
+        axes = tuple(max(1, int(height * rng.uniform(0.04, 0.2))) for _ in range(2))
+        cv2.ellipse(cover, middle, axes, rng.uniform(0, 180), 0, 360, int(rng.uniform(90, 255)), -1)
+    cover = cv2.GaussianBlur(cover, (0, 0), height * rng.uniform(0.01, 0.05)) / np.float32(255)
+    shades = np.sort(glimpse[::3, ::3].reshape(-1, 3), axis=0)
+    shade = shades[int(len(shades) * rng.uniform(0.02, 0.98))]
+    return cv2.blendLinear(glimpse, np.full_like(glimpse, shade), 1 - cover, cover)
+
+
+@functools.cache
+def _noise() -> np.ndarray:
+    """Sensor noise, uint8 `(2 ** 22,)`, made once: as many normal numbers for each canvas took longer than all else."""
+    noise = np.random.default_rng(0).normal(_NOISE_MEAN, _NOISE_DEVIATION, 1 << 22)
+    return np.clip(noise, 0, 255).astype("uint8")
+
+
+def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0, plate_width: float = 0.0) -> np.ndarray:
+    """Random blur (lens or motion), sensor noise and JPEG compression.
+
+    Args:
+        picture: uint8 `(h, w, 3)`.
+        rng: source of randomness.
+        strength: 1 is what real photographs need.
+        plate_width: of the plate in the picture, pixels: a car moves by a part of it. Without, it hardly moves.
+    """
+    kind = rng.random()
+    if kind < 0.25 * strength:
+        picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.5))
+    elif kind < 0.4 * strength:
+        picture = motion_blur(picture, int(rng.integers(3, 7)), rng.uniform(0, np.pi))
+    elif kind < 0.52 * strength and plate_width:
+        # Most cars drive past the camera; some come towards it, and the camera shakes.
+        angle = rng.normal(0, 0.15) if rng.random() < 0.6 else rng.uniform(0, np.pi)
+        picture = motion_blur(picture, max(3, round(rng.uniform(*_MOVED) * plate_width)), angle)
+    if rng.random() < 0.5 * strength:
+        # In the dark the noise is less too; more of it would leave nothing to read.
+        level = rng.uniform(2, 14) * min(1.0, 0.1 + np.mean(cv2.mean(picture)[:3]) / 80)
+        stored, share = _noise(), level / _NOISE_DEVIATION
+        start = int(rng.integers(max(1, stored.size - picture.size)))
+        noise = np.resize(stored[start : start + picture.size], picture.shape)
+        picture = cv2.addWeighted(picture, 1, noise, share, -_NOISE_MEAN * share)
+    if rng.random() < 0.3 * strength:
+        quality = int(rng.integers(25, 85))
+        encoded = cv2.imencode(".jpg", picture, [cv2.IMWRITE_JPEG_QUALITY, quality])[1]
+        picture = cv2.imdecode(encoded, cv2.IMREAD_COLOR)
+    return picture
