@@ -90,9 +90,10 @@ def _half_in_the_shade(picture: np.ndarray, rng) -> np.ndarray:
 
 def _headlights(picture: np.ndarray, rng) -> np.ndarray:
     """At night in a lamp's light: overexposed, and the bright parts bloom over the dark ones."""
-    bright = cv2.convertScaleAbs(picture, alpha=rng.uniform(1.3, 2.6))
+    most = 230 / max(1.0, float(np.percentile(picture, 10)))  # What is dark is not blown out, too.
+    bright = cv2.convertScaleAbs(picture, alpha=min(rng.uniform(1.3, 2.6), max(1.0, most)))
     bloom = cv2.GaussianBlur(bright, (0, 0), picture.shape[0] * rng.uniform(0.04, 0.15))
-    return cv2.addWeighted(bright, 1.0, bloom, rng.uniform(0.2, 0.7), 0)
+    return cv2.addWeighted(bright, 1.0, bloom, rng.uniform(0.15, 0.5), 0)
 
 
 def _rain(picture: np.ndarray, rng) -> np.ndarray:
