@@ -19,7 +19,7 @@ from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.training.augmentation import glimpse_of_plate, paste_plate
 from lpr_e2e.training.batches import _ECHO_STEPS, _ECHOES, BatchMaker
 from lpr_e2e.training.canvas import CanvasMotion, photograph_on_canvas
-from lpr_e2e.training.light import _HARSH_LIGHTS, change_light, change_sharpness, harsh_light, motion_blur, smear
+from lpr_e2e.training.light import _HARSH_LIGHTS, Light, change_light, change_sharpness, harsh_light, motion_blur, smear
 from lpr_e2e.training.losses import known_cells
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
@@ -106,6 +106,16 @@ class TestBatchMaker:
             assert len(texts(maker.photographs)) == round(share * known)
             assert len(maker.photographs) == len(dataset.photographs)
         assert not make_maker(matched=0.0, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)["text_known"].any()
+
+    def test_no_more_plates_are_learned_than_told(self, make_maker, dataset):
+        """Without the lever, the further plates of a photograph are background, as they once were."""
+        small = Plate((1.0, 1.0, 9.0, 30.0), None, 0)
+        several = [replace(one, plates=(small, *one.plates)) for one in dataset.photographs]
+        for share in (0.0, 0.5, 1.0):
+            maker = make_maker(dataset=replace(dataset, photographs=several), further=share)
+            counts = Counter(len(one.plates) for one in maker.photographs)
+            assert counts[2] == round(share * len(several)) and counts[1] == len(several) - counts[2]
+            assert all(small not in one.plates for one in maker.photographs if len(one.plates) == 1)
 
     def test_pasted_plates_give_texts(self, make_maker, dataset):
         nameless = replace(dataset, photographs=with_plates(dataset.photographs, text=None))
@@ -241,7 +251,14 @@ def test_plain_batches_read_a_plate_whose_text_is_known(dataset, tiny_settings):
 
 # What a photograph may meet on its way to the canvas.
 MOTION = CanvasMotion(
-    size=256, grey=114, hardness=1.0, turned=0.2, tilted=0.3, close=0.3, close_side=2.7, straight_aspect=3.4
+    size=256,
+    grey=114,
+    light=Light(1.0, 0.15, 0.12),
+    turned=0.2,
+    tilted=0.3,
+    close=0.3,
+    close_side=2.7,
+    straight_aspect=3.4,
 )
 
 
@@ -254,8 +271,7 @@ class TestAugmentation:
 
     def test_the_box_follows_the_plate(self, monkeypatch):
         """Whatever is done to the photograph, the red plate is where the box says."""
-        for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
+        monkeypatch.setattr(Light, "on_canvas", lambda self, canvas, *others: canvas)
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
@@ -275,8 +291,7 @@ class TestAugmentation:
 
     def test_the_boxes_of_further_plates_follow_them(self, monkeypatch):
         """One that is wholly on the canvas is where its box says, and one that is cut is known to be."""
-        for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
+        monkeypatch.setattr(Light, "on_canvas", lambda self, canvas, *others: canvas)
         photograph, box = self.marked_photograph()
         other = (30.0, 10.0, 60.0, 130.0)
         seen = Counter()
@@ -310,8 +325,7 @@ class TestAugmentation:
     @pytest.mark.parametrize("turns", [0, 1, 2, 3])
     def test_along_its_tilt_a_plate_is_level(self, monkeypatch, turns):
         """A plate with a white upper and a black lower half, however tilted: the border is level in its glimpse."""
-        for name in ("change_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.canvas.{name}", lambda picture, *args, **kwargs: picture)
+        monkeypatch.setattr(Light, "on_canvas", lambda self, canvas, *others: canvas)
         upright = np.full((400, 400, 3), 120, "uint8")
         upright[180:200, 110:290], upright[200:220, 110:290] = 255, 0
         photograph = np.ascontiguousarray(np.rot90(upright, -turns))
@@ -388,10 +402,11 @@ class TestAugmentation:
             def random(self):
                 return 0.0
 
-        for name in ("smear", "change_light", "harsh_light", "change_sharpness"):
-            monkeypatch.setattr(f"lpr_e2e.training.augmentation.{name}", lambda picture, *args, **kwargs: picture)
+        monkeypatch.setattr(Light, "on_glimpse", lambda self, glimpse, *others: glimpse)
         photograph, box = self.marked_photograph()
-        glimpse = glimpse_of_plate(photograph, rectangle_corners(box), (52, 112), TODAY.margin, Still(), 5.0, 0.5, 1.0)
+        glimpse = glimpse_of_plate(
+            photograph, rectangle_corners(box), (52, 112), TODAY.margin, MOTION.light, Still(), 5.0, 0.5
+        )
         red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)
         np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
         np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpr_e2e.cli import INTERRUPTED, run_command
-from lpr_e2e.commands.arguments import add_threads
+from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -37,7 +37,6 @@ NO_WEIGHTS = "none"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
-    parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out")
     parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
     parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
     parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
@@ -59,6 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--font", action="append", metavar="FILE", help="a font to draw plates with; several times")
     add_threads(parser)
+    add_data_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,7 +84,7 @@ def _train(options: argparse.Namespace) -> int:
     settings = _settings(options)
     weights = None if options.resume else _weights(options)
 
-    from lpr_e2e.data.dataset import load_dataset
+    from lpr_e2e.data.dataset import DataSource, load
     from lpr_e2e.training import distribution
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.trainer import Training, training_vocabulary
@@ -93,24 +93,25 @@ def _train(options: argparse.Namespace) -> int:
     if job.processes > 1 and not (options.resume or options.run):
         raise TrainingError("several processes: need one run folder for all; name it with --run")
     folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
-    data, exclude = options.data or DEMO_DATA, options.exclude
     if options.resume:
         config = folder.config()
-        settings, data = config["settings"], Path(config["data"])
-        exclude = Path(config["exclude"]) if config["exclude"] else None
-    elif options.data is None and job.chief:
-        _draw_demo()
+        settings = config["settings"]
+        source = DataSource.from_config(config, settings.seed)
+    else:
+        source = data_source(options, options.data or DEMO_DATA, settings.seed)
+        if options.data is None and job.chief:
+            _draw_demo()
     job.agree()  # The demo set is drawn.
-    dataset = load_dataset(data, exclude=exclude, seed=settings.seed)
+    dataset = load(source).dataset
     if job.chief:
-        say(f"data: {data}\n{dataset.summary()}")
+        say(f"data: {source.path}\n{dataset.summary()}")
     if weights is not None:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
             folder.check_split(dataset)
         elif job.chief:
-            folder.start(settings, data, exclude, dataset, training_vocabulary(dataset, settings.characters))
+            folder.start(settings, source, dataset, training_vocabulary(dataset, settings.characters))
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
@@ -124,7 +125,7 @@ def _train(options: argparse.Namespace) -> int:
     if figures is None:
         return 0
     say(f"\nheld-out photographs, photograph in, text out:\n{figures.table()}")
-    example = data / "test" if (data / "test").is_dir() else "FOLDER"
+    example = source.path / "test" if (source.path / "test").is_dir() else "FOLDER"
     say(f"\nread photographs with it: {options.spelled('predict')} {example} --model {folder.path / 'best.keras'}")
     return 0
 

@@ -1,255 +1,290 @@
-"""The data set: photographs with boxes, crops with texts, what is held out, and everything that is wrong with them.
+"""The data set: label files of any form become what is trained on and what is held out.
 
-Photographs get a text where a crop was cut out of them. Nothing that shows a held-out plate is trained on with its
-text. See `lpr_e2e.data.tables` for the CSV files, `fingerprints` for reading and remembering pictures, `matching` for
-comparing them, and `split` for what is held out.
+    label files --`forms`--> as written --`resolving`--> files, pixels, one form of text --`pictures`--> decoded once
+        --`matching`--> what shows the same --`split`--> what is held out --> `samples.Dataset`
+
+Plates of photographs without a text get it from a crop that was cut out of them. Nothing that shows a held-out plate is
+trained on with its text.
 """
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 
-from lpr_e2e.data.fingerprints import (
-    CropFingerprint,
-    PhotographFingerprint,
-    Picture,
-    usable_crops,
-    usable_photographs,
-)
+from lpr_e2e.common.terminal import many
+from lpr_e2e.data.fingerprint_cache import FingerprintCache
+from lpr_e2e.data.forms import read_labels
+from lpr_e2e.data.labels import NOTHING_SAID, Labelled, LabelOptions, Labels
+from lpr_e2e.data.lending import texts_of_plates, upright_turns
 from lpr_e2e.data.matching import Compared, compare
+from lpr_e2e.data.pictures import Usable, usable
 from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.resolving import resolve
 from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate
 from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
-from lpr_e2e.data.tables import (
-    DatasetError,
-    Row,
-    Table,
-    find_picture_folders,
-    find_tables,
-    read_table,
-    usable_rows_by_kind,
-)
+from lpr_e2e.data.tables import DatasetError, read_table
 
-# A plate wider than this times its height is not on its side; two-line plates can be nearly square.
-UPRIGHT_ASPECT = 1.1
+# Share of the plates that is held out where the labels do not say what is.
+VALIDATION_SHARE = 0.15
+# Where so many photographs all have exactly one labelled plate, their labels are one plate a photograph by habit.
+_PHOTOGRAPHS_TO_TELL = 20
+
+
+@dataclass(frozen=True)
+class DataSource:
+    """Where a data set comes from, and how it is to be taken.
+
+    Attributes:
+        path: a folder, or a label file.
+        options: what the labels do not say themselves.
+        exclude: a CSV whose column `img_id` names crops to leave out, with everything that has one of their texts.
+        seed: of a drawn split.
+        cache: folder for what is remembered of the pictures; None: beside the data.
+    """
+
+    path: Path
+    options: LabelOptions = NOTHING_SAID
+    exclude: Path | None = None
+    seed: int = 0
+    cache: Path | None = None
+
+    def as_config(self) -> dict:
+        """Plain values, for JSON; what nobody has said is left out, and paths are whole."""
+        options = {one.name: getattr(self.options, one.name) for one in fields(LabelOptions)}
+        values = {"data": self.path, "exclude": self.exclude, "cache": self.cache, "labels": options}
+        return _plain(values)
+
+    @classmethod
+    def from_config(cls, values: Mapping, seed: int) -> DataSource:
+        """The source of `as_config`."""
+        labels = dict(values.get("labels", {}))
+        paths = {name: Path(labels[name]) for name in ("no_plates", "validation") if labels.get(name)}
+        pictures = tuple(map(Path, labels.pop("pictures", ())))
+        columns = tuple(labels.pop("box_columns", ()))
+        options = LabelOptions(**{**labels, **paths, "pictures": pictures, "box_columns": columns})
+        exclude, cache = (Path(values[name]) if values.get(name) else None for name in ("exclude", "cache"))
+        return cls(Path(values["data"]), options, exclude, seed, cache)
+
+
+def _plain(value):
+    """Paths as texts, tuples as lists, and nothing that is None or empty in dicts."""
+    if isinstance(value, dict):
+        return {name: _plain(one) for name, one in value.items() if one not in (None, (), {})}
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    return str(value.resolve()) if isinstance(value, Path) else value
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A data set, and all that it was made from, for who checks it.
+
+    Attributes:
+        labels: every label file, as written.
+        labelled: the same, found and brought to one form; what is excluded is left out.
+        usable: its pictures.
+        compared: which of them show the same.
+        split: what is held out.
+        dataset: what training makes of it.
+    """
+
+    labels: list[Labels]
+    labelled: Labelled
+    usable: Usable
+    compared: Compared
+    split: Split
+    dataset: Dataset
 
 
 def load_dataset(
-    folder: str | PathLike, exclude: str | PathLike | None = None, seed: int = 0, validation_share: float = 0.15
+    folder: str | PathLike,
+    exclude: str | PathLike | None = None,
+    seed: int = 0,
+    validation_share: float = VALIDATION_SHARE,
 ) -> Dataset:
-    """Read a data folder, check every row and picture, match crops to photographs, and hold out validation data.
+    """`load` of a folder whose labels say all themselves."""
+    source = DataSource(Path(folder), exclude=None if exclude is None else Path(exclude), seed=seed)
+    return load(source, validation_share).dataset
 
-    With a validation table, its photographs are held out, every crop with one of its texts, and every crop cut from
-    one of its photographs or from a near twin of one. Without, about `validation_share` of the pictures is drawn
-    with `seed`, such that no plate text and no near twin is on both sides.
 
-    Args:
-        folder: holds the CSV files and, in sub-folders, their pictures; see `tables`.
-        exclude: a CSV file whose column `img_id` names crops to leave out, with every other crop of their texts.
-        seed: of the drawn split.
-        validation_share: of the drawn split, from 0 to below 1.
+def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Loaded:
+    """Read a data set, check every row and picture, match crops to photographs, and hold out validation data.
+
+    Where the labels say what is held out, it is that, with every crop of one of its texts, and every crop cut from one
+    of its photographs or from a near twin of one. Else about `validation_share` of the plates is drawn with the seed,
+    such that no plate text and no near twin is on both sides.
 
     Raises:
-        DatasetError: a table, column or folder is missing, or nothing usable is left.
+        DatasetError: the labels cannot be read, or nothing usable is left.
+        UserError: something that people have to say.
     """
     if not 0 <= validation_share < 1:
         raise DatasetError(f"validation share {validation_share}: expected a number from 0 to below 1")
-    folder = Path(folder)
-    tables = find_tables(folder)
-    validation = tables.get("validation")
-    usable = _usable_pictures(folder, tables, read_table(Path(exclude)) if exclude is not None else None)
-    problems, notes = usable.problems, usable.notes
-    if not usable.photographs or not usable.crops:
-        raise DatasetError(
-            f"{folder}: {len(usable.photographs)} usable photographs and {len(usable.crops)} usable crops; expected "
-            f"some of both; {_first(problems) or 'the tables have no rows'}"
-        )
-    compared = compare(usable.photographs, usable.crops)
-    notes.append(
-        f"{len({match.crop for match in compared.matches})} crops are cut out of "
-        f"{len({match.photograph for match in compared.matches})} photographs; "
-        f"{len({number for pair in compared.twins for number in pair})} photographs have a near twin."
+    labels = read_labels(source.path, source.options)
+    labelled = resolve(labels, source.options)
+    excluded: set[str] = set()
+    if source.exclude is not None:
+        labelled, excluded = _without_excluded(labelled, source.exclude)
+    found = usable(labelled, FingerprintCache.beside(source.path, source.cache))
+    problems, notes = [*labelled.problems, *found.problems], [*labelled.notes, *found.notes]
+    _refuse_if_empty(source.path, found, problems)
+    compared = compare(found.photographs, found.crops)
+    notes.append(_note_on_links(compared))
+    split = split_by_table(compared) if labelled.has_validation else draw_split(compared, source.seed, validation_share)
+    notes += split.notes
+    texts, contradictory = texts_of_plates(compared, split)
+    complete, note = _completeness(labelled, source.options)
+    dataset = _divided(compared, split, texts, complete)
+    dataset.problems = [*problems, *_contradicting(compared, split), *contradictory]
+    dataset.notes = [*notes, note, *_unwritable(dataset)]
+    dataset.withheld |= excluded
+    _refuse_if_nothing_to_train_on(source.path, dataset)
+    return Loaded(labels, labelled, found, compared, split, dataset)
+
+
+def _without_excluded(labelled: Labelled, path: Path) -> tuple[Labelled, set[str]]:
+    """Leave out the crops that a list names, and every text of theirs; and these texts, as they are compared."""
+    listed = read_table(path)
+    if "img_id" not in listed.columns:
+        raise DatasetError(f"{path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
+    problems, named = list(labelled.problems), {values["img_id"] for _, values in listed.records}
+    known = {crop.row.img_id for crop in labelled.crops}
+    for number, values in listed.records:
+        if values["img_id"] not in known:
+            message = "expected the img_id of a crop; nothing is left out for it, correct it"
+            problems.append(Problem(path.name, number, values["img_id"], "unknown img_id", message))
+    keys = {same_plate_key(crop.row.text) for crop in labelled.crops if crop.row.img_id in named and crop.row.text}
+    kept, by_text = [], 0
+    for crop in labelled.crops:
+        if crop.row.img_id in named:
+            continue
+        if same_plate_key(crop.row.text) not in keys:
+            kept.append(crop)
+            continue
+        by_text += 1
+        message = f"{crop.row.img_id} has the text of a crop that {path.name} leaves out; left out too, list it there"
+        problems.append(crop.row.problem(crop.row.text, "excluded text", message))
+    plates = 0
+    photographs = []
+    for one in labelled.photographs:
+        rows = [replace(row, text=None) if row.text and same_plate_key(row.text) in keys else row for row in one.plates]
+        plates += sum(row.text != before.text for row, before in zip(rows, one.plates, strict=True))
+        photographs.append(replace(one, plates=tuple(rows)))
+    note = (
+        f"{path.name} leaves out {len(labelled.crops) - len(kept) - by_text} crops, and {by_text} more that have one "
+        f"of their texts; {many(plates, 'plate')} of photographs with one of them stay without their text."
     )
-    if validation:
-        split = split_by_table(compared, validation)
-        problems += _contradicting(compared, split, validation)
-    else:
-        split = draw_split(compared, seed, validation_share)
-    notes.append(_note_on_split(split, validation, seed))
-    texts, contradictory = _texts_of_photographs(compared, split)
-    problems += contradictory
-    withheld = frozenset(usable.excluded_keys | _keys_of(validation))
-    dataset = _divide(compared, split, texts, Dataset([], [], [], [], problems, notes, withheld))
-    if not dataset.photographs or not dataset.crops or (validation and not dataset.validation_photographs):
+    notes = [*labelled.notes, note]
+    return replace(labelled, crops=kept, photographs=photographs, problems=problems, notes=notes), keys
+
+
+def _refuse_if_empty(path: Path, found: Usable, problems: Sequence[Problem]) -> None:
+    if not any(one.plates for one in found.photographs):
         raise DatasetError(
-            f"{folder}: {len(dataset.photographs)} photographs and {len(dataset.crops)} crops are left to train on, "
-            f"{len(dataset.validation_photographs)} photographs to validate on; expected some of each; "
-            f"{_first(problems) or ' '.join(notes)}"
+            f"{path}: {many(len(found.photographs), 'usable photograph')} with no usable plate, and "
+            f"{many(len(found.crops), 'usable crop')}; expected photographs with the boxes of their plates; "
+            f"{_first(problems) or 'the labels name none'}"
         )
-    return dataset
+
+
+def _refuse_if_nothing_to_train_on(path: Path, dataset: Dataset) -> None:
+    plates = sum(len(one.plates) for one in dataset.photographs)
+    if plates and dataset.training_texts():
+        return
+    raise DatasetError(
+        f"{path}: {many(plates, 'plate')} on photographs and {many(len(dataset.training_texts()), 'text')} are left to "
+        f"train on, {len(dataset.validation_photographs)} photographs to validate on; expected some of each; "
+        f"{_first(dataset.problems) or ' '.join(dataset.notes)}"
+    )
 
 
 def _first(problems: Sequence[Problem]) -> str:
     return f"first of {len(problems)} problems: {problems[0]}" if problems else ""
 
 
-def _keys_of(table: Table | None) -> set[str]:
-    """The texts of a table, as they are compared; none without a table."""
-    return {same_plate_key(values["text"]) for _, values in table.records} if table else set()
-
-
-@dataclass
-class _Usable:
-    """What can be used of a data folder, before anything is held out; `excluded_keys` are texts left out as told."""
-
-    photographs: list[Picture[PhotographFingerprint]]
-    crops: list[Picture[CropFingerprint]]
-    excluded_keys: set[str]
-    problems: list[Problem]
-    notes: list[str]
-
-
-def _usable_pictures(folder: Path, tables: dict[str, Table], exclude: Table | None) -> _Usable:
-    """Check every row and picture; a photograph of the validation table counts by its row there."""
-    folders = find_picture_folders(folder, tables)
-    rows, problems = usable_rows_by_kind(tables)
-    keys: set[str] = set()
-    notes: list[str] = []
-    if exclude is not None:
-        exclusion = _exclude(rows["recognition"], tables["recognition"], exclude)
-        rows["recognition"], keys, notes = exclusion.rows, exclusion.keys, [exclusion.note]
-        problems += exclusion.problems
-    # Named in the validation table, usable there or not: not to be trained on.
-    named = {values["img_id"] for _, values in tables["validation"].records} if "validation" in tables else set()
-    photograph_rows = rows.get("validation", []) + [row for row in rows["detection"] if row.img_id not in named]
-    photographs, found = usable_photographs(photograph_rows, folders["detection"])
-    crops, found_in_crops = usable_crops(rows["recognition"], folders["recognition"])
-    return _Usable(photographs, crops, keys, problems + found + found_in_crops, notes)
-
-
-@dataclass(frozen=True)
-class _Exclusion:
-    """The rows that an exclusion list leaves, the texts it leaves out, as they are compared, and what to say of it."""
-
-    rows: list[Row]
-    keys: set[str]
-    problems: list[Problem]
-    note: str
-
-
-def _exclude(rows: list[Row], recognition: Table, listed: Table) -> _Exclusion:
-    """Leave out the crops that a list names, and every other crop with one of their texts."""
-    if "img_id" not in listed.columns:
-        raise DatasetError(f"{listed.path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
-    problems = []
-    known = {values["img_id"] for _, values in recognition.records}
-    for number, values in listed.records:
-        if values["img_id"] not in known:
-            message = f"expected an img_id of {recognition.path.name}; nothing is left out for it, correct it"
-            problems.append(Problem(listed.path.name, number, values["img_id"], "unknown img_id", message))
-    excluded = {values["img_id"] for _, values in listed.records}
-    keys = {same_plate_key(values["text"]) for _, values in recognition.records if values["img_id"] in excluded}
-    by_text = [row for row in rows if row.img_id not in excluded and same_plate_key(row.text) in keys]
-    for row in by_text:
-        message = f"{row.img_id} has the text of a crop that {listed.path.name} leaves out; left out too, list it there"
-        problems.append(row.problem(row.text, "excluded text", message))
-    kept = [row for row in rows if row.img_id not in excluded and same_plate_key(row.text) not in keys]
-    named = len(rows) - len(kept) - len(by_text)
-    note = f"{listed.path.name} leaves out {named} crops, and {len(by_text)} more that have one of their texts."
-    return _Exclusion(kept, keys, problems, note)
-
-
-def _note_on_split(split: Split, validation: Table | None, seed: int) -> str:
-    photographs, crops = len(split.held_photographs), len(split.held_crops)
-    if not validation:
-        return (
-            f"There is no validation table, so {photographs} photographs and {crops} crops were drawn with seed {seed} "
-            "and held out: no plate text and no near twin is on both sides."
-        )
+def _note_on_links(compared: Compared) -> str:
     return (
-        f"{validation.path.name} holds out its {photographs} photographs and the {crops} crops with one of its texts; "
-        f"{len(split.unusable_crops)} crops cut from them under another text are left out."
+        f"{len({match.crop for match in compared.matches})} crops are cut out of "
+        f"{len({match.photograph for match in compared.matches})} photographs; "
+        f"{len({number for pair in compared.twins for number in pair})} photographs have a near twin."
     )
 
 
-def _contradicting(compared: Compared, split: Split, validation: Table) -> list[Problem]:
-    """The crops of held-out plates that have another text than the validation table."""
+def _contradicting(compared: Compared, split: Split) -> list[Problem]:
+    """The crops of held-out plates that have another text than their photograph."""
     problems = []
     for row in (compared.crops[number].row for number in sorted(split.unusable_crops)):
-        message = (
-            f"{row.img_id} shows a plate that has another text in {validation.path.name}; left out, correct the text"
-        )
+        message = f"{row.img_id} shows a plate that is held out with another text; left out, correct the text"
         problems.append(row.problem(row.text, "contradicts validation", message))
     return problems
 
 
-def _texts_of_photographs(compared: Compared, split: Split) -> tuple[dict[int, str], list[Problem]]:
-    """Text by number of the photograph, where the crops cut from it agree, and a problem where they do not.
-
-    A held-out crop lends its text to no photograph of the other side, nor the other way round.
-    """
-    found: dict[int, dict[str, Row]] = defaultdict(dict)
-    for match in compared.matches:
-        same_side = (match.crop in split.held_crops) == (match.photograph in split.held_photographs)
-        if same_side and match.crop not in split.unusable_crops:
-            row = compared.crops[match.crop].row
-            found[match.photograph].setdefault(same_plate_key(row.text), row)
-    texts, problems = {}, []
-    for number, by_key in found.items():
-        first, *others = by_key.values()
-        if not others:
-            texts[number] = first.text
-            continue
-        message = (
-            f"{others[0].img_id} and {first.img_id} (row {first.number}, {first.text!r}) are cut from the same "
-            f"photograph {compared.photographs[number].row.img_id}, which gets no text; correct one of them"
+def _completeness(labelled: Labelled, options: LabelOptions) -> tuple[bool, str]:
+    """Whether every plate of a photograph has a label, and a sentence that says so, and why."""
+    counts = [len(one.plates) for one in labelled.photographs]
+    if options.labels is not None:
+        return options.labels == "complete", f"Labels are {options.labels}, as told."
+    if len(counts) >= _PHOTOGRAPHS_TO_TELL and set(counts) == {1}:
+        return False, (
+            "Every photograph has exactly one labelled plate, so further ones may be unlabelled: what the model "
+            "believes to be one is not called background (--labels complete says that there are none)."
         )
-        problems.append(others[0].problem(others[0].text, "contradictory texts", message))
-    return texts, problems
+    return True, "Every plate of a photograph is taken to be labelled (--labels partial says that some are not)."
 
 
-def _divide(compared: Compared, split: Split, texts: dict[int, str], known: Dataset) -> Dataset:
-    """`known` with the pictures of each side; a photograph has the text of its row, or else that of `texts`."""
-    photograph_turns, crop_turns = _upright_turns(compared)
+def _divided(compared: Compared, split: Split, texts: dict[tuple[int, int], str], complete: bool) -> Dataset:
+    """The pictures of each side; a plate has its text of `texts`."""
+    plate_turns, crop_turns = upright_turns(compared)
     photographs = []
-    for number, (one, turns) in enumerate(zip(compared.photographs, photograph_turns, strict=True)):
-        text = one.row.text or texts.get(number)
-        photographs.append(Photograph(one.row.img_id, one.path, (Plate(one.row.box_px, text, turns),)))
+    for number, (one, turns) in enumerate(zip(compared.photographs, plate_turns, strict=True)):
+        plates = [
+            Plate(row.box_px, texts.get((number, index)), turned)
+            for index, (row, turned) in enumerate(zip(one.plates, turns, strict=True))
+        ]
+        photographs.append(Photograph(one.img_id, one.path, tuple(plates), one.complete and (complete or not plates)))
     crops = [
         Crop(one.row.img_id, one.path, one.row.text, turns)
         for one, turns in zip(compared.crops, crop_turns, strict=True)
     ]
     not_to_train_on = split.held_crops | split.unusable_crops
-    return replace(
-        known,
-        photographs=[one for number, one in enumerate(photographs) if number not in split.held_photographs],
-        crops=[one for number, one in enumerate(crops) if number not in not_to_train_on],
-        validation_photographs=[photographs[number] for number in sorted(split.held_photographs)],
-        validation_crops=[crops[number] for number in sorted(split.held_crops)],
-        withheld=known.withheld | {same_plate_key(crops[number].text) for number in not_to_train_on},
+    held = [photographs[number] for number in sorted(split.held_photographs)]
+    withheld = [crops[number].text for number in not_to_train_on]
+    withheld += [plate.text for one in held for plate in one.plates if plate.text is not None]
+    return Dataset(
+        [one for number, one in enumerate(photographs) if number not in split.held_photographs],
+        [one for number, one in enumerate(crops) if number not in not_to_train_on],
+        held,
+        [crops[number] for number in sorted(split.held_crops)],
+        withheld=frozenset(map(same_plate_key, withheld)),
     )
 
 
-def _upright_turns(compared: Compared) -> tuple[list[int | None], list[int | None]]:
-    """Turns that put each photograph's plate and each crop upright.
+def _unwritable(dataset: Dataset) -> list[str]:
+    """A sentence on the held-out texts that a model trained on the others cannot write, if there are any."""
+    texts = dataset.training_texts()
+    if not texts:
+        return []
+    known, longest = set("".join(texts)), max(map(len, texts))
+    held = _texts([*dataset.validation_photographs, *dataset.validation_crops])
+    lost = sorted({text for text in held if not set(text) <= known or len(text) > longest})
+    if not lost:
+        return []
+    new = "".join(sorted(set("".join(lost)) - known))
+    reason = f"the characters {new}" if new else f"more than {longest} characters"
+    return [
+        f"{many(len(lost), 'held-out text')} cannot be written by a model that is trained on the others, as no other "
+        f"plate has {reason}: {', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}"
+        + (" (--characters adds characters, learned from drawn plates)." if new else ".")
+    ]
 
-    0 for a plate that is clearly wider than high; else as a matching picture that is wide tells; else None.
-    """
-    photograph_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.photographs]
-    crop_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.crops]
-    # The crop is rot90(photograph, match.turns), so what puts one upright tells what puts the other upright.
-    for match in compared.matches:
-        if photograph_turns[match.photograph] is None and crop_turns[match.crop] is not None:
-            photograph_turns[match.photograph] = (match.turns + crop_turns[match.crop]) % 4
-    for match in compared.matches:
-        if crop_turns[match.crop] is None and photograph_turns[match.photograph] is not None:
-            crop_turns[match.crop] = (photograph_turns[match.photograph] - match.turns) % 4
-    return photograph_turns, crop_turns
 
-
-def _turns_of_wide(shape: tuple[int, int]) -> int | None:
-    return 0 if shape[1] > UPRIGHT_ASPECT * shape[0] else None
+def _texts(pictures: Iterable[Photograph | Crop]) -> list[str]:
+    """Every text on these pictures."""
+    texts = []
+    for one in pictures:
+        plates = one.plates if isinstance(one, Photograph) else (one,)
+        texts += [plate.text for plate in plates if plate.text]
+    return texts

@@ -14,15 +14,13 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.boxes import rectangle_corners, turn_picture
-from lpr_e2e.training.light import change_light, change_sharpness, harsh_light, smear
+from lpr_e2e.training.light import Light, change_sharpness
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
-# Share of the glimpses in light that leaves little to read.
-_HARSH = 0.15
 
 
-def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: float, hardness: float, behind=None):
+def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: float, detail: float, behind=None):
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
@@ -30,10 +28,10 @@ def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: f
         corners: `(4, 2)` xy of the plate (or of its box) in the picture, clockwise from the top left.
         size: `(height, width)` of the glimpse, pixels.
         margin: `Procedure.margin` of the model.
+        light: what light and the camera do to it.
         rng: source of randomness.
         tilt: standard deviation of the rotation, degrees.
         detail: least share of the glimpse's resolution that is left; 1 keeps all.
-        hardness: strength of the changes of light and sharpness.
         behind: uint8 `(any, any, 3)` to show around a drawn plate; None: what surrounds the corners in `picture`.
 
     Returns:
@@ -45,7 +43,7 @@ def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: f
     angle = np.deg2rad(rng.normal(0, tilt))
     cosine, sine = np.cos(angle), np.sin(angle)
     # A plate seen from its side rises or falls along its width while its characters stand straight.
-    rise = rng.normal(0, 0.2 if rng.random() < 0.2 * hardness else 0.03)
+    rise = rng.normal(0, 0.2 if rng.random() < 0.2 * light.hardness else 0.03)
     shear = np.array([[1.0, rng.normal(0, 0.08)], [rise, 1.0]])
     squeeze = np.array([rng.uniform(0.8, 1.1), 1.0])
     change = np.array([[cosine, -sine], [sine, cosine]]) @ shear * squeeze
@@ -72,12 +70,7 @@ def glimpse_of_plate(picture, corners, size, margin, rng, tilt: float, detail: f
         free = cv2.merge([255 - plate[..., 3]] * 3)
         glimpse = cv2.resize(behind, (width, height), interpolation=cv2.INTER_LINEAR)
         glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
-    if rng.random() < 0.15 * hardness:
-        glimpse = smear(glimpse, rng)
-    glimpse = change_light(glimpse, rng, hardness)
-    if rng.random() < _HARSH * hardness:
-        glimpse = harsh_light(glimpse, rng)
-    glimpse = change_sharpness(glimpse, rng, hardness, width / (1 + 2 * margin[1]))
+    glimpse = light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]))
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 

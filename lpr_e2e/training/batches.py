@@ -30,6 +30,7 @@ from lpr_e2e.training.augmentation import (
     rearranged,
 )
 from lpr_e2e.training.canvas import CanvasMotion, OnCanvas, photograph_on_canvas
+from lpr_e2e.training.light import Light
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
@@ -96,12 +97,13 @@ class BatchMaker:
         self.parts, self.own = parts, own or PseudoLabels()
         self.vocabulary, self.architecture, self.procedure = vocabulary, architecture, procedure
         self.painter, self.mixture, self.seed = painter, mixture, seed
-        self.photographs = self.own.applied(_with_share_of_texts(dataset.photographs, mixture.matched))
+        self.photographs = self.own.applied(_as_told(dataset.photographs, mixture))
         self.most_plates, self.straight_aspect = dataset.most_plates(), dataset.straight_aspect()
+        self._light = Light(mixture.hardness, mixture.harsh, mixture.moved)
         self._motion = CanvasMotion(
             architecture.canvas_size,
             procedure.letterbox_grey,
-            mixture.hardness,
+            self._light,
             mixture.turned,
             mixture.tilted,
             mixture.close if procedure.second_look else 0.0,
@@ -245,7 +247,7 @@ class BatchMaker:
             tilt = _TILT if rng.random() < _TILT_USUAL else max(_TILT, _TILT_STRONG * hardness)
             corners = rectangle_corners(box)
             glimpses[index] = glimpse_of_plate(
-                picture, corners, size, self.procedure.margin, rng, tilt, detail, hardness, behind
+                picture, corners, size, self.procedure.margin, self._light, rng, tilt, detail, behind
             )
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
@@ -370,11 +372,24 @@ class BatchMaker:
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
 
 
-def _with_share_of_texts(photographs: Sequence[Photograph], share: float) -> list[Photograph]:
-    """The photographs; of those with a text, only the first `share` keeps it."""
-    known = [one.img_id for one in photographs if any(plate.text is not None for plate in one.plates)]
-    kept = set(known[: round(share * len(known))])
-    return [
-        one if one.img_id in kept else replace(one, plates=tuple(replace(plate, text=None) for plate in one.plates))
-        for one in photographs
-    ]
+def _as_told(photographs: Sequence[Photograph], mixture: Mixture) -> list[Photograph]:
+    """The photographs with as many of their texts and further plates as are to be used, those of the first ones."""
+    known = _first([one for one in photographs if any(plate.text is not None for plate in one.plates)], mixture.matched)
+    several = _first([one for one in photographs if len(one.plates) > 1], mixture.further)
+    told = []
+    for one in photographs:
+        plates = one.plates
+        if one.img_id not in known:
+            plates = tuple(replace(plate, text=None) for plate in plates)
+        if len(plates) > 1 and one.img_id not in several:
+            plates = (max(plates, key=lambda plate: _area(plate.box_px)),)
+        told.append(replace(one, plates=plates))
+    return told
+
+
+def _first(photographs: Sequence[Photograph], share: float) -> set[str]:
+    return {one.img_id for one in photographs[: round(share * len(photographs))]}
+
+
+def _area(box) -> float:
+    return (box[2] - box[0]) * (box[3] - box[1])

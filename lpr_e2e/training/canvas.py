@@ -13,12 +13,10 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
-from lpr_e2e.training.light import change_light, change_sharpness
+from lpr_e2e.training.light import Light
 
 # A band beside the plates that is thinner than this, in pixels, is no room for a window.
 _LEAST_BAND = 16
-# Strength of blur, noise and compression on a canvas, which a photograph has some of already.
-_SHARPNESS = 0.25
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ class CanvasMotion:
     Attributes:
         size: side of the canvas, pixels.
         grey: `Procedure.letterbox_grey` of the model.
-        hardness: strength of the changes of light and sharpness.
+        light: what light and the camera do to them.
         turned: odds of one to three quarter turns.
         tilted: odds of a tilt, or of a rise along the width, by some ten degrees, where the plate fills its box; else
             it is about one degree.
@@ -67,7 +65,7 @@ class CanvasMotion:
 
     size: int
     grey: int
-    hardness: float
+    light: Light
     turned: float
     tilted: float
     close: float
@@ -110,9 +108,8 @@ def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: 
     layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
     layers = cv2.warpAffine(layers, matrix, (motion.size,) * 2, borderValue=(motion.grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
-    canvas = change_light(canvas, rng, 0.6 * motion.hardness)
     width = scale * float(np.max(boxes_px[0, 2:] - boxes_px[0, :2])) if len(boxes_px) and not hidden else 0.0
-    canvas = change_sharpness(canvas, rng, _SHARPNESS * motion.hardness, width)
+    canvas = motion.light.on_canvas(canvas, rng, width)
     boxes = [turn_box(_moved_box(box, matrix, tilt) / motion.size, 1, 1, quarters) for box in boxes_px]
     # Seen from one side, a plate that lies on its side keeps its direction.
     angles = [0.0 if sheared and box[2] - box[0] > box[3] - box[1] else angle for box in boxes_px]

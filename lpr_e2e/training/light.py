@@ -7,6 +7,7 @@ function of its seed alone.
 from __future__ import annotations
 
 import functools
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -18,6 +19,46 @@ _LIGHT_GRID = (48, 96)
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 # By how much a plate moves while the shutter is open, in widths of it: from what is seen to what can just be read.
 _MOVED = (0.02, 0.11)
+# Share of the glimpses with mud or glare on some characters.
+_SMEARED = 0.15
+# Strength of light, and of blur, noise and compression, on a canvas.
+_LIGHT_ON_CANVAS, _SHARPNESS_ON_CANVAS = 0.6, 0.25
+
+
+@dataclass(frozen=True)
+class Light:
+    """How much light and the camera do to training pictures.
+
+    Attributes:
+        hardness: strength of all changes; 1 is what real photographs need.
+        harsh: share of the glimpses in light that leaves little to read.
+        moved: share of the glimpses that are blurred because the plate, or the camera, moved.
+    """
+
+    hardness: float
+    harsh: float
+    moved: float
+
+    def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float) -> np.ndarray:
+        """A glimpse, uint8 `(h, w, 3)`, whose plate is so many pixels wide, in some light."""
+        if rng.random() < _SMEARED * self.hardness:
+            glimpse = smear(glimpse, rng)
+        glimpse = change_light(glimpse, rng, self.hardness)
+        if rng.random() < self.harsh * self.hardness:
+            glimpse = harsh_light(glimpse, rng)
+        if rng.random() < self.moved * self.hardness:
+            glimpse = moved(glimpse, rng, plate_width)
+        return change_sharpness(glimpse, rng, self.hardness)
+
+    def on_canvas(self, canvas: np.ndarray, rng, plate_width: float) -> np.ndarray:
+        """A canvas, uint8 `(h, w, 3)`, whose plate is so many pixels wide (0: there is none), in some light.
+
+        A photograph has its own light and blur already: less is done.
+        """
+        canvas = change_light(canvas, rng, _LIGHT_ON_CANVAS * self.hardness)
+        if plate_width and rng.random() < _SHARPNESS_ON_CANVAS * self.moved * self.hardness:
+            canvas = moved(canvas, rng, plate_width)
+        return change_sharpness(canvas, rng, _SHARPNESS_ON_CANVAS * self.hardness)
 
 
 def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
@@ -147,24 +188,20 @@ def _noise() -> np.ndarray:
     return np.clip(noise, 0, 255).astype("uint8")
 
 
-def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0, plate_width: float = 0.0) -> np.ndarray:
-    """Random blur (lens or motion), sensor noise and JPEG compression.
+def moved(picture: np.ndarray, rng, plate_width: float) -> np.ndarray:
+    """A picture, uint8 `(h, w, 3)`, of a plate so many pixels wide that moved while it was taken."""
+    # Most cars drive past the camera; some come towards it, and the camera shakes.
+    angle = rng.normal(0, 0.15) if rng.random() < 0.6 else rng.uniform(0, np.pi)
+    return motion_blur(picture, max(3, round(rng.uniform(*_MOVED) * plate_width)), angle)
 
-    Args:
-        picture: uint8 `(h, w, 3)`.
-        rng: source of randomness.
-        strength: 1 is what real photographs need.
-        plate_width: of the plate in the picture, pixels: a car moves by a part of it. Without, it hardly moves.
-    """
+
+def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
+    """Random blur (lens or a little motion), sensor noise and JPEG compression, uint8 `(h, w, 3)`."""
     kind = rng.random()
     if kind < 0.25 * strength:
         picture = cv2.GaussianBlur(picture, (0, 0), rng.uniform(0.4, 1.5))
     elif kind < 0.4 * strength:
         picture = motion_blur(picture, int(rng.integers(3, 7)), rng.uniform(0, np.pi))
-    elif kind < 0.52 * strength and plate_width:
-        # Most cars drive past the camera; some come towards it, and the camera shakes.
-        angle = rng.normal(0, 0.15) if rng.random() < 0.6 else rng.uniform(0, np.pi)
-        picture = motion_blur(picture, max(3, round(rng.uniform(*_MOVED) * plate_width)), angle)
     if rng.random() < 0.5 * strength:
         # In the dark the noise is less too; more of it would leave nothing to read.
         level = rng.uniform(2, 14) * min(1.0, 0.1 + np.mean(cv2.mean(picture)[:3]) / 80)

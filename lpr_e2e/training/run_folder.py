@@ -25,6 +25,8 @@ import pandas as pd
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.training.settings import Settings
 
@@ -56,7 +58,7 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def start(self, settings: Settings, data: Path, exclude: Path | None, dataset: Dataset, vocabulary) -> None:
+    def start(self, settings: Settings, source: DataSource, dataset: Dataset, vocabulary: Vocabulary) -> None:
         """Make the folder and write down what is trained on what.
 
         Raises:
@@ -80,8 +82,7 @@ class RunFolder:
         problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
         problems.to_csv(self.path / "problems.csv", index=False)
         config = {
-            "data": str(data.resolve()),
-            "exclude": str(exclude.resolve()) if exclude else None,
+            **source.as_config(),
             "characters": vocabulary.characters,
             "slots": vocabulary.slots,
             "settings": settings.as_dict(),
