@@ -17,7 +17,8 @@ from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.evaluation.calibration import fitted_temperature
-from lpr_e2e.evaluation.scoring import Figures, matched, score
+from lpr_e2e.evaluation.matching import match
+from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.prediction.reader import PlateReader
@@ -263,12 +264,8 @@ def best_temperature(model: PlateModel, held: HeldOut) -> float:
     model.temperature.assign(1.0)
     photographs, crops = held.dataset.validation_photographs, held.dataset.validation_crops
     readings = {img_id: found for img_id, _, found in read_photographs(model, photographs)}
-    read = [
-        (truth.text, reading)
-        for photograph in photographs
-        for truth, reading in matched(photograph, readings[photograph.img_id])
-        if reading is not None
-    ]
+    outcomes = [one for photograph in photographs for one in match(photograph, readings[photograph.img_id]).outcomes]
+    read = [(one.plate.text, one.reading) for one in outcomes if one.reading is not None]
     upright = [one for one in crops if one.turns is not None][: max(0, ENOUGH_TO_CALIBRATE - len(read))]
     pictures = [turn_picture(read_picture(one.path), one.turns) for one in upright]
     read += [

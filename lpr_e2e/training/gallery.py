@@ -14,7 +14,7 @@ from lpr_e2e.common.boxes import Letterbox
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
-from lpr_e2e.evaluation.scoring import matched
+from lpr_e2e.evaluation.matching import match
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.pictures import TRUE_BOX, annotate, attention_strip
 from lpr_e2e.training.board import Board
@@ -64,19 +64,15 @@ class Gallery:
         self.board.pictures(epoch, "training/sources", [shares_plot(shares, "Samples per source")])
 
     def _plots(self, found: Photographs) -> dict[str, np.ndarray]:
-        read = [
-            (truth.text, reading)
-            for photograph in self.held
-            for truth, reading in matched(photograph, found.readings[photograph.img_id])
-            if truth.text is not None and reading is not None
-        ]
+        outcomes = [one for held in self.held for one in match(held, found.readings[held.img_id]).outcomes]
+        read = [one for one in outcomes if one.plate.text is not None and one.reading is not None]
         if not read:
             return {}
-        texts = [(truth, reading.text) for truth, reading in read]
-        right = [truth == text for truth, text in texts]
         return {
-            "confusion of characters": confusion_plot(texts, self.vocabulary.characters),
-            "calibration": calibration_plot([reading.confidence for _, reading in read], right),
+            "confusion of characters": confusion_plot(
+                [(one.plate.text, one.text) for one in read], self.vocabulary.characters
+            ),
+            "calibration": calibration_plot([one.confidence for one in read], [one.is_right for one in read]),
         }
 
 
