@@ -8,10 +8,16 @@ import numpy as np
 import pytest
 
 from lpr_e2e.evaluation.coco import box_metrics
-from lpr_e2e.evaluation.scoring import Truth, score
+from lpr_e2e.evaluation.scoring import score
+from lpr_e2e.evaluation.truth import TruePlate, Truth
 from lpr_e2e.prediction.reading import Reading
 
 BOX = (0.0, 0.0, 40.0, 100.0)
+
+
+def shows(img_id, *boxes):
+    """A photograph with plates in these boxes."""
+    return Truth(img_id, tuple(TruePlate(box, str(number)) for number, box in enumerate(boxes)))
 
 
 def reading(img_id, box, box_confidence):
@@ -35,7 +41,10 @@ def cocos_own(truths, readings):
         "images": [{"id": number} for number in numbers.values()],
         "categories": [{"id": 1}],
         "annotations": [
-            {**form(number, one.img_id, one.box_px), "iscrowd": 0} for number, one in enumerate(truths, start=1)
+            {**form(number, img_id, box), "iscrowd": 0}
+            for number, (img_id, box) in enumerate(
+                ((one.img_id, plate.box_px) for one in truths for plate in one.plates), start=1
+            )
         ],
     }
     found = [one for img_id in numbers for one in readings[img_id] if one.box_px is not None]
@@ -51,7 +60,7 @@ def cocos_own(truths, readings):
 
 
 def test_by_hand():
-    truths = [Truth("exact", "1", BOX), Truth("missed", "1", BOX), Truth("text only", "1")]
+    truths = [shows("exact", BOX), shows("missed", BOX), shows("text only", None)]
     readings = {
         "exact": [reading("exact", BOX, 0.9)],
         "missed": [Reading("missed")],
@@ -71,22 +80,25 @@ def test_by_hand():
 
 
 def test_nothing_known_and_nothing_found():
-    assert box_metrics([Truth("a", "1")], {"a": [Reading("a")]}) == {}
-    assert box_metrics([Truth("a", "1", BOX)], {}) == {}
-    found = box_metrics([Truth("a", "1", BOX)], {"a": [Reading("a")]})
+    assert box_metrics([shows("a", None)], {"a": [Reading("a")]}) == {}
+    assert box_metrics([shows("a", BOX)], {}) == {}
+    found = box_metrics([shows("a", BOX)], {"a": [Reading("a")]})
     assert found["AP50"] == found["AR1"] == 0 and "APs" not in found
 
 
 def random_case(rng, photographs=40):
-    """Plates of all sizes; boxes about them, beside them, twice, or none, some of no confidence."""
+    """Plates of all sizes, up to three a photograph; boxes about them, beside them, twice, or none."""
     truths, readings = [], {}
     for number in range(photographs):
         img_id = f"{number}.jpg"
-        corner, sides = rng.uniform(0, 300, 2), rng.uniform(8, 40, 2) * rng.choice([1, 3, 6])
-        box = np.concatenate([corner, corner + sides])
-        boxes = [box + rng.normal(0, 0.08, 4) * np.tile(sides, 2) for _ in range(rng.integers(0, 4))]
-        boxes += [box + 500 for _ in range(rng.integers(0, 2))]
-        truths.append(Truth(img_id, "1", tuple(box.tolist())))
+        true_boxes, boxes = [], []
+        for _ in range(rng.integers(0, 4)):
+            corner, sides = rng.uniform(0, 300, 2), rng.uniform(8, 40, 2) * rng.choice([1, 3, 6])
+            box = np.concatenate([corner, corner + sides])
+            boxes += [box + rng.normal(0, 0.08, 4) * np.tile(sides, 2) for _ in range(rng.integers(0, 4))]
+            true_boxes.append(tuple(box.tolist()))
+        boxes += [rng.uniform(500, 540) + np.array([0, 0, 20, 60]) for _ in range(rng.integers(0, 2))]
+        truths.append(shows(img_id, *true_boxes))
         readings[img_id] = [reading(img_id, tuple(one.tolist()), float(rng.random())) for one in boxes]
         readings[img_id] = readings[img_id] or [Reading(img_id)]
     return truths, readings
@@ -105,4 +117,4 @@ def test_the_same_as_cocos_own_library(seed):
 def test_what_is_missing_is_said(monkeypatch, absent):
     monkeypatch.setitem(sys.modules, absent, None)
     with pytest.raises(ImportError, match=absent.split(".")[0]):
-        box_metrics([Truth("a", "1", BOX)], {"a": [Reading("a")]})
+        box_metrics([shows("a", BOX)], {"a": [Reading("a")]})

@@ -51,8 +51,13 @@ def test_figures_by_hand(files, capsys):
     assert figures == {
         "plates_right": pytest.approx(1 / 3),
         "characters_right": pytest.approx((6 + 6 + 0) / 16),
-        "mean_certainty": pytest.approx(0.5),
-        "calibration_error": pytest.approx((0.1 + 0.6 + 0) / 3),
+        "plates_found": pytest.approx(2 / 3),
+        "right_of_found": pytest.approx(1 / 2),
+        "ok_coverage": pytest.approx(2 / 3),
+        "ok_precision": pytest.approx(1 / 2),
+        "false_ok": 1,
+        "mean_certainty": pytest.approx(0.75),
+        "calibration_error": pytest.approx((0.1 + 0.6) / 2),
         "mean_iou": pytest.approx((1 + 0.6 + 0) / 3),
         "iou_50": pytest.approx(2 / 3),
         "iou_70": pytest.approx(1 / 3),
@@ -60,7 +65,7 @@ def test_figures_by_hand(files, capsys):
         "average_precision_50": pytest.approx(67 / 101),
     }
     shown = capsys.readouterr().out
-    assert "plate accuracy (exact match)             33.3%" in shown
+    assert "plate accuracy (exact match)            33.3% (1 of 3; 6.1% to 79.2%)" in shown
     assert "one off.jpg              99T1234      99T1235      0.600" in shown
     assert "not among the photographs (1): absent.jpg" in shown and "unknown.jpg" not in shown
     assert "| plate width: below 80 px | 3 | 33.3% (0.0% to 100.0%)" in shown
@@ -134,7 +139,7 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
         (["known.csv", "predictions.csv", "other.csv"], "one predictions.csv"),
         (["known.csv", "predictions.csv", "--model", "x.keras"], "read already.*--model"),
         (["known.csv", "known.csv"], "known.csv: expected a predictions.csv"),
-        (["predictions.csv", "predictions.csv"], "right.jpg.*only once"),
+        (["predictions.csv", "predictions.csv"], "predictions.csv, what a model read"),
         (["known.csv", "nowhere.csv"], "nowhere.csv"),
         (["known.csv", "predictions.csv", "--seen", "figures.csv"], "figures.csv"),
         (["others.csv", "predictions.csv"], "none of its 1 photographs.*'sub/right.jpg' there.*'right.jpg' here"),

@@ -2,29 +2,34 @@
 
 import math
 import sys
-from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.samples import Photograph, Plate
 from lpr_e2e.evaluation.appearance import Appearance
-from lpr_e2e.evaluation.calibration import expected_calibration_error, fitted_temperature, reliability_bins
 from lpr_e2e.evaluation.metrics import (
     alignment,
     average_precision,
     challenge_log_loss,
     character_accuracy,
-    plate_accuracy,
 )
-from lpr_e2e.evaluation.scoring import Scoring, Truth, read_predictions, read_truth, score
+from lpr_e2e.evaluation.scoring import Scoring, score
+from lpr_e2e.evaluation.truth import TruePlate, Truth, read_predictions, read_truth
 from lpr_e2e.prediction.outputs import PredictionsWriter
 from lpr_e2e.prediction.reading import Reading
 
 VOCABULARY = Vocabulary("0123456789T", 8)
 BOX = (0.0, 0.0, 10.0, 20.0)
 HALF_BOX = (0.0, 0.0, 10.0, 12.0)  # IoU 0.6 with BOX.
+
+
+def shows(img_id, text=None, box_px=None):
+    """A photograph with one plate."""
+    return Truth(img_id, (TruePlate(box_px, text),))
 
 
 def reading(img_id, text, confidence, box=BOX, box_confidence=0.9):
@@ -84,21 +89,16 @@ def test_character_accuracy_is_floored_and_weighted_by_length():
     assert character_accuracy([], []) is None
 
 
-def test_plate_accuracy_is_exact_match():
-    assert plate_accuracy(["12T3", "1t1", "4T4"], ["12T3", "1T1", ""]) == pytest.approx(1 / 3)
-    assert plate_accuracy([], []) is None
-
-
 def test_score_by_hand():
     truths = [
-        Truth("right", "12T345", BOX),
-        Truth("one off", "99T1234", BOX),
-        Truth("nothing", "7T5", BOX),
-        Truth("absent", "1T1", BOX),
-        Truth("box only", None, BOX),
+        shows("right", "12T345", BOX),
+        shows("one off", "99T1234", BOX),
+        shows("nothing", "7T5", BOX),
+        shows("absent", "1T1", BOX),
+        shows("box only", None, BOX),
     ]
     readings = {
-        # The less confident box reads something else: it does not count.
+        # The other box lies elsewhere, however certain its text.
         "right": [reading("right", "1T1", 0.99, (50, 50, 60, 70), 0.4), reading("right", "12T345", 0.9)],
         "one off": [reading("one off", "99T1235", 0.6, HALF_BOX)],
         "nothing": [Reading("nothing")],
@@ -106,11 +106,18 @@ def test_score_by_hand():
         "unknown": [reading("unknown", "5T5", 0.5)],
     }
     figures = score(truths, readings, VOCABULARY)
-    assert (figures.texts, figures.boxes, figures.missing) == (3, 4, ("absent",))
+    assert (figures.photographs, figures.plates, figures.texts, figures.boxes) == (4, 4, 3, 4)
+    assert figures.missing == ("absent",)
+    assert figures.plates_found == 3 / 4 and figures.counts["plates_found"] == (3, 4)
     assert figures.plates_right == pytest.approx(1 / 3)
     assert figures.characters_right == pytest.approx((6 + 6 + 0) / 16)
-    assert figures.mean_certainty == pytest.approx(0.5)
-    assert figures.calibration_error == pytest.approx((0.1 + 0.6 + 0) / 3)
+    # The plate that was not found has no confidence that could be right or wrong.
+    assert figures.right_of_found == pytest.approx(1 / 2)
+    assert figures.mean_certainty == pytest.approx(0.75)
+    assert figures.calibration_error == pytest.approx((0.1 + 0.6) / 2)
+    assert (figures.ok_coverage, figures.ok_precision) == (pytest.approx(2 / 3), pytest.approx(1 / 2))
+    assert figures.false_ok == 1
+    assert [(one.img_id, one.read) for one in figures.false_readings] == [("right", "1T1")]
     assert figures.mean_iou == pytest.approx((1 + 0.6 + 0 + 1) / 4)
     assert (figures.iou_50, figures.iou_70) == (0.75, 0.5)
     # Recall 3/4 with precision 1: 76 of the 101 levels (0 to 0.75).
@@ -122,39 +129,20 @@ def test_score_by_hand():
     # Seven rows of ln 10 where nothing was read, one certain error of the 14 others.
     floor = math.log((1 + 8e-4) / 1e-4)
     assert figures.log_loss == pytest.approx((7 * math.log(10) + floor) / 21, abs=0.01)
-    assert "33.3%" in figures.table() and "plates_right" in figures.as_dict()
+    assert "33.3% (1 of 3; 6.1% to 79.2%)" in figures.table()
+    assert figures.as_dict()["plates_right"] == pytest.approx(1 / 3) and figures.as_dict()["false_ok"] == 1
 
 
 def test_figures_without_truth_for_them_are_left_out():
-    figures = score([Truth("a", "12T3")], {"a": [reading("a", "12T3", 1.0)]})
+    figures = score([shows("a", "12T3")], {"a": [reading("a", "12T3", 1.0)]})
     assert figures.plates_right == 1 and figures.mean_iou is None and figures.log_loss is None
     assert "IoU" not in figures.table() and "mean_iou" not in figures.as_dict()
-    assert score([Truth("a", "12T3")], {}).missing == ("a",)
+    assert score([shows("a", "12T3")], {}).missing == ("a",)
 
 
 def test_photographs_of_the_data_set_serve_as_truth():
-    @dataclass(frozen=True)
-    class Photograph:
-        img_id: str
-        box_px: tuple
-        text: str | None
-
-    assert score([Photograph("a", BOX, "12T3")], {"a": [reading("a", "12T3", 1.0)]}).iou_70 == 1
-
-
-def test_calibration_error():
-    assert expected_calibration_error([1.0, 1.0, 0.0], [True, True, False]) == 0
-    assert expected_calibration_error([0.75] * 4, [True, True, True, False]) == pytest.approx(0)
-    assert expected_calibration_error([0.95, 0.95, 0.15, 0.15], [True, False, False, False]) == pytest.approx(0.3)
-    assert expected_calibration_error([], []) == 0
-
-
-def test_reliability_bins():
-    # 0.55 and 0.58 share a bin; 1.0 belongs to the last one; the others are empty.
-    first, last = reliability_bins([0.55, 1.0, 0.58, 0.98], [False, True, True, True])
-    assert (first.low, first.high, first.count, first.accuracy) == (0.5, 0.6, 2, 0.5)
-    assert first.confidence == pytest.approx(0.565)
-    assert (last.low, last.high, last.count, last.accuracy, last.confidence) == (0.9, 1.0, 2, 1.0, 0.99)
+    photograph = Photograph("a", Path("a"), (Plate(BOX, "12T3"),))
+    assert score([photograph], {"a": [reading("a", "12T3", 1.0)]}).iou_70 == 1
 
 
 def test_challenge_log_loss():
@@ -196,7 +184,7 @@ def test_average_precision_says_nothing_aloud(capfd):
 def test_without_cocos_library_there_is_no_average_precision(monkeypatch):
     monkeypatch.setitem(sys.modules, "pycocotools.coco", None)
     assert average_precision([("a", BOX)], [("a", 0.9, BOX)], 0.5) is None
-    figures = score([Truth("a", "12T3", BOX)], {"a": [reading("a", "12T3", 1.0)]})
+    figures = score([shows("a", "12T3", BOX)], {"a": [reading("a", "12T3", 1.0)]})
     assert figures.average_precision_50 is None and figures.mean_iou == 1
     assert "AP" not in figures.table() and "average_precision_50" not in figures.as_dict()
 
@@ -207,18 +195,26 @@ def test_read_truth(tmp_path):
         "\ufeffimg_id,ymin,xmin,ymax,xmax,text\na.jpg,1,2,3,4,12T3\nb.jpg,,,,,1T1\nc.jpg,1,2,3,4,\n", "utf-8"
     )
     assert read_truth(path) == [
-        Truth("a.jpg", "12T3", (1, 2, 3, 4)),
-        Truth("b.jpg", "1T1", None),
-        Truth("c.jpg", None, (1, 2, 3, 4)),
+        shows("a.jpg", "12T3", (1, 2, 3, 4)),
+        shows("b.jpg", "1T1", None),
+        shows("c.jpg", None, (1, 2, 3, 4)),
     ]
+
+
+BOXED = "img_id,ymin,xmin,ymax,xmax,text\n"
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
     [
         ("name,text\na,1\n", "img_id"),
-        ("img_id,text\na,1\na,2\n", "line 3.*'a'"),
-        ("img_id,text\na,1\n./a,2\n", "line 3.*'a'"),
+        ("img_id,text\na,1\na,1\n", "line 3.*'a'.*line 2"),
+        ("img_id,text\na,1\n./a,1\n", "line 3.*'a'"),
+        (BOXED + "a,1,2,3,4,x\na,1,2,3,4,y\n", "line 3.*'a'.*one text.*'x'.*line 2"),
+        (BOXED + "a,,,,,\na,1,2,3,4,y\n", "line 3.*'a'.*no plate.*line 2"),
+        (BOXED + "b,1,2,3,4,y\na,,,,,\na,,,,,\n", "line 4.*'a'.*line 3"),
+        (BOXED + "a,3,2,1,4,x\n", "line 2.*3,2,1,4.*ymin < ymax"),
+        ("img_id,text,confidence,ymin,xmin,ymax,xmax,box_confidence,status\n", "predictions.csv, what a model read"),
         ("img_id,text\n,1\n", "line 2.*img_id"),
         ("img_id,text\na,1,2\n", "line 2.*too much"),
         ("img_id,text,ymin,xmin,ymax,xmax\na,1,2,3,4,x\n", "line 2.*x"),
@@ -267,31 +263,13 @@ class TestPredictions:
 
 
 def test_a_scoring_keeps_what_is_known():
-    scoring = Scoring([Truth("a", "12T3", BOX), Truth("b", "1T1")])
+    scoring = Scoring([shows("a", "12T3", BOX), shows("b", "1T1"), Truth("d")])
     photograph = np.full((30, 30, 3), 70, "uint8")
-    for img_id in ("a", "b", "c"):
+    for img_id in ("a", "b", "c", "d"):
         scoring.write(img_id, photograph, [reading(img_id, "12T3", 0.9)])
-    assert set(scoring.readings) == {"a", "b"}
-    assert scoring.appearances == {"a": Appearance(20, 2, 70)}
+    assert set(scoring.readings) == {"a", "b", "d"}
+    assert scoring.appearances == {"a": (Appearance(20, 2, 70),), "b": (None,), "d": ()}
     assert scoring.figures().plates_right == 0.5
     # Of a photograph that cannot be decoded, the plate's size is known nevertheless.
     scoring.write("a", None, [Reading("a", status="unreadable: empty file (0 bytes)")])
-    assert scoring.appearances == {"a": Appearance(20, 2, None)}
-
-
-class TestTemperature:
-    def probabilities(self, classes, wrong_every):
-        told = classes.copy()
-        if wrong_every:
-            told[:, ::wrong_every] = (told[:, ::wrong_every] + 1) % 12
-        characters = np.full((*classes.shape, 12), 0.001)
-        np.put_along_axis(characters, told[..., None], 1 - 0.011, axis=-1)
-        return characters
-
-    def test_overconfidence_is_softened_and_diffidence_sharpened(self):
-        classes = np.random.default_rng(0).integers(0, 12, (20, 8))
-        assert fitted_temperature(self.probabilities(classes, 3), classes) > 1.5
-        assert fitted_temperature(self.probabilities(classes, 0), classes) < 1
-
-    def test_nothing_to_fit_changes_nothing(self):
-        assert fitted_temperature(np.empty((0, 8, 12)), np.empty((0, 8), int)) == 1.0
+    assert scoring.appearances["a"] == (Appearance(20, 2, None),)

@@ -77,7 +77,7 @@ class TestExport:
         (folder / "saved_model" / "variables").mkdir(parents=True)
         (folder / "saved_model" / "variables" / "file").write_bytes(b"12345")
         keras_text = PlateReader.of(model).read(photographs[0])[0].text
-        rows = comparison.compare(model, folder, photographs, {photographs[0].name: keras_text})
+        rows = comparison.compare(model, folder, photographs, {photographs[0].name: {keras_text}})
         rows = {row["form"]: row for row in rows}
         assert list(rows) == ["Keras", "ONNX int8", "ONNX", "TFLite", "TFLite int8", "SavedModel"]
         for form in ("ONNX", "TFLite", "SavedModel"):

@@ -29,7 +29,7 @@ from lpr_e2e.data.labels_coco import read_coco
 from lpr_e2e.data.labels_table import read_label_table
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
 from lpr_e2e.evaluation.report import ReportWriter
-from lpr_e2e.evaluation.scoring import read_truth
+from lpr_e2e.evaluation.truth import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.reading import Reading

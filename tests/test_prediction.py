@@ -288,7 +288,7 @@ def test_figures_of_the_truth_are_written(tmp_path, engine, capsys):
     save(tmp_path / "in", "right.jpg")
     save(tmp_path / "in", "wrong.jpg")
     truth, seen, figures = tmp_path / "truth.csv", tmp_path / "seen.csv", tmp_path / "figures.json"
-    truth.write_text("img_id,text,ymin,xmin,ymax,xmax\nright.jpg,12T345,0,0,50,50\nwrong.jpg,12T399,,,,\n")
+    truth.write_text("img_id,text,ymin,xmin,ymax,xmax\nright.jpg,12T345,100,60,140,180\nwrong.jpg,12T399,,,,\n")
     seen.write_text("img_id,text\n1.jpg,12T345\n")
     arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--truth", str(truth)]
     assert predict.main([*arguments, "--seen", str(seen), "--figures", str(figures)]) == 0

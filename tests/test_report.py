@@ -11,7 +11,8 @@ import pytest
 from lpr_e2e.common.pages import STYLE
 from lpr_e2e.evaluation.calibration import risk_coverage
 from lpr_e2e.evaluation.report import ReportWriter
-from lpr_e2e.evaluation.scoring import Truth, score
+from lpr_e2e.evaluation.scoring import score
+from lpr_e2e.evaluation.truth import TruePlate, Truth
 from lpr_e2e.prediction.reading import Reading
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
@@ -19,12 +20,12 @@ EVIL = "</script><script>document.title='owned'</script><img src=x onerror=\"doc
 BOX = (20.0, 30.0, 40.0, 110.0)
 
 
-def reading(img_id, text, confidence, status="ok"):
+def reading(img_id, text, confidence, status="ok", box=BOX):
     certainties = (confidence,) * (len(text) + 1)
     glimpse = np.full((16, 48, 3), 90, "uint8")
     attention = np.full((8, 2, 12), 1 / 24)
     return Reading(
-        img_id, text, confidence, BOX, 0.9, status, certainties=certainties, glimpse=glimpse, attention=attention
+        img_id, text, confidence, box, 0.9, status, certainties=certainties, glimpse=glimpse, attention=attention
     )
 
 
@@ -33,7 +34,7 @@ def write_report(path, count=130):
     photograph = np.full((100, 160, 3), 120, "uint8")
     doubtful = range(0, count, 10)
     truths = {
-        f"{number}.jpg": Truth(f"{number}.jpg", "9T9" if number in doubtful else f"{number}T1", BOX)
+        f"{number}.jpg": Truth(f"{number}.jpg", (TruePlate(BOX, "9T9" if number in doubtful else f"{number}T1"),))
         for number in range(count)
     }
     all_readings = {}
@@ -46,7 +47,39 @@ def write_report(path, count=130):
             page.write(img_id, photograph, all_readings[img_id])
         page.write(EVIL, photograph, [reading(EVIL, "66T6", 0.99)])
         page.write("broken.jpg", None, [Reading("broken.jpg", status="unreadable: empty file (0 bytes)")])
-        page.add_figures(score(list(truths.values()), all_readings), all_readings)
+        page.add_figures(score(list(truths.values()), all_readings))
+
+
+OTHER, FAR = (60.0, 30.0, 80.0, 110.0), (60.0, 120.0, 80.0, 158.0)
+
+
+def write_report_of_several(path):
+    """Two plates, one of them missed; no plate, read rightly and not; Arabic and Chinese; boxes alone; no truth."""
+    photograph = np.full((100, 160, 3), 120, "uint8")
+    photograph[60:80, 30:110] = (250, 220, 0)
+    known = {
+        "two.jpg": [TruePlate(BOX, "12T345"), TruePlate(OTHER, "7T77")],
+        "none.jpg": [],
+        "false.jpg": [],
+        "arabic.jpg": [TruePlate(BOX, "سطن٧١٢٦"), TruePlate(OTHER, "粤BA9H07")],
+        "boxes.jpg": [TruePlate(BOX)],
+    }
+    truths = {img_id: Truth(img_id, tuple(plates)) for img_id, plates in known.items()}
+    readings = {
+        "two.jpg": [reading("two.jpg", "12T345", 0.9), reading("two.jpg", "8", 0.4, "uncertain", FAR)],
+        "none.jpg": [Reading("none.jpg")],
+        "false.jpg": [reading("false.jpg", "4T4", 0.95)],
+        "arabic.jpg": [
+            reading("arabic.jpg", "سطن٧١٢٦", 0.9),
+            reading("arabic.jpg", "粤BA9H01", 0.6, "uncertain", OTHER),
+        ],
+        "boxes.jpg": [Reading("boxes.jpg", "5T5", 0.8, BOX, 0.9, "ok", certainties=(0.8,) * 4)],
+        "unknown.jpg": [reading("unknown.jpg", "6T6", 0.7)],
+    }
+    with ReportWriter(path, "Several", truths) as page:
+        for img_id, found in readings.items():
+            page.write(img_id, photograph, found)
+        page.add_figures(score(list(truths.values()), readings))
 
 
 def data_of(html, name):
@@ -70,6 +103,35 @@ def test_everything_read_is_in_the_file(tmp_path):
     assert not re.search(r'(?:src|href)="(?!data:)', html)  # Nothing is fetched from anywhere.
 
 
+def test_several_plates_and_none_are_compared_one_by_one(tmp_path):
+    write_report_of_several(tmp_path / "report.html")
+    html = (tmp_path / "report.html").read_text()
+    about = data_of(html, "about")
+    assert {entry["name"]: entry.get("right") for entry in about["index"]} == {
+        "two.jpg": False, "none.jpg": True, "false.jpg": False, "arabic.jpg": False, "boxes.jpg": None,
+        "unknown.jpg": None,
+    }  # fmt: skip
+    two, none, false, arabic, boxes, unknown = (data_of(html, f"photograph-{number}") for number in range(6))
+    assert two["missed"] == [{"text": "7T77", "cut": two["missed"][0]["cut"]}]
+    assert two["true_boxes"] == [list(BOX), list(OTHER)]
+    assert [plate.get("truth") for plate in two["plates"]] == ["12T345", None]
+    assert [plate.get("false") for plate in two["plates"]] == [None, True]
+    assert none == {"plates": [], "true_boxes": [], "missed": []} | {
+        key: none[key] for key in ("picture", "height", "width")
+    }
+    assert false["plates"][0]["false"] and arabic["plates"][1]["truth"] == "粤BA9H07"
+    # Where there is no window that was read, the photograph itself shows the plate.
+    assert "cut" in boxes["plates"][0] and "truth" not in boxes["plates"][0] and "true_boxes" not in unknown
+    # Without a truth for it, a reading is neither right nor wrong.
+    assert dict(about["statuses"]) == {
+        "ok": {"readings": 5, "right": 2, "nowhere": 1},
+        "uncertain": {"readings": 2, "nowhere": 1, "wrong": 1},
+        "no plate": {"readings": 1},
+    }
+    assert ["plates found", "80.0% (4 of 5; 37.6% to 96.4%)"] in about["figures"]
+    assert len(about["risk"]) == 4
+
+
 def test_what_was_written_before_an_interruption_is_a_whole_page(tmp_path):
     with pytest.raises(KeyboardInterrupt), ReportWriter(tmp_path / "report.html", "x") as page:
         page.write("a.jpg", None, [Reading("a.jpg")])
@@ -85,9 +147,9 @@ def test_risk_and_coverage():
 
 @pytest.mark.skipif(BROWSER is None, reason="no Chromium is installed")
 class TestInBrowser:
-    def visit(self, tmp_path, action=""):
+    def visit(self, tmp_path, action="", write=write_report):
         """The page's elements after an action (JavaScript), and what the browser's console said."""
-        write_report(tmp_path / "report.html")
+        write(tmp_path / "report.html")
         html = (tmp_path / "report.html").read_text()
         acted = tmp_path / "acted.html"
         acted.write_text(html.replace("</body>", f"<script>{action}</script></body>"))
@@ -99,7 +161,7 @@ class TestInBrowser:
         return done.stdout, [line for line in done.stderr.splitlines() if "CONSOLE" in line]
 
     def names(self, page):
-        return re.findall(r'<div class="name">(.*?)</div>', page, re.DOTALL)
+        return re.findall(r'<div class="name"[^>]*>(.*?)</div>', page, re.DOTALL)
 
     def test_it_shows_the_first_photographs_without_a_complaint(self, tmp_path):
         page, console = self.visit(tmp_path)
@@ -107,7 +169,33 @@ class TestInBrowser:
         assert self.names(page) == [f"{number}.jpg" for number in range(60)]
         assert "132 photographs: 118 ok, 13 uncertain, 1 unreadable" in page
         assert "plate accuracy (exact match)" in page and "<polyline" in page
-        assert 'class="text">3T1<' in page and "in truth 9T9" in page
+        assert 'class="text">3T1<' in page and "in truth <bdi>9T9</bdi>" in page
+
+    def test_plates_that_were_missed_or_invented_are_shown(self, tmp_path):
+        page, console = self.visit(tmp_path, write=write_report_of_several)
+        assert console == [] and len(self.names(page)) == 6
+        assert "not found: <bdi>7T77</bdi>" in page
+        # The false reading that is `ok` is a mistake, the doubtful one is none.
+        for kind in ("bad", "doubt"):
+            assert page.count(f'<div class="{kind}">no plate is labelled here</div>') == 1
+        assert "in truth <bdi>粤BA9H07</bdi>" in page and "no plate, and none is labelled" in page
+        assert re.search(r"<td>uncertain</td><td[^>]*>2</td><td[^>]*>0</td><td[^>]*>1</td><td[^>]*>1</td>", page)
+
+    def test_characters_stand_side_by_side_as_on_the_plate(self, tmp_path):
+        """Arabic letters run from right to left, their digits from left to right, and the end is on the left."""
+        page, _ = self.visit(tmp_path, "at('search').value = 'arabic'; choose();", write_report_of_several)
+        rows = re.findall(r'<div class="characters">(.*?)</div>', page, re.DOTALL)
+        shown = [re.findall(r"<span[^>]*>(.*?)<small>", row) for row in rows]
+        assert shown == [["end", *"٧١٢٦", *"نطس"], [*"粤BA9H01", "end"]]
+
+    def test_photographs_are_found_by_any_of_their_plates(self, tmp_path):
+        for action, expected in (
+            ("at('search').value = '7T77';", ["two.jpg"]),
+            ("at('status').value = 'uncertain';", ["two.jpg", "arabic.jpg"]),
+            ("at('most').value = 50;", ["two.jpg", "none.jpg"]),
+            ("at('wrong').checked = true;", ["two.jpg", "false.jpg", "arabic.jpg"]),
+        ):
+            assert self.names(self.visit(tmp_path, f"{action} choose();", write_report_of_several)[0]) == expected
 
     def test_names_are_shown_and_never_run(self, tmp_path):
         page, console = self.visit(tmp_path, "at('search').value = 'owned'; choose();")

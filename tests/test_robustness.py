@@ -1,13 +1,14 @@
 """Robustness: what is measured is what a reader of known behaviour does."""
 
 import json
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Crop, Photograph
+from lpr_e2e.data.samples import Crop, Photograph, Plate
 from lpr_e2e.experiments.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
 from lpr_e2e.prediction.reading import Reading
 
@@ -24,7 +25,8 @@ def photographs(tmp_path):
         picture[top : top + 30, left : left + 100] = RED
         path = tmp_path / f"{number}.png"
         cv2.imwrite(str(path), picture[..., ::-1])
-        made.append(Photograph(path.name, path, (top, left, top + 30, left + 100), str(number), 0))
+        box = (top, left, top + 30, left + 100)
+        made.append(Photograph(path.name, path, (Plate(box, str(number), 0),)))
     return made
 
 
@@ -105,19 +107,66 @@ def test_windows_miss_the_plate_and_are_large_enough(photographs):
             assert min(window.shape[:2]) >= SMALLEST_WINDOW
 
 
+def painted(path, size, boxes):
+    """A grey photograph with red plates."""
+    picture = np.full((*size, 3), 120, "uint8")
+    for top, left, bottom, right in boxes:
+        picture[top:bottom, left:right] = RED
+    cv2.imwrite(str(path), picture[..., ::-1])
+    return Photograph(path.name, path, tuple(Plate(box) for box in boxes))
+
+
+def test_windows_miss_every_plate(tmp_path):
+    boxes = [(10, 20, 40, 120), (250, 420, 290, 560), (30, 100, 60, 200)]
+    photograph = painted(tmp_path / "several.png", (400, 600), boxes)
+    seen = []
+    for seed in range(60):
+        ((_, window),) = plate_free_windows([photograph], 1, np.random.default_rng(seed))
+        assert not len(red_pixels(window)) and min(window.shape[:2]) >= SMALLEST_WINDOW
+        seen.append(window.shape[:2])
+    # Between the plates, below them, and beside them over the whole height: all kinds of bands are used.
+    assert any(width > 560 for _, width in seen) and any(height > 350 for height, _ in seen)
+
+
+def test_a_photograph_without_a_plate_is_a_window_and_an_incomplete_one_is_none(tmp_path):
+    empty = painted(tmp_path / "empty.png", (300, 400), [])
+    assert len(list(plate_free_windows([empty], 3, np.random.default_rng(0)))) == 1
+    assert not list(plate_free_windows([replace(empty, complete=False)], 3, np.random.default_rng(0)))
+
+
+def test_plates_of_one_photograph_count_one_by_one(tmp_path):
+    photograph = painted(tmp_path / "1.png", (300, 400), [(10, 20, 40, 120), (200, 220, 240, 330)])
+    photograph = replace(photograph, plates=tuple(replace(one, text=str(n)) for n, one in enumerate(photograph.plates)))
+    readings = {
+        "1.png": [
+            Reading("1.png", str(number), 0.9, plate.box_px, 0.9, "ok")
+            for number, plate in enumerate(photograph.plates)
+        ]
+    }
+    assert certain_errors([photograph], readings, 1.0) == (2, 0)
+    readings["1.png"][1] = replace(readings["1.png"][1], text="7")
+    assert certain_errors([photograph], readings, 1.0) == (2, 1)
+    assert certain_errors([photograph], {"1.png": readings["1.png"][:1]}, 1.0) == (2, 1)
+
+
 def test_no_window_where_the_plate_leaves_no_room(tmp_path):
     path = tmp_path / "close.png"
     cv2.imwrite(str(path), np.zeros((120, 300, 3), "uint8"))
-    photograph = Photograph(path.name, path, (30, 50, 90, 250), None, 0)
+    photograph = Photograph(path.name, path, (Plate((30, 50, 90, 250)),))
     assert not list(plate_free_windows([photograph], 3, np.random.default_rng(0)))
+
+
+def found(photograph, text, confidence):
+    """A reading where the photograph's first plate is."""
+    return Reading(photograph.img_id, text, confidence, photograph.plates[0].box_px, 0.9, "ok")
 
 
 def test_only_the_most_certain_count(photographs):
     confidences = [0.99, 0.98, 0.97, 0.96, 0.5, 0.4, 0.3, 0.2]
     readings = {
-        photograph.img_id: [Reading(photograph.img_id, photograph.text, confidence, status="ok")]
+        photograph.img_id: [found(photograph, photograph.plates[0].text, confidence)]
         for photograph, confidence in zip(photographs, confidences, strict=True)
     }
     for doubtful, errors in (("8.png", 0), ("7.png", 0), ("4.png", 1)):
-        wrong = {**readings, doubtful: [Reading(doubtful, "x", readings[doubtful][0].confidence, status="ok")]}
+        wrong = {**readings, doubtful: [replace(readings[doubtful][0], text="x")]}
         assert certain_errors(photographs, wrong, 0.5) == (4, errors)

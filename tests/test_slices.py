@@ -7,27 +7,33 @@ import pytest
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.evaluation.appearance import Appearance, appearance_of
-from lpr_e2e.evaluation.scoring import Scoring, Truth, read_texts, score
+from lpr_e2e.evaluation.scoring import Scoring, score
 from lpr_e2e.evaluation.slices import markdown, slices
 from lpr_e2e.evaluation.summary import Summary
+from lpr_e2e.evaluation.truth import TruePlate, Truth, read_texts
 from lpr_e2e.prediction.reading import Reading
 
 BOX = (10.0, 10.0, 30.0, 110.0)
 
 
+def shows(img_id, text=None, box_px=None):
+    """A photograph with one plate."""
+    return Truth(img_id, (TruePlate(box_px, text),))
+
+
 def photographs(right: list[bool], texts: list[str] | None = None):
-    truths = [Truth(f"{number}.jpg", texts[number] if texts else f"{number}T1", BOX) for number in range(len(right))]
-    readings = {
-        truth.img_id: [Reading(truth.img_id, truth.text if good else "9" * len(truth.text), 0.9, BOX, 0.9, "ok")]
-        for truth, good in zip(truths, right, strict=True)
-    }
+    truths = [shows(f"{number}.jpg", texts[number] if texts else f"{number}T1", BOX) for number in range(len(right))]
+    readings = {}
+    for truth, good in zip(truths, right, strict=True):
+        text = truth.plates[0].text
+        readings[truth.img_id] = [Reading(truth.img_id, text if good else "9" * len(text), 0.9, BOX, 0.9, "ok")]
     return truths, readings
 
 
 def test_the_whole_agrees_with_the_score():
     truths, readings = photographs([True] * 8 + [False] * 2)
     row, figures = slices(truths, readings, {})[0], score(truths, readings)
-    assert row["slice"] == "all" and row["photographs"] == 10
+    assert row["slice"] == "all" and row["plates"] == 10
     for name in ("plates_right", "characters_right", "mean_iou"):
         assert row[name] == pytest.approx(getattr(figures, name))
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
@@ -47,18 +53,18 @@ def test_more_plates_give_a_narrower_interval_but_more_photographs_of_them_do_no
 def test_every_kind_has_its_photographs():
     truths, readings = photographs([True, True, False, False])
     looks = [Appearance(60, 4, 30), Appearance(60, 4, 200), Appearance(300, 2, 120)]
-    rows = slices(truths, readings, {f"{n}.jpg": one for n, one in enumerate(looks)}, trained_texts=["0t1", "2T1 "])
+    rows = slices(truths, readings, {f"{n}.jpg": (one,) for n, one in enumerate(looks)}, trained_texts=["0t1", "2T1 "])
     table = {(row["slice"], row["kind"]): row for row in rows}
     assert table["plate width", "below 80 px"]["plates_right"] == 1
     assert table["plate width", "180 px or more"]["plates_right"] == 0
-    assert table["number", "trained on"]["photographs"] == table["number", "never seen"]["photographs"] == 2
-    assert table["characters", "3"]["photographs"] == 4
+    assert table["number", "trained on"]["plates"] == table["number", "never seen"]["plates"] == 2
+    assert table["characters", "3"]["plates"] == 4
     kinds = [kind for name, kind in table if name == "brightness of the plate"]
     assert kinds == ["below 50", "100 to 150", "150 or more"]
 
 
 def test_what_is_unknown_is_no_figure():
-    truths = [Truth("a.jpg", None, BOX), Truth("b.jpg", "1T1", None)]
+    truths = [shows("a.jpg", None, BOX), shows("b.jpg", "1T1", None)]
     readings = {"a.jpg": [Reading("a.jpg", "2", 0.5, BOX, 0.9, "ok")], "b.jpg": [Reading("b.jpg")]}
     row = slices(truths, readings, {})[0]
     assert row["mean_iou"] == 1 and row["plates_right"] == 0 and row["edit_distance"] == 1
@@ -78,14 +84,14 @@ def test_the_appearance_of_a_plate():
 
 def test_without_photographs_there_are_no_kinds_of_brightness():
     truths, readings = photographs([True])
-    rows = slices(truths, readings, {"0.jpg": appearance_of(BOX)})
+    rows = slices(truths, readings, {"0.jpg": (appearance_of(BOX),)})
     assert [row["slice"] for row in rows] == ["all", "plate width", "box, longer by shorter side", "characters"]
 
 
 class TestSummary:
     def summary(self, coco=None):
         truths, readings = photographs([True, False])
-        scoring = Scoring([*truths, Truth("absent.jpg", "1T1")])
+        scoring = Scoring([*truths, shows("absent.jpg", "1T1")])
         for img_id, plates in readings.items():
             scoring.write(img_id, None, plates)
         return Summary.of(scoring, coco=coco)
@@ -101,7 +107,8 @@ class TestSummary:
     def test_files(self, tmp_path):
         self.summary().write(tmp_path / "figures.json")
         written = json.loads((tmp_path / "figures.json").read_text())
-        assert written["figures"]["plates_right"] == 0.5 and written["slices"][0]["photographs"] == 2
+        assert written["figures"]["plates_right"] == 0.5 and written["slices"][0]["plates"] == 2
+        assert written["sizes"]["plates"] == 2 and written["counts"]["plates_right"]["of"] == 2
         assert "coco" not in written
         self.summary({"AP50": 0.75}).write(tmp_path / "figures.md")
         text = (tmp_path / "figures.md").read_text()

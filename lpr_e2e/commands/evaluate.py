@@ -4,8 +4,9 @@
     lpr-e2e evaluate known.csv FOLDER --model DIR
     lpr-e2e evaluate known.csv predictions/predictions.csv --coco --figures figures.md
 
-The first file is the truth: img_id and text, boxes ymin,xmin,ymax,xmax in pixels, or both. Photographs are named in it
-as in predictions.csv: by their path below the folder given.
+The first file is the truth: a COCO file, or a CSV with img_id and text, boxes ymin,xmin,ymax,xmax in pixels, or both;
+one row a plate, several for a photograph with several, and one with an empty box and text for a photograph without.
+Photographs are named in it as in predictions.csv: by their path below the folder given.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add = parser.add_argument
-    add("truth", type=Path, metavar="TRUTH", help="CSV: img_id,text[,ymin,xmin,ymax,xmax]")
+    add("truth", type=Path, metavar="TRUTH", help="CSV, a row a plate: img_id,text[,ymin,xmin,ymax,xmax]; or COCO")
     add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
     add_model(parser)
     add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
@@ -46,8 +47,9 @@ def run(options: argparse.Namespace) -> int:
         UserError: wrong options or files.
         OSError: the figures cannot be written.
     """
-    from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+    from lpr_e2e.evaluation.scoring import Scoring
     from lpr_e2e.evaluation.summary import Summary, require_form
+    from lpr_e2e.evaluation.truth import read_texts, read_truth
 
     if options.figures:
         require_form(options.figures)
@@ -69,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
     """Score what a predictions.csv holds."""
-    from lpr_e2e.evaluation.scoring import read_predictions
+    from lpr_e2e.evaluation.truth import read_predictions
 
     if len(options.readings) > 1:
         raise UserError(f"{', '.join(options.readings)}: expected one predictions.csv, or photographs")

@@ -52,7 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Export and compare."""
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.evaluation.scoring import read_truth
+    from lpr_e2e.evaluation.truth import read_truth
     from lpr_e2e.prediction.models import find
 
     if options.truth and not options.photographs:
@@ -61,7 +61,9 @@ def run(options: argparse.Namespace) -> int:
     if not path.is_file():
         raise UserError(f"{path}: is a folder; an export takes a .keras file")
     photographs = [path for _, path in find_photographs([options.photographs])] if options.photographs else []
-    truths = {one.img_id: one.text for one in read_truth(options.truth) if one.text} if options.truth else {}
+    known_plates = {one.img_id: one.plates for one in read_truth(options.truth)} if options.truth else {}
+    truths = {img_id: {plate.text for plate in plates if plate.text} for img_id, plates in known_plates.items()}
+    truths = {img_id: texts for img_id, texts in truths.items() if texts}
     require_backend(("tensorflow",), "an export")
     from lpr_e2e.export.comparison import compare, table
     from lpr_e2e.export.exporting import export

@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
-    add("--truth", type=Path, metavar="CSV", help="score the readings against img_id,text[,ymin,xmin,ymax,xmax]")
+    add("--truth", type=Path, metavar="FILE", help="score against a CSV img_id,text[,ymin,xmin,ymax,xmax], or COCO")
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
     add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text): which are new?")
     add("--batch-size", type=at_least_one, metavar="N", help="photographs per call of the model")
@@ -103,7 +103,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
     photographs = find_photographs(options.photographs)
     scoring = seen = form = None
     if options.truth:
-        from lpr_e2e.evaluation.scoring import Scoring, read_texts, read_truth
+        from lpr_e2e.evaluation.scoring import Scoring
+        from lpr_e2e.evaluation.truth import read_texts, read_truth
 
         scoring = Scoring(read_truth(options.truth))
         seen = read_texts(options.seen) if options.seen else None
@@ -135,7 +136,7 @@ def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError
                 stack.enter_context(file)
             stopped = _read_all(job, options.batch_size)
             if job.page and job.scoring:
-                job.page.add_figures(job.scoring.figures(job.reader.vocabulary), job.scoring.readings)
+                job.page.add_figures(job.scoring.figures(job.reader.vocabulary))
         if job.form:
             job.form.save(options.submission)
     except OSError as error:  # The end of a file could not be written.

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from lpr_e2e.evaluation.scoring import Known
+from lpr_e2e.evaluation.scoring import all_boxes_known
+from lpr_e2e.evaluation.truth import Known
 from lpr_e2e.prediction.reading import Reading
 
 # keras-cv's names of the metrics, with COCO's.
@@ -41,10 +42,11 @@ _PADDING = -1.0
 
 
 def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]]) -> dict[str, float]:
-    """COCO's metrics of the boxes found on photographs with a known box.
+    """COCO's metrics of the boxes found on photographs of which every box is known, those without a plate included.
 
     Args:
-        truths: what is known; those without a box or without readings are left out.
+        truths: what is known, one per photograph; incomplete ones, those with a plate whose box is unknown, and those
+            without readings are left out.
         readings: the readings of every photograph, by img_id.
 
     Returns:
@@ -54,11 +56,12 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
     Raises:
         ImportError: keras-cv, or TensorFlow or pycocotools, which it needs, cannot be imported.
     """
-    known: dict[str, list[tuple[float, ...]]] = {}
-    for truth in truths:
-        if truth.box_px is not None and truth.img_id in readings:
-            known.setdefault(truth.img_id, []).append(truth.box_px)
-    if not known:
+    known = {
+        truth.img_id: [plate.box_px for plate in truth.plates if plate.box_px is not None]
+        for truth in truths
+        if truth.img_id in readings and all_boxes_known(truth)
+    }
+    if not any(known.values()):
         return {}
     keras_cv = _keras_cv()
     found = [[one for one in readings[img_id] if one.box_px is not None] for img_id in known]
@@ -68,8 +71,8 @@ def box_metrics(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading
     true_boxes = list(known.values())
     metric = keras_cv.metrics.BoxCOCOMetrics("yxyx", evaluate_freq=1)
     metric.update_state(
-        {"boxes": _padded(true_boxes), "classes": _classes(true_boxes)},
-        {"boxes": _padded(boxes), "classes": _classes(boxes), "confidence": _padded(confidences)},
+        {"boxes": _padded(true_boxes, 4), "classes": _classes(true_boxes)},
+        {"boxes": _padded(boxes, 4), "classes": _classes(boxes), "confidence": _padded(confidences)},
     )
     values = {_NAMES[name]: float(value) for name, value in metric.result().items()}
     areas = np.array([(box[2] - box[0]) * (box[3] - box[1]) for plates in true_boxes for box in plates])
@@ -87,12 +90,12 @@ def _keras_cv():
     return keras_cv
 
 
-def _padded(rows: Sequence[Sequence]) -> np.ndarray:
-    """float32 `(rows, longest, ...)` of rows of unequal length, filled up with `_PADDING`."""
-    longest = max(map(len, rows))
-    padded = np.full((len(rows), longest, *np.shape(rows[0][0])), _PADDING, "float32")
+def _padded(rows: Sequence[Sequence], *shape: int) -> np.ndarray:
+    """float32 `(rows, longest, *shape)` of rows of unequal length, filled up with `_PADDING`; some row has an entry."""
+    padded = np.full((len(rows), max(map(len, rows)), *shape), _PADDING, "float32")
     for number, row in enumerate(rows):
-        padded[number, : len(row)] = row
+        if row:
+            padded[number, : len(row)] = row
     return padded
 
 

@@ -17,12 +17,6 @@ from lpr_e2e.prediction.challenge import digits_asked
 _LEAST_PROBABILITY = 1e-15
 
 
-def plate_accuracy(truths: Sequence[str], texts: Sequence[str]) -> float | None:
-    """Exact match: the share of the texts read that are the true ones; None if there are none."""
-    right = [truth == text for truth, text in zip(truths, texts, strict=True)]
-    return float(np.mean(right)) if right else None
-
-
 def character_accuracy(truths: Sequence[str], texts: Sequence[str]) -> float | None:
     """Share of the truths' characters that are right: per text its length less the edit distance, at least 0.
 

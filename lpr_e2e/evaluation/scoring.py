@@ -5,58 +5,35 @@ Training scores its held-out photographs with it, `predict --truth` and `evaluat
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 
-from lpr_e2e.common.boxes import intersection_over_union
-from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.tables import BOX_COLUMNS, EXTRA, Table, numbers, read_table
 from lpr_e2e.evaluation.appearance import Appearance, appearance_of
 from lpr_e2e.evaluation.calibration import expected_calibration_error
-from lpr_e2e.evaluation.metrics import average_precision, challenge_log_loss, character_accuracy, plate_accuracy
+from lpr_e2e.evaluation.intervals import interval_in_words
+from lpr_e2e.evaluation.matching import FOUND_IOU, Matched, Outcome, match
+from lpr_e2e.evaluation.metrics import average_precision, challenge_log_loss, character_accuracy
+from lpr_e2e.evaluation.truth import Known
 from lpr_e2e.prediction.challenge import digit_distributions
-from lpr_e2e.prediction.reading import COLUMNS, Reading, best_reading
+from lpr_e2e.prediction.reading import Reading
 
-# The overlaps (IoU) from which a box counts as right: about the plate, and well around it.
-LOOSE_IOU, TIGHT_IOU = 0.5, 0.7
-
-
-class Known(Protocol):
-    """What `score` needs to know about a photograph: `Truth` has it, and so has `dataset.Photograph`."""
-
-    @property
-    def img_id(self) -> str: ...
-
-    @property
-    def text(self) -> str | None: ...
-
-    @property
-    def box_px(self) -> tuple[float, float, float, float] | None: ...
-
-
-@dataclass(frozen=True)
-class Truth:
-    """What a photograph really shows.
-
-    Attributes:
-        img_id: the photograph, named as its readings name it.
-        text: the plate's text, or None if unknown.
-        box_px: the plate's box, yxyx in photograph pixels, or None if unknown.
-    """
-
-    img_id: str
-    text: str | None = None
-    box_px: tuple[float, float, float, float] | None = None
+# The overlap (IoU) from which a box lies well around its plate.
+TIGHT_IOU = 0.7
 
 
 @dataclass(frozen=True)
 class Mistake:
-    """A plate that was read wrongly (`read` is empty where nothing was read)."""
+    """A reading that is wrong.
+
+    Attributes:
+        img_id: the photograph.
+        truth: what the plate says; empty where no plate is labelled.
+        read: what was read; empty where nothing was.
+        confidence: how certain that was.
+    """
 
     img_id: str
     truth: str
@@ -68,28 +45,47 @@ class Mistake:
 class Figures:
     """What `score` found. Shares are 0..1; a figure is None where no truth allows it.
 
-    Where a photograph has several readings, the most certain one counts. A photograph in which no
-    plate was found or read counts as a wrong text of certainty 0, as IoU 0, and as uniform digits.
+    Every labelled plate counts once, however many a photograph has, with the reading that `matching.match` gives it.
+    A plate that was not found counts as a wrong text, as the IoU of the box that comes nearest, and as uniform digits.
 
     The names are the keys of `figures.json`, the columns of `history.csv` and the tags of TensorBoard.
 
     Attributes:
-        texts: number of photographs with a known text.
-        plates_right: plate accuracy: the share of them read without any error (exact match).
+        photographs: number of photographs scored.
+        empty_photographs: number of them that are known to show no plate.
+        plates: number of labelled plates on them.
+        plates_found: the share of them that a reading belongs to.
+        texts: number of plates with a known text.
+        plates_right: plate accuracy: the share of these read without any error (exact match).
+        right_of_found: the same of those that were found.
         characters_right: character accuracy, see `metrics.character_accuracy`.
-        mean_certainty: mean confidence of the readings; equals `plates_right` for a calibrated reader.
-        calibration_error: expected calibration error (ECE) of the confidence.
+        ok_coverage: the share of the plates with a known text whose reading has the status `ok`.
+        ok_precision: the share of these readings that are exact.
+        false_ok: number of readings with the status `ok` that belong to no labelled plate, on complete photographs.
+        mean_certainty: mean confidence on the plates found; equals `right_of_found` for a calibrated reader.
+        calibration_error: expected calibration error (ECE) of this confidence.
         log_loss: the challenge's, in nats per digit, over the texts that fit its form.
-        boxes: number of photographs with a known box.
-        mean_iou, iou_50, iou_70: mean IoU of its box, and the shares of at least 0.5 and 0.7.
-        average_precision_50: average precision (AP) at IoU 0.5 over all boxes given; None without `pycocotools`.
+        boxes: number of plates with a known box.
+        mean_iou, iou_50, iou_70: mean IoU of these boxes, and the shares of at least 0.5 and 0.7.
+        average_precision_50: average precision (AP) at IoU 0.5 over all boxes given on complete photographs whose
+            plates all have a box; None without `pycocotools`.
+        counts: of each share of plates, how many they are and of how many: its interval comes of them.
         mistakes: the texts read wrongly, most confident first: a confident mistake is the worst kind.
+        false_readings: what `false_ok` counts, most confident first.
         missing: img_ids of the truth that have no reading; they take part in no figure.
     """
 
+    photographs: int = 0
+    empty_photographs: int = 0
+    plates: int = 0
+    plates_found: float | None = None
     texts: int = 0
     plates_right: float | None = None
+    right_of_found: float | None = None
     characters_right: float | None = None
+    ok_coverage: float | None = None
+    ok_precision: float | None = None
+    false_ok: int | None = None
     mean_certainty: float | None = None
     calibration_error: float | None = None
     log_loss: float | None = None
@@ -98,32 +94,58 @@ class Figures:
     iou_50: float | None = None
     iou_70: float | None = None
     average_precision_50: float | None = None
+    counts: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     mistakes: tuple[Mistake, ...] = ()
+    false_readings: tuple[Mistake, ...] = ()
     missing: tuple[str, ...] = ()
 
     def as_dict(self) -> dict[str, float]:
-        """The figures that are known, by name, without counts and lists: for logs and TensorBoard."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return {name: value for name, value in values.items() if isinstance(value, float)}
+        """The figures that are known, by name, without sizes and lists: for logs and TensorBoard."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
+        known = {name: value for name, value in values.items() if isinstance(value, float)}
+        return known if self.false_ok is None else {**known, "false_ok": float(self.false_ok)}
+
+    def sizes(self) -> dict[str, int]:
+        """How much was scored, by name."""
+        return {name: getattr(self, name) for name in ("photographs", "empty_photographs", "plates", "texts", "boxes")}
+
+    def rows(self) -> list[tuple[str, str]]:
+        """The figures that are known for people, each with its name; shares of plates with their intervals."""
+        return [(title, value) for title, value in self._rows() if value is not None]
 
     def table(self) -> str:
-        """The figures as lines of text for people."""
-        percent = "{:.1%}".format
-        number = "{:.3f}".format
-        rows: list[tuple[str, float | None, Callable[[Any], str]]] = [
-            ("photographs with a known text", self.texts, str),
-            ("plate accuracy (exact match)", self.plates_right, percent),
-            ("character accuracy", self.characters_right, percent),
-            ("mean confidence", self.mean_certainty, percent),
-            ("expected calibration error (ECE)", self.calibration_error, percent),
-            ("log loss per digit, challenge's form", self.log_loss, "{:.4f}".format),
-            ("photographs with a known box", self.boxes, str),
-            ("mean IoU of the best box", self.mean_iou, number),
-            (f"best box at IoU {LOOSE_IOU} or more", self.iou_50, percent),
-            (f"best box at IoU {TIGHT_IOU} or more", self.iou_70, percent),
-            (f"average precision (AP) at IoU {LOOSE_IOU}", self.average_precision_50, number),
-        ]
-        return "\n".join(f"{name:<38}{form(value):>8}" for name, value, form in rows if value is not None)
+        """The same as lines of text."""
+        return "\n".join(f"{title:<40}{value}" for title, value in self.rows())
+
+    def _rows(self) -> Iterator[tuple[str, str | None]]:
+        def share(name: str) -> str | None:
+            if name not in self.counts:
+                return None
+            count, of = self.counts[name]
+            return f"{count / of:.1%} {interval_in_words(count, of)}"
+
+        def number(value: float | None, form: str) -> str | None:
+            return None if value is None else format(value, form)
+
+        yield "photographs", str(self.photographs)
+        yield "photographs without a plate", str(self.empty_photographs) if self.empty_photographs else None
+        yield "plates", str(self.plates) if self.plates else None
+        yield "plates found", share("plates_found")
+        yield "plates with a known text", str(self.texts) if self.texts else None
+        yield "plate accuracy (exact match)", share("plates_right")
+        yield "plate accuracy of those found", share("right_of_found")
+        yield "character accuracy", number(self.characters_right, ".1%")
+        yield "status ok: coverage", share("ok_coverage")
+        yield "status ok: precision", share("ok_precision")
+        yield "status ok where no plate is labelled", number(self.false_ok, "d")
+        yield "mean confidence", number(self.mean_certainty, ".1%")
+        yield "expected calibration error (ECE)", number(self.calibration_error, ".1%")
+        yield "log loss per digit, challenge's form", number(self.log_loss, ".4f")
+        yield "plates with a known box", str(self.boxes) if self.boxes else None
+        yield "mean IoU of the best box", number(self.mean_iou, ".3f")
+        yield f"best box at IoU {FOUND_IOU} or more", share("iou_50")
+        yield f"best box at IoU {TIGHT_IOU} or more", share("iou_70")
+        yield f"average precision (AP) at IoU {FOUND_IOU}", number(self.average_precision_50, ".3f")
 
 
 class Scoring:
@@ -135,13 +157,13 @@ class Scoring:
     Attributes:
         truths: by img_id.
         readings: of these photographs, by img_id.
-        appearances: of the true plates, by img_id, where the box is known.
+        appearances: of their plates, by img_id, in the order of the labels; None where the box is unknown.
     """
 
     def __init__(self, truths: Sequence[Known]):
         self.truths = {truth.img_id: truth for truth in truths}
         self.readings: dict[str, Sequence[Reading]] = {}
-        self.appearances: dict[str, Appearance] = {}
+        self.appearances: dict[str, tuple[Appearance | None, ...]] = {}
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Take one photograph's readings; those of a photograph of unknown truth are not kept.
@@ -154,8 +176,9 @@ class Scoring:
         truth = self.truths.get(img_id)
         if truth is not None:
             self.readings[img_id] = readings
-            if truth.box_px is not None:
-                self.appearances[img_id] = appearance_of(truth.box_px, photograph)
+            self.appearances[img_id] = tuple(
+                None if plate.box_px is None else appearance_of(plate.box_px, photograph) for plate in truth.plates
+            )
 
     def figures(self, vocabulary: Vocabulary | None = None) -> Figures:
         """See `score`."""
@@ -173,153 +196,99 @@ def score(
         vocabulary: the model's; without it, or without digits and T in it, there is no log loss.
     """
     missing = tuple(truth.img_id for truth in truths if truth.img_id not in readings)
-    truths = [truth for truth in truths if truth.img_id in readings]
-    best = {truth.img_id: best_reading(readings[truth.img_id]) for truth in truths}
+    matched = [(truth, match(truth, readings[truth.img_id])) for truth in truths if truth.img_id in readings]
+    outcomes = [one for _, found in matched for one in found.outcomes]
+    counts = {"plates_found": (sum(one.reading is not None for one in outcomes), len(outcomes))}
+    figures = {
+        **_text_figures([one for one in outcomes if one.plate.text], counts, vocabulary),
+        **_box_figures(outcomes, counts),
+        **_false_readings(matched),
+    }
+    counts = {name: (count, of) for name, (count, of) in counts.items() if of}
     return Figures(
-        **_text_figures(truths, best, vocabulary),
-        **_box_figures(truths, best, readings),
+        photographs=len(matched),
+        empty_photographs=sum(truth.complete and not truth.plates for truth, _ in matched),
+        plates=len(outcomes),
+        average_precision_50=_average_precision(truths, readings),
+        counts=counts,
         missing=missing,
+        **figures,
+        **{name: count / of for name, (count, of) in counts.items()},
     )
 
 
-def _text_figures(truths: Sequence[Known], best: Mapping[str, Reading], vocabulary: Vocabulary | None) -> dict:
-    """What the known texts of photographs allow."""
-    known = [(truth.img_id, truth.text, best[truth.img_id]) for truth in truths if truth.text is not None]
+def _text_figures(known: Sequence[Outcome], counts: dict[str, tuple[int, int]], vocabulary: Vocabulary | None) -> dict:
+    """What the plates with a known text allow; shares of them go to `counts`."""
     if not known:
         return {}
-    texts, answers = [text for _, text, _ in known], [reading.text for _, _, reading in known]
-    confidences = [reading.confidence for _, _, reading in known]
-    right = [reading.text == text for _, text, reading in known]
+    found = [one for one in known if one.reading is not None]
+    sure = [one for one in found if one.reading is not None and one.reading.status == "ok"]
+    counts["plates_right"] = (sum(one.is_right for one in known), len(known))
+    counts["right_of_found"] = (sum(one.is_right for one in found), len(found))
+    counts["ok_coverage"] = (len(sure), len(known))
+    counts["ok_precision"] = (sum(one.is_right for one in sure), len(sure))
+    texts = [one.plate.text or "" for one in known]
     mistakes = [
-        Mistake(img_id, text, reading.text, reading.confidence)
-        for img_id, text, reading in known
-        if reading.text != text
+        Mistake(one.img_id, text, one.text, one.confidence)
+        for one, text in zip(known, texts, strict=True)
+        if not one.is_right
     ]
-    found = {
+    figures: dict = {
         "texts": len(known),
-        "plates_right": plate_accuracy(texts, answers),
-        "characters_right": character_accuracy(texts, answers),
-        "mean_certainty": float(np.mean(confidences)),
-        "calibration_error": expected_calibration_error(confidences, right),
-        "mistakes": tuple(sorted(mistakes, key=lambda mistake: -mistake.confidence)),
+        "characters_right": character_accuracy(texts, [one.text for one in known]),
+        "mistakes": _most_confident_first(mistakes),
     }
+    if found:  # Of a plate that was not found nothing was claimed, with whatever confidence.
+        confidences = [one.confidence for one in found]
+        figures["mean_certainty"] = float(np.mean(confidences))
+        figures["calibration_error"] = expected_calibration_error(confidences, [one.is_right for one in found])
     if vocabulary is not None and set("0123456789T") <= set(vocabulary.characters):
-        digits = [digit_distributions(reading.characters, vocabulary) for _, _, reading in known]
-        found["log_loss"] = challenge_log_loss(texts, digits)
-    return found
+        seen = [one.reading.characters if one.reading else None for one in known]
+        figures["log_loss"] = challenge_log_loss(texts, [digit_distributions(one, vocabulary) for one in seen])
+    return figures
 
 
-def _box_figures(
-    truths: Sequence[Known], best: Mapping[str, Reading], readings: Mapping[str, Sequence[Reading]]
-) -> dict:
-    """What the known boxes of photographs allow."""
-    true_boxes = [(truth.img_id, truth.box_px) for truth in truths if truth.box_px is not None]
-    if not true_boxes:
+def _box_figures(outcomes: Sequence[Outcome], counts: dict[str, tuple[int, int]]) -> dict:
+    """What the plates with a known box allow; shares of them go to `counts`."""
+    ious = np.array([one.iou for one in outcomes if one.iou is not None])
+    if not len(ious):
         return {}
-    overlaps = np.array([overlap(best[img_id], box_px) for img_id, box_px in true_boxes])
-    boxes = [
-        (img_id, reading.box_confidence, reading.box_px)
-        for img_id, _ in true_boxes
-        for reading in readings[img_id]
-        if reading.box_px is not None
+    counts["iou_50"] = (int((ious >= FOUND_IOU).sum()), len(ious))
+    counts["iou_70"] = (int((ious >= TIGHT_IOU).sum()), len(ious))
+    return {"boxes": len(ious), "mean_iou": float(ious.mean())}
+
+
+def _false_readings(matched: Sequence[tuple[Known, Matched]]) -> dict:
+    """What was read with the status `ok` where no plate is; nothing where no photograph is complete."""
+    complete = [found for truth, found in matched if truth.complete]
+    if not complete:
+        return {}
+    false = [
+        Mistake(one.img_id, "", one.text, one.confidence)
+        for found in complete
+        for one in found.rest
+        if one.status == "ok"
     ]
-    return {
-        "boxes": len(true_boxes),
-        "mean_iou": float(overlaps.mean()),
-        "iou_50": float((overlaps >= LOOSE_IOU).mean()),
-        "iou_70": float((overlaps >= TIGHT_IOU).mean()),
-        "average_precision_50": average_precision(true_boxes, boxes, LOOSE_IOU),
-    }
+    return {"false_ok": len(false), "false_readings": _most_confident_first(false)}
 
 
-def overlap(reading: Reading, box_px: Sequence[float]) -> float:
-    """IoU of a reading's box with the true one `(4,)` yxyx; 0 if the reading has none."""
-    if reading.box_px is None:
-        return 0.0
-    return float(intersection_over_union(np.array(reading.box_px), np.array(box_px)))
+def _most_confident_first(mistakes: Sequence[Mistake]) -> tuple[Mistake, ...]:
+    return tuple(sorted(mistakes, key=lambda one: (-one.confidence, one.img_id, one.truth, one.read)))
 
 
-def read_texts(path: Path | str) -> set[str]:
-    """The texts in the column `text` of a CSV.
-
-    Raises:
-        UserError: the file cannot be read, or has no such column.
-    """
-    table = read_table(Path(path))
-    if "text" not in table.columns:
-        raise UserError(f"{path}: expected a column text, found {','.join(table.columns) or 'none'}")
-    return {values["text"] for _, values in table.records if values["text"]}
-
-
-def read_truth(path: Path | str) -> list[Truth]:
-    """Read a CSV with the column `img_id`, and `text` or boxes `ymin,xmin,ymax,xmax` (pixels) or both.
-
-    An empty `text` or box means unknown.
-
-    Raises:
-        UserError: the file cannot be read, a column is missing, a value is no number, or a photograph is named twice;
-            says where.
-    """
-    table = read_table(Path(path))
-    columns = table.columns
-    if "img_id" not in columns or not ("text" in columns or set(BOX_COLUMNS) <= set(columns)):
-        expected = f"img_id,text and optionally {','.join(BOX_COLUMNS)}"
-        raise UserError(f"{path}: expected the columns {expected}, found {','.join(columns) or 'none'}")
-    truths: dict[str, Truth] = {}
-    for number, values in table.records:
-        img_id = _img_id(table, number, values)
-        if img_id in truths:
-            raise UserError(f"{path}, line {number}: img_id {img_id!r}: expected each photograph only once")
-        truths[img_id] = Truth(img_id, values.get("text") or None, _box(table, number, values))
-    return list(truths.values())
+def _average_precision(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]]) -> float | None:
+    """AP of the boxes on the photographs of which every box is known."""
+    scored = [truth for truth in truths if truth.img_id in readings and all_boxes_known(truth)]
+    true_boxes = [(truth.img_id, plate.box_px) for truth in scored for plate in truth.plates if plate.box_px]
+    boxes = [
+        (truth.img_id, one.box_confidence, one.box_px)
+        for truth in scored
+        for one in readings[truth.img_id]
+        if one.box_px is not None
+    ]
+    return average_precision(true_boxes, boxes, FOUND_IOU)
 
 
-def read_predictions(path: Path | str) -> dict[str, list[Reading]]:
-    """The readings that an earlier `predictions.csv` holds, by img_id, in its order.
-
-    They are without the probabilities of single characters, so they allow no log loss.
-
-    Raises:
-        UserError: the file cannot be read, a column is missing, or a value is none that this file holds; says where.
-    """
-    table = read_table(Path(path))
-    if not set(COLUMNS) <= set(table.columns):
-        found = ",".join(table.columns) or "none"
-        raise UserError(f"{path}: expected a predictions.csv with the columns {','.join(COLUMNS)}, found {found}")
-    readings: dict[str, list[Reading]] = {}
-    for number, values in table.records:
-        img_id = _img_id(table, number, values)
-        written = [values[name] for name in ("confidence", "box_confidence")]
-        certainties = numbers(written)
-        if certainties is None or not all(0 <= value <= 1 for value in certainties):
-            raise UserError(
-                f"{path}, line {number}: confidence and box_confidence {written}: expected two numbers 0 to 1"
-            )
-        box_px = _box(table, number, values)
-        reading = Reading(img_id, values["text"], certainties[0], box_px, certainties[1], values["status"])
-        readings.setdefault(img_id, []).append(reading)
-    return readings
-
-
-def _img_id(table: Table, number: int, values: dict[str, str]) -> str:
-    """The photograph that a row is about, and nothing behind the last column."""
-    if not values["img_id"]:
-        raise UserError(f"{table.path}, line {number}: img_id '': expected a photograph's name")
-    if values[EXTRA]:
-        raise UserError(
-            f"{table.path}, line {number}: {values[EXTRA]!r} is too much: expected {','.join(table.columns)}"
-        )
-    # `./` stands in predictions.csv before a name that a spreadsheet would take for a formula.
-    return values["img_id"].removeprefix("./")
-
-
-def _box(table: Table, number: int, values: dict[str, str]) -> tuple[float, float, float, float] | None:
-    """The box of a row, or None if it is empty."""
-    written = [values.get(column, "") for column in BOX_COLUMNS]
-    if not any(written):
-        return None
-    box_px = numbers(written)
-    if box_px is None:
-        raise UserError(f"{table.path}, line {number}: box {written}: expected four numbers {','.join(BOX_COLUMNS)}")
-    ymin, xmin, ymax, xmax = box_px
-    return ymin, xmin, ymax, xmax
+def all_boxes_known(truth: Known) -> bool:
+    """Whether a box elsewhere on the photograph is a false one."""
+    return truth.complete and all(plate.box_px is not None for plate in truth.plates)

@@ -1,7 +1,7 @@
-"""Figures with their uncertainty, for all photographs and for kinds of them: small plates, dark ones, long texts.
+"""Figures with their uncertainty, for all plates and for kinds of them: small ones, dark ones, long texts.
 
-A figure of 159 photographs is a guess at the figure of all photographs. The intervals say how good a guess:
-bootstrap (Efron 1979) over plates, so that several photographs of one plate do not count as independent.
+A figure of 159 plates is a guess at the figure of all plates. The intervals say how good a guess: bootstrap (Efron
+1979) over numbers, so that several photographs of one plate do not count as independent.
 """
 
 from __future__ import annotations
@@ -14,11 +14,13 @@ from rapidfuzz.distance import Levenshtein
 
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.evaluation.appearance import Appearance
+from lpr_e2e.evaluation.intervals import CONFIDENCE
+from lpr_e2e.evaluation.matching import Outcome, match
 from lpr_e2e.evaluation.metrics import characters_right
-from lpr_e2e.evaluation.scoring import Known, overlap
-from lpr_e2e.prediction.reading import Reading, best_reading
+from lpr_e2e.evaluation.truth import Known
+from lpr_e2e.prediction.reading import Reading
 
-RESAMPLES, CONFIDENCE = 2000, 0.95
+RESAMPLES = 2000
 # The figures of a slice, by the keys of its row, with their titles.
 _TITLES = {
     "plates_right": "plate accuracy",
@@ -43,11 +45,11 @@ def _between(value: float | None, steps: Sequence[float], unit: str = "") -> str
 
 
 def _kinds(text: str | None, appearance: Appearance | None, seen: bool | None) -> dict[str, str | None]:
-    """What a photograph is, by slice; None where that is unknown.
+    """What a plate is, by slice; None where that is unknown.
 
     Args:
         text: its true text, if known.
-        appearance: of its true plate, if known.
+        appearance: what it looks like, if known.
         seen: whether its text was trained on, if known.
     """
     width, aspect, brightness = None, None, None
@@ -63,16 +65,16 @@ def _kinds(text: str | None, appearance: Appearance | None, seen: bool | None) -
 
 
 @dataclass(frozen=True)
-class _Outcome:
-    """What became of one photograph.
+class _Part:
+    """What one plate adds to the figures.
 
     Attributes:
-        plate: the same for photographs of one plate.
-        shares: of each figure that the truth allows, what the photograph adds above and below the fraction line.
-        kinds: what the photograph is, see `_kinds`.
+        number: the same for all photographs of one number.
+        shares: of each figure that the truth allows, what the plate adds above and below the fraction line.
+        kinds: what the plate is, see `_kinds`.
     """
 
-    plate: str
+    number: str
     shares: dict[str, tuple[float, float]]
     kinds: dict[str, str | None]
 
@@ -80,37 +82,38 @@ class _Outcome:
 def slices(
     truths: Sequence[Known],
     readings: Mapping[str, Sequence[Reading]],
-    appearances: Mapping[str, Appearance],
+    appearances: Mapping[str, Sequence[Appearance | None]],
     trained_texts: Collection[str] | None = None,
 ) -> list[dict]:
-    """Figures of all photographs and of each kind.
+    """Figures of all labelled plates and of each kind.
 
     Args:
         truths: what is known, one per photograph; those without readings are left out.
         readings: the readings of every photograph, by img_id.
-        appearances: what the true plates look like, by img_id, where known.
+        appearances: what the plates of a photograph look like, in the order of the truth, by img_id, where known.
         trained_texts: the texts that the model was trained on, or None if they are unknown.
 
     Returns:
-        One row per kind: `slice`, `kind`, `photographs`, and `plates_right`, `characters_right`, `edit_distance`
+        One row per kind: `slice`, `kind`, `plates`, and `plates_right`, `characters_right`, `edit_distance`
         (normalised by the longer text, 0..1) and `mean_iou`, each with `_low` and `_high`: the ends of its 95 %
         interval. None where no truth allows a figure.
     """
     trained = None if trained_texts is None else {same_plate_key(text) for text in trained_texts}
-    outcomes = [
-        _outcome(truth, best_reading(readings[truth.img_id]), appearances.get(truth.img_id), trained)
-        for truth in truths
-        if truth.img_id in readings
-    ]
-    if not outcomes:
+    parts = []
+    for truth in truths:
+        if truth.img_id in readings:
+            outcomes = match(truth, readings[truth.img_id]).outcomes
+            looks = appearances.get(truth.img_id, [None] * len(outcomes))
+            parts += [_part(one, look, trained) for one, look in zip(outcomes, looks, strict=True)]
+    if not parts:
         return []
-    rows = [{"slice": "all", "kind": "", **_figures(outcomes)}]
-    for slice_name in outcomes[0].kinds:
-        by_kind: dict[str, list[_Outcome]] = {}
-        for outcome in outcomes:
-            kind = outcome.kinds[slice_name]
+    rows = [{"slice": "all", "kind": "", **_figures(parts)}]
+    for slice_name in parts[0].kinds:
+        by_kind: dict[str, list[_Part]] = {}
+        for part in parts:
+            kind = part.kinds[slice_name]
             if kind is not None:
-                by_kind.setdefault(kind, []).append(outcome)
+                by_kind.setdefault(kind, []).append(part)
         for kind in sorted(by_kind, key=_in_order):
             rows.append({"slice": slice_name, "kind": kind, **_figures(by_kind[kind])})
     return rows
@@ -122,31 +125,29 @@ def _in_order(name: str) -> tuple[float, str]:
     return (first - 0.5 if name.startswith("below") else first), name
 
 
-def _outcome(
-    truth: Known, reading: Reading, appearance: Appearance | None, trained: Collection[str] | None
-) -> _Outcome:
-    text = truth.text
+def _part(outcome: Outcome, appearance: Appearance | None, trained: Collection[str] | None) -> _Part:
+    text = outcome.plate.text or None
     shares: dict[str, tuple[float, float]] = {}
     if text is not None:
-        shares["plates_right"] = (float(reading.text == text), 1.0)
-        shares["characters_right"] = (float(characters_right(text, reading.text)), float(len(text)))
-        shares["edit_distance"] = (Levenshtein.normalized_distance(text, reading.text), 1.0)
-    if truth.box_px is not None:
-        shares["mean_iou"] = (overlap(reading, truth.box_px), 1.0)
+        shares["plates_right"] = (float(outcome.is_right), 1.0)
+        shares["characters_right"] = (float(characters_right(text, outcome.text)), float(len(text)))
+        shares["edit_distance"] = (Levenshtein.normalized_distance(text, outcome.text), 1.0)
+    if outcome.iou is not None:
+        shares["mean_iou"] = (outcome.iou, 1.0)
     seen = None if trained is None or text is None else same_plate_key(text) in trained
-    plate = truth.img_id if text is None else same_plate_key(text)
-    return _Outcome(plate, shares, _kinds(text, appearance, seen))
+    number = outcome.img_id if text is None else same_plate_key(text)
+    return _Part(number, shares, _kinds(text, appearance, seen))
 
 
-def _figures(outcomes: Sequence[_Outcome]) -> dict:
-    """Figures and intervals of some outcomes. A figure is a ratio of sums, so a resample is a weighting of plates."""
-    names, plates = np.unique([outcome.plate for outcome in outcomes], return_inverse=True)
+def _figures(parts: Sequence[_Part]) -> dict:
+    """Figures and intervals of some plates. A figure is a ratio of sums, so a resample is a weighting of numbers."""
+    names, numbers = np.unique([part.number for part in parts], return_inverse=True)
     count = len(names)
     weights = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), RESAMPLES)
-    figures: dict = {"photographs": len(outcomes)}
+    figures: dict = {"plates": len(parts)}
     for name in _TITLES:
-        shares = np.array([outcome.shares.get(name, (0.0, 0.0)) for outcome in outcomes])
-        above, below = (np.bincount(plates, part, count) for part in shares.T)
+        shares = np.array([part.shares.get(name, (0.0, 0.0)) for part in parts])
+        above, below = (np.bincount(numbers, column, count) for column in shares.T)
         figures[name] = figures[f"{name}_low"] = figures[f"{name}_high"] = None
         if below.any():
             drawn = weights @ below
@@ -159,9 +160,9 @@ def _figures(outcomes: Sequence[_Outcome]) -> dict:
 
 def markdown(table: Sequence[Mapping]) -> str:
     """A Markdown table of `slices`, intervals in brackets."""
-    lines = [f"| | photographs | {' | '.join(_TITLES.values())} |", "| --- " * (2 + len(_TITLES)) + "|"]
+    lines = [f"| | plates | {' | '.join(_TITLES.values())} |", "| --- " * (2 + len(_TITLES)) + "|"]
     for row in table:
-        cells = [f"{row['slice']}: {row['kind']}" if row["kind"] else row["slice"], str(row["photographs"])]
+        cells = [f"{row['slice']}: {row['kind']}" if row["kind"] else row["slice"], str(row["plates"])]
         for name in _TITLES:
             form = "{:.1%}" if name.endswith("right") else "{:.3f}"
             values = [row[key] for key in (name, f"{name}_low", f"{name}_high")]

@@ -11,7 +11,8 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.evaluation.coco import LEGEND
-from lpr_e2e.evaluation.scoring import Figures, Scoring
+from lpr_e2e.evaluation.intervals import interval_in_words, wilson_interval
+from lpr_e2e.evaluation.scoring import Figures, Mistake, Scoring
 from lpr_e2e.evaluation.slices import markdown, slices
 
 # Decimals of the figures of slices in JSON.
@@ -24,7 +25,7 @@ class Summary:
 
     Attributes:
         figures: of all photographs.
-        slices: of kinds of them, see `slices.slices`.
+        slices: of kinds of plates, see `slices.slices`.
         coco: COCO's box metrics, if they were asked for, see `coco.box_metrics`.
     """
 
@@ -59,12 +60,8 @@ class Summary:
         if self.coco:
             rows = (f"{name:<38}{value:>8.3f}" for name, value in self.coco.items())
             parts.append("\n".join([f"COCO's box metrics ({LEGEND}):", *rows]))
-        if figures.mistakes:
-            rows = (
-                f"{one.img_id:<24} {one.truth:<12} {one.read or '-':<12} {one.confidence:.3f}"
-                for one in figures.mistakes
-            )
-            parts.append("\n".join(["read wrongly:", f"{'img_id':<24} {'truth':<12} {'read':<12} confidence", *rows]))
+        parts += _listed("read wrongly:", figures.mistakes)
+        parts += _listed("read with the status ok where no plate is labelled:", figures.false_readings)
         if figures.missing:
             names = ", ".join(figures.missing)
             parts.append(f"in the truth but not among the photographs ({len(figures.missing)}): {names}")
@@ -83,7 +80,10 @@ class Summary:
             part.write_text(text, encoding="utf-8")
 
     def _markdown(self) -> str:
-        named = [f"- {name}: {value:.4f}" for name, value in self.figures.as_dict().items()]
+        named = [f"- {name}: {value}" for name, value in self.figures.sizes().items()]
+        for name, value in self.figures.as_dict().items():
+            counted = self.figures.counts.get(name)
+            named.append(f"- {name}: {value:.4f}" + (f" {interval_in_words(*counted)}" if counted else ""))
         if self.coco:
             named += [f"- COCO {name}: {value:.4f}" for name, value in self.coco.items()]
         return "\n".join(named) + f"\n\n{markdown(self.slices)}\n"
@@ -94,7 +94,20 @@ class Summary:
             for row in self.slices
         ]
         coco = {"coco": dict(self.coco)} if self.coco else {}
-        return json.dumps({"figures": self.figures.as_dict(), **coco, "slices": rows}, indent=2) + "\n"
+        counts = {
+            name: {"count": count, "of": of, **dict(zip(("low", "high"), wilson_interval(count, of), strict=True))}
+            for name, (count, of) in self.figures.counts.items()
+        }
+        written = {"figures": self.figures.as_dict(), "sizes": self.figures.sizes(), "counts": counts}
+        return json.dumps({**written, **coco, "slices": rows}, indent=2) + "\n"
+
+
+def _listed(title: str, mistakes: Sequence[Mistake]) -> list[str]:
+    """A list of mistakes under its title, as one text; no text if there are none."""
+    if not mistakes:
+        return []
+    rows = (f"{one.img_id:<24} {one.truth or '-':<12} {one.read or '-':<12} {one.confidence:.3f}" for one in mistakes)
+    return ["\n".join([title, f"{'img_id':<24} {'truth':<12} {'read':<12} confidence", *rows])]
 
 
 def require_form(path: Path) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,13 +16,15 @@ import numpy as np
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.samples import Crop, Photograph
-from lpr_e2e.evaluation.scoring import Figures, Truth, score
+from lpr_e2e.evaluation.matching import match
+from lpr_e2e.evaluation.scoring import Figures, score
+from lpr_e2e.evaluation.truth import Known, TruePlate, Truth
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading, best_reading
+from lpr_e2e.prediction.reading import Reading
 
 # A window beside the plate is no photograph any more if it is thinner than this, in pixels.
 SMALLEST_WINDOW = 96
-# Share of the photographs on which the reader must not err: its most certain ones.
+# Share of the plates on which the reader must not err: its most certain ones.
 CERTAIN_SHARE = 0.9
 # Crops less than this many times as wide as high hold two lines, or a tilted plate.
 HIGH_ASPECT = 2.2
@@ -35,7 +37,7 @@ class Robustness:
     Attributes:
         turned: plate accuracy and mean IoU of the held-out photographs, by the degrees they were turned
             counter-clockwise; 0 is as they are.
-        certain: number of photographs in the most certain `CERTAIN_SHARE`.
+        certain: number of plates in the most certain `CERTAIN_SHARE`.
         certain_errors: wrong readings among them.
         windows: number of windows without a plate.
         false_readings: windows in which a text was read with the status `ok`.
@@ -85,13 +87,13 @@ def measure(
 
     Args:
         reader: the reader.
-        held_out: photographs with box and text that the model has not seen.
-        others: more photographs with a box, for windows where the held-out ones are too few.
+        held_out: photographs that the model has not seen; those with a text count.
+        others: more photographs, for windows where the held-out ones are too few.
         crops: crops with text that the model has not seen.
         windows: number of windows without a plate; less if there are not enough photographs.
         seed: of the windows.
     """
-    held_out = [photograph for photograph in held_out if photograph.text is not None]
+    held_out = [one for one in held_out if any(plate.text for plate in one.plates)]
     turned: dict[int, tuple[float, float]] = {}
     upright: dict[str, list[Reading]] = {}
     for quarters in range(4):
@@ -100,28 +102,27 @@ def measure(
         upright = upright or readings
     certain, errors = certain_errors(held_out, upright)
     named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
-    statuses = [best_reading(readings).status for _, _, readings in reader.read_files(named)]
+    false = [any(one.status == "ok" for one in readings) for _, _, readings in reader.read_files(named)]
     kinds = _crops_right(reader, crops)
-    return Robustness(turned, certain, errors, len(statuses), statuses.count("ok"), kinds)
+    return Robustness(turned, certain, errors, len(false), sum(false), kinds)
 
 
 def certain_errors(
-    truths: Sequence[Photograph | Truth], readings: dict[str, list[Reading]], share: float = CERTAIN_SHARE
+    truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]], share: float = CERTAIN_SHARE
 ) -> tuple[int, int]:
-    """How many photographs the most certain `share` of the best readings are, and how many of these are wrong."""
-    best = sorted(
-        ((best_reading(readings[truth.img_id]), truth.text) for truth in truths), key=lambda pair: -pair[0].confidence
-    )
-    accepted = best[: round(share * len(best))]
-    return len(accepted), sum(reading.text != text for reading, text in accepted)
+    """How many plates the most certain `share` of those with a text are, and how many of these are read wrongly."""
+    known = [one for truth in truths for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text]
+    accepted = sorted(known, key=lambda one: -one.confidence)[: round(share * len(known))]
+    return len(accepted), sum(not one.is_right for one in accepted)
 
 
 def plate_free_windows(
     photographs: Sequence[Photograph], count: int, rng: np.random.Generator
 ) -> Iterator[tuple[str, np.ndarray]]:
-    """Windows of photographs that lie wholly beside the plate, at most one per photograph.
+    """Windows of photographs that lie wholly beside all plates, at most one per photograph.
 
-    Each is a random part, between a half and all, of the larger bands above, below, left or right of the box.
+    Each is a random part, between a half and all, of one of the `_bands`; larger bands are likelier. A photograph on
+    which there may be further plates, which nobody labelled, gives none.
 
     Yields:
         a name and uint8 RGB `(h, w, 3)`, at least `SMALLEST_WINDOW` pixels high and wide.
@@ -129,12 +130,10 @@ def plate_free_windows(
     for photograph in photographs:
         if count <= 0:
             return
+        if not photograph.complete:
+            continue
         picture = read_picture(photograph.path)
-        height, width = picture.shape[:2]
-        ymin, xmin = (max(0, int(np.floor(value))) for value in photograph.box_px[:2])
-        ymax, xmax = (int(np.ceil(value)) for value in photograph.box_px[2:])
-        bands = [(0, 0, ymin, width), (ymax, 0, height, width), (0, 0, height, xmin), (0, xmax, height, width)]
-        bands = [band for band in bands if min(band[2] - band[0], band[3] - band[1]) >= SMALLEST_WINDOW]
+        bands = _bands(photograph, *picture.shape[:2])
         if not bands:
             continue
         areas = np.array([(bottom - top) * (right - left) for top, left, bottom, right in bands], "float64")
@@ -147,6 +146,27 @@ def plate_free_windows(
         yield f"window of {photograph.img_id}", picture[top : top + rows, left : left + columns]
 
 
+def _bands(photograph: Photograph, height: int, width: int) -> list[tuple[int, int, int, int]]:
+    """The bands over the whole width, and those over the whole height, that no plate reaches into: yxyx, whole pixels.
+
+    Those thinner than `SMALLEST_WINDOW` are left out.
+    """
+    boxes = [plate.box_px for plate in photograph.plates]
+    rows = _gaps([(box[0], box[2]) for box in boxes], height)
+    columns = _gaps([(box[1], box[3]) for box in boxes], width)
+    bands = [(top, 0, bottom, width) for top, bottom in rows] + [(0, left, height, right) for left, right in columns]
+    return [band for band in bands if min(band[2] - band[0], band[3] - band[1]) >= SMALLEST_WINDOW]
+
+
+def _gaps(taken: Sequence[tuple[float, float]], length: int) -> list[tuple[int, int]]:
+    """What of 0..`length` lies in none of the intervals, rounded inwards to whole pixels."""
+    gaps, start = [], 0
+    for low, high in sorted(taken):
+        gaps.append((start, max(0, int(np.floor(low)))))
+        start = max(start, int(np.ceil(high)))
+    return [(low, high) for low, high in [*gaps, (start, length)] if low < high]
+
+
 def _read_turned(
     reader: PlateReader, photographs: Sequence[Photograph], quarters: int
 ) -> tuple[Figures, dict[str, list[Reading]]]:
@@ -155,8 +175,11 @@ def _read_turned(
     def turned():
         for photograph in photographs:
             picture = read_picture(photograph.path)
-            box_px = turn_box(photograph.box_px, *picture.shape[:2], quarters)
-            truths.append(Truth(photograph.img_id, photograph.text, tuple(box_px.tolist())))
+            boxes = [turn_box(plate.box_px, *picture.shape[:2], quarters).tolist() for plate in photograph.plates]
+            plates = tuple(
+                TruePlate(tuple(box), plate.text) for box, plate in zip(boxes, photograph.plates, strict=True)
+            )
+            truths.append(Truth(photograph.img_id, plates, photograph.complete))
             yield photograph.img_id, turn_picture(picture, quarters)
 
     readings = {img_id: found for img_id, _, found in reader.read_files(turned())}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import tensorflow as tf
@@ -32,7 +32,7 @@ class ServedReader:
 
 
 def compare(
-    model: PlateModel, folder: Path, photographs: Sequence[Path], truths: Mapping[str, str]
+    model: PlateModel, folder: Path, photographs: Sequence[Path], truths: Mapping[str, Collection[str]]
 ) -> list[dict[str, object]]:
     """Read photographs with every form and with Keras.
 
@@ -40,11 +40,12 @@ def compare(
         model: the model that was exported.
         folder: its exported forms.
         photographs: the files.
-        truths: known texts by file name; may be empty.
+        truths: the texts of all plates of photographs, by file name; may be empty.
 
     Returns:
         one row per form: `form`, `bytes`, `same_texts` and `largest_difference` of the confidence (both against Keras,
-        of the readings that Keras is certain of), `right` (of the known texts; None without).
+        of the readings that Keras is certain of), `right` (share of the photographs with known texts whose most certain
+        reading is one of them; None without).
     """
     rows, expected = [], []
     for form, (size, read) in _forms(model, folder).items():
@@ -59,7 +60,7 @@ def compare(
                 "same_texts": sum(one[0] == other[0] for one, other in zip(expected, found, strict=True)),
                 "photographs": len(photographs),
                 "largest_difference": max((abs(one[1] - other[1]) for one, other in certain), default=0.0),
-                "right": sum(text == truths[path.name] for path, text in known) / len(known) if known else None,
+                "right": sum(text in truths[path.name] for path, text in known) / len(known) if known else None,
             }
         )
     return rows
