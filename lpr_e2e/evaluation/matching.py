@@ -101,7 +101,7 @@ def match(truth: Known, readings: Sequence[Reading]) -> Matched:
 def _order(reading: Reading) -> tuple:
     """Puts the more certain of two readings first, whatever order they came in."""
     box, confidence = reading.certainty
-    return -box, -confidence, reading.text, reading.box_px or ()
+    return -box, -confidence, reading.text, reading.box_px or (), reading.status
 
 
 def _overlapping(truth: Known, readings: Sequence[Reading]) -> list[tuple[float, int, int]]:
@@ -116,7 +116,12 @@ def _overlapping(truth: Known, readings: Sequence[Reading]) -> list[tuple[float,
         (float(table[row, column]), known[row][0], found[column][0])
         for row, column in zip(*np.nonzero(table > 0), strict=True)
     ]
-    return sorted(pairs, key=lambda pair: (-pair[0], _order(readings[pair[2]]), truth.plates[pair[1]].box_px))
+
+    def order(pair: tuple[float, int, int]) -> tuple:
+        iou, plate, reading = pair
+        return -iou, _order(readings[reading]), truth.plates[plate].box_px, truth.plates[plate].text or ""
+
+    return sorted(pairs, key=order)
 
 
 def _somewhere(truth: Known, readings: Sequence[Reading], free: Sequence[int]) -> list[tuple[int, int]]:

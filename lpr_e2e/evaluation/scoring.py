@@ -286,7 +286,8 @@ def _average_precision(truths: Sequence[Known], readings: Mapping[str, Sequence[
         for one in readings[truth.img_id]
         if one.box_px is not None
     ]
-    return average_precision(true_boxes, boxes, FOUND_IOU)
+    # In a fixed order: of boxes of one confidence, COCO takes the first one first.
+    return average_precision(sorted(true_boxes), sorted(boxes), FOUND_IOU)
 
 
 def all_boxes_known(truth: Known) -> bool:
