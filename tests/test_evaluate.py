@@ -142,17 +142,25 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
         (["predictions.csv", "predictions.csv"], "predictions.csv, what a model read"),
         (["known.csv", "nowhere.csv"], "nowhere.csv"),
         (["known.csv", "predictions.csv", "--seen", "figures.csv"], "figures.csv"),
-        (["others.csv", "predictions.csv"], "none of its 1 photographs.*'sub/right.jpg' there.*'right.jpg' here"),
+        (["others.csv", "predictions.csv"], "none of its 1 photographs.*'sub/left.jpg' there.*'right.jpg' here"),
         (["others.csv", "."], "none of its 1 photographs.*'a.png' here"),
     ],
 )
 def test_wrong_calls_are_refused(files, monkeypatch, reader, arguments, words):
     monkeypatch.chdir(files)
-    Path("others.csv").write_text("img_id,text\nsub/right.jpg,12T345\n")
+    Path("others.csv").write_text("img_id,text\nsub/left.jpg,12T345\n")
     Image.new("RGB", (50, 50)).save("a.png")
     with pytest.raises(UserError, match=words):
         run(*arguments)
     assert reader.read == []
+
+
+def test_photographs_are_found_with_other_folders_before_them(files, capsys):
+    (files / "elsewhere.csv").write_text(TRUTH.replace("right.jpg", "train\\Right.JPG").replace("one", "train/one"))
+    assert run(files / "elsewhere.csv", files / "predictions.csv") == 0
+    shown = capsys.readouterr().out
+    assert "2 photographs of" in shown and "'train\\\\Right.JPG' is 'right.jpg'" in shown
+    assert "33.3% (1 of 3;" in shown
 
 
 def test_figures_that_cannot_be_written_are_shown_nevertheless(files, capsys):

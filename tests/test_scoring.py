@@ -7,8 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.evaluation.appearance import Appearance
 from lpr_e2e.evaluation.matching import match
+from lpr_e2e.evaluation.names import as_read
 from lpr_e2e.evaluation.scoring import Scoring, score
 from lpr_e2e.evaluation.slices import slices
 from lpr_e2e.evaluation.truth import TruePlate, Truth, read_truth
@@ -232,6 +234,40 @@ class TestTruthFiles:
         path.write_text(path.read_text().replace("[100, 0, 40, 10]", "[100, 0, 40]"))
         with pytest.raises(ValueError, match=r"val\.json: 1 faults.*number 2.*\[x, y, width, height\]"):
             read_truth(path)
+
+
+class TestNames:
+    def named(self, names, img_ids):
+        truths, note = as_read([Truth(name) for name in names], img_ids, "known.csv")
+        return [truth.img_id for truth in truths], note
+
+    @pytest.mark.parametrize(
+        ("written", "read"),
+        [
+            ("a.jpg", "photographs/a.jpg"),
+            ("photographs/a.jpg", "a.jpg"),
+            ("photographs\\A.JPG", "a.jpg"),
+            ("C:\\cars\\a.jpg", "photographs/a.jpg"),
+            ("/home/somebody/cars/a.jpg", "photographs/a.jpg"),
+            ("cafe\u0301.jpg", "in/caf\u00e9.jpg"),
+        ],
+    )
+    def test_one_photograph_is_found_and_said(self, written, read):
+        names, note = self.named([written, "b.jpg"], [read, "b.jpg", "c.jpg"])
+        assert names == [read, "b.jpg"] and note.startswith("1 photograph of known.csv") and repr(written) in note
+
+    @pytest.mark.parametrize("written", ["val/a.jpg", "aa.jpg", "a.png", "a.jpg.jpg"])
+    def test_another_photograph_is_not(self, written):
+        assert self.named([written], ["train/a.jpg"]) == ([written], None)
+
+    def test_a_name_that_is_read_as_it_stands_is_that_photographs(self):
+        assert self.named(["a.jpg", "x/a.jpg"], ["a.jpg", "x/a.jpg", "y/a.jpg"]) == (["a.jpg", "x/a.jpg"], None)
+
+    def test_what_may_mean_two_is_refused(self):
+        with pytest.raises(UserError, match=r"known\.csv: 'a\.jpg' may be 'x/a\.jpg' or 'y/a\.jpg'"):
+            self.named(["a.jpg"], ["x/a.jpg", "y/a.jpg"])
+        with pytest.raises(UserError, match=r"both 'x/a\.jpg' and 'y/a\.jpg' may be 'a\.jpg'"):
+            self.named(["x/a.jpg", "y/a.jpg"], ["a.jpg"])
 
 
 def test_slices_count_plates_one_by_one():

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +24,7 @@ from lpr_e2e.common.terminal import complain, say
 if TYPE_CHECKING:
     from lpr_e2e.common.vocabulary import Vocabulary
     from lpr_e2e.evaluation.scoring import Scoring
+    from lpr_e2e.evaluation.truth import Truth
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,19 +48,17 @@ def run(options: argparse.Namespace) -> int:
         UserError: wrong options or files.
         OSError: the figures cannot be written.
     """
-    from lpr_e2e.evaluation.scoring import Scoring
     from lpr_e2e.evaluation.summary import Summary, require_form
     from lpr_e2e.evaluation.truth import read_texts, read_truth
 
     if options.figures:
         require_form(options.figures)
-    scoring = Scoring(read_truth(options.truth))
+    truths = read_truth(options.truth)
     seen = read_texts(options.seen) if options.seen else None
     if any(name.lower().endswith(".csv") for name in options.readings):
-        vocabulary = None
-        _score_predictions(scoring, options)
+        scoring, vocabulary = _score_predictions(truths, options), None
     else:
-        vocabulary = _score_photographs(scoring, options)
+        scoring, vocabulary = _score_photographs(truths, options)
     summary = Summary.of(scoring, vocabulary, seen, _coco(scoring) if options.coco else None)
     try:
         if options.figures:
@@ -69,7 +68,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
+def _score_predictions(truths: Sequence[Truth], options: argparse.Namespace) -> Scoring:
     """Score what a predictions.csv holds."""
     from lpr_e2e.evaluation.truth import read_predictions
 
@@ -78,32 +77,43 @@ def _score_predictions(scoring: Scoring, options: argparse.Namespace) -> None:
     if options.model or options.format:
         raise UserError(f"{options.readings[0]} is read already: --model and --format are for photographs")
     readings = read_predictions(options.readings[0])
-    _require_common(scoring, readings, options)
+    scoring = _scoring(truths, list(readings), options)
     for img_id, plates in readings.items():
         scoring.write(img_id, None, plates)
+    return scoring
 
 
-def _score_photographs(scoring: Scoring, options: argparse.Namespace) -> Vocabulary:
-    """Read the photographs of known truth, and score that; return the model's vocabulary."""
+def _score_photographs(truths: Sequence[Truth], options: argparse.Namespace) -> tuple[Scoring, Vocabulary]:
+    """Read the photographs of known truth, and score that; also return the model's vocabulary."""
     from tqdm import tqdm
 
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.prediction.reader import BATCH_SIZE, PlateReader
 
     photographs = find_photographs(options.readings)
-    _require_common(scoring, [img_id for img_id, _ in photographs], options)
+    scoring = _scoring(truths, [img_id for img_id, _ in photographs], options)
     photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
     reader = PlateReader.load(options.model, options.format)
     with tqdm(total=len(photographs), unit="photograph", disable=None if sys.stderr else True) as progress:
         for img_id, photograph, plates in reader.read_files(photographs, options.batch_size or BATCH_SIZE):
             scoring.write(img_id, photograph, plates)
             progress.update()
-    return reader.vocabulary
+    return scoring, reader.vocabulary
 
 
-def _require_common(scoring: Scoring, img_ids: Iterable[str], options: argparse.Namespace) -> None:
-    """Raise a `UserError` if the truth knows none of these photographs: they are named otherwise, most likely."""
-    img_ids = list(img_ids)
+def _scoring(truths: Sequence[Truth], img_ids: Sequence[str], options: argparse.Namespace) -> Scoring:
+    """What collects the readings of these photographs.
+
+    Raises:
+        UserError: the truth knows none of them: they are named otherwise, most likely.
+    """
+    from lpr_e2e.evaluation.names import as_read
+    from lpr_e2e.evaluation.scoring import Scoring
+
+    truths, note = as_read(truths, img_ids, options.truth)
+    if note:
+        say(note)
+    scoring = Scoring(truths)
     if not scoring.truths.keys() & set(img_ids):
         known, found = (next(iter(names), "none") for names in (scoring.truths, img_ids))
         raise UserError(
@@ -111,6 +121,7 @@ def _require_common(scoring: Scoring, img_ids: Iterable[str], options: argparse.
             f"{', '.join(options.readings)}: one is named {known!r} there and one {found!r} here; "
             "name them alike in the column img_id"
         )
+    return scoring
 
 
 def _coco(scoring: Scoring) -> dict[str, float] | None:

@@ -103,10 +103,14 @@ def _prepare(options: argparse.Namespace) -> _Job:
     photographs = find_photographs(options.photographs)
     scoring = seen = form = None
     if options.truth:
+        from lpr_e2e.evaluation.names import as_read
         from lpr_e2e.evaluation.scoring import Scoring
         from lpr_e2e.evaluation.truth import read_texts, read_truth
 
-        scoring = Scoring(read_truth(options.truth))
+        truths, note = as_read(read_truth(options.truth), [img_id for img_id, _ in photographs], options.truth)
+        if note:
+            say(note)
+        scoring = Scoring(truths)
         seen = read_texts(options.seen) if options.seen else None
     reader = PlateReader.load(options.model, options.format)
     if options.submission:
