@@ -94,7 +94,7 @@ class LabelOptions:
     Attributes:
         form: a name of `lpr_e2e.data.forms.FORMS`.
         boxes: one of `BOX_FORMS`: the form of the boxes of tables.
-        exif: "before" or "after": whether boxes are of the photograph as stored, or as EXIF says it is meant to be seen.
+        exif: "before" or "after": whether boxes are of photographs as stored, or turned as EXIF says they are seen.
         picture_column, text_column: columns of tables, in any case.
         box_columns: the four columns of a box, in the order of `boxes`.
         text_key: where an annotation of a COCO file has the text, where a form has named attributes the name of it.
@@ -117,6 +117,10 @@ class LabelOptions:
     labels: str | None = None
     no_plates: Path | None = None
     validation: Path | None = None
+
+
+# The labels say it all.
+NOTHING_SAID = LabelOptions()
 
 
 @dataclass(frozen=True)
