@@ -1,8 +1,8 @@
 """In which form a label file has its boxes, told by all of them together and by the sizes of their pictures.
 
 A reading says how four numbers are a box (`BOX_FORMS`), and whether of the picture as it is stored or as EXIF says it
-is meant to be seen. The names of columns are believed as long as the boxes fit the pictures in that reading. Else the one
-reading is taken in which they do; where there are several, nobody guesses: people have to say it.
+is meant to be seen. The names of columns are believed as long as the boxes fit the pictures in that reading. Else the
+one reading is taken in which they do; where there are several, nobody guesses: people have to say it.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 A code page is taken only where its letters make words and no other one's do: capitals and small letters do not mix
 within a word, nor do scripts, accents stand beside letters without, and so on. Where two fit, nobody is asked to trust
 a guess. Detectors for prose (charset-normalizer, chardet) go by the letters that a language often uses, and plates have
-none: of eight tables of plates, each in the code page of its country, they took two to be what they were.
+none: of eight tables of plates, each in the code page of its country, charset-normalizer took one for what it was.
 """
 
 from __future__ import annotations
@@ -137,7 +137,10 @@ def _is_arabic(words: list[str], cells: list[str]) -> bool:
 
 
 def _is_thai(words: list[str], cells: list[str]) -> bool:
-    return _all_of(re.compile("[\u0e01-\u0e2e][\u0e01-\u0e4e]*|[\u0e40-\u0e44][\u0e01-\u0e4e]+"), words)
+    """Vowels and marks stand at consonants."""
+    word = "(?:[\u0e40-\u0e44]?[\u0e01-\u0e23\u0e25\u0e27-\u0e2e][\u0e30-\u0e3a\u0e45\u0e47-\u0e4e]*)+"
+    runs = {run for cell in cells for run in re.findall(r"[^\x00-\x7f]+", cell)}
+    return _all_of(re.compile(word), sorted(runs))
 
 
 def _is_chinese(words: list[str], cells: list[str]) -> bool:

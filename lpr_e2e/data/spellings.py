@@ -29,10 +29,7 @@ _SCRIPTS = ("LATIN", "CYRILLIC", "GREEK")
 # Arabic letters of several keyboards: yeh, kaf, heh.
 _SAME_ARABIC = ("\u064a\u06cc", "\u0643\u06a9", "\u0647\u06c1\u06be\u06d5")
 # Arabic and Persian digits: the same numbers, of which some look different.
-_DIGITS = (
-    "\u0660\u0661\u0662\u0663\u0664\u0665\u0666\u0667\u0668\u0669",
-    "\u06f0\u06f1\u06f2\u06f3\u06f4\u06f5\u06f6\u06f7\u06f8\u06f9",
-)
+_DIGITS = tuple("".join(chr(zero + digit) for digit in range(10)) for zero in (0x660, 0x6F0))
 # Scripts whose small letters are the same classes as their capitals; Georgian has no capitals on plates.
 _CASED = frozenset(("LATIN", "CYRILLIC", "GREEK", "ARMENIAN"))
 # A case that so few letters of a script have is no second set of letters.

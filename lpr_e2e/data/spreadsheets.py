@@ -10,10 +10,10 @@ _QUOTED = re.compile(r'=\s*"+(.*?)"+|"(.*)"|[\'\u2018\u2019](.*?)[\'\u2018\u2019
 _ERROR = re.compile(r"#(?:N/?A|NV|[A-Z\u00c0-\u00dc0/]+[!?])|#{4,}", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d[.,]\d+E[+-]?\d{1,3}|\dE[+-]\d{2,3}", re.IGNORECASE)
 _FLOAT = re.compile(r"\d+[.,]0+")
-_MONTHS = (
-    "jan feb mar apr may jun jul aug sep sept oct nov dec mrz m\u00e4r mai okt dez ene abr ago dic f\u00e9v fev avr juin juil ao\u00fb "
-    "gen mag giu lug set ott out"
-).replace(" ", "|")
+_MONTHS = "|".join(
+    "jan feb mar apr may jun jul aug sep sept oct nov dec mrz m\u00e4r mai okt dez ene abr ago dic f\u00e9v fev avr "
+    "juin juil ao\u00fb gen mag giu lug set ott out".split()
+)
 _DATE = re.compile(
     rf"\d{{1,2}}[-. ]+(?:{_MONTHS})\.?|(?:{_MONTHS})[-. ]\d{{2,4}}|\d{{1,2}}[-. ](?:{_MONTHS})[-. ]\d{{2,4}}"
     r"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
@@ -26,8 +26,8 @@ _MOST = 0.98
 
 _NO_TEXT = re.compile(r"[?*\ufffd\uff1f.\-_/]+|#{1,3}")
 _NO_TEXT_WORDS = frozenset(
-    "unknown unk unreadable illegible notreadable invisible occluded unlabelled unlabeled notext dontcare don'tcare ignore "
-    "nan <na> na n/a null none nil undefined nat unbekannt unleserlich inconnu illisible desconocido ilegible "
+    "unknown unk unreadable illegible notreadable invisible occluded unlabelled unlabeled notext dontcare don'tcare "
+    "ignore nan <na> na n/a null none nil undefined nat unbekannt unleserlich inconnu illisible desconocido ilegible "
     "\u043d\u0435\u0438\u0437\u0432\u0435\u0441\u0442\u043d\u043e \u672a\u77e5 \u4e0d\u660e \u4e0d\u6e05\u695a".split()
 )
 _PART_UNKNOWN = re.compile(r"[?*\ufffd]")
