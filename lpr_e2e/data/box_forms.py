@@ -26,6 +26,8 @@ _MANY = 10
 _SLACK, _SLACK_PX = 0.01, 1.5
 # In any picture a plate is at least so high and wide; and boxes of photographs reach beyond this share of their sides.
 _THINNEST, _SPREAD = 1.5, 0.35
+# What people use, and what tools use: looked at only where those fit in nothing else.
+_USUAL_SCALES, _ODD_SCALES = ("", "rel_"), ("percent_", "permille_")
 # Boxes of two readings that are the same for all purposes.
 _SAME_BOX = 0.9
 
@@ -140,10 +142,17 @@ class _Boxes:
         """The share of boxes that lie in their pictures, before EXIF or after."""
         return max(self._look(Reading(form, before))[0] for before in self._sides())
 
-    def is_plausible(self, form: str) -> bool:
-        """Whether nearly all boxes lie in their pictures, and look like plates."""
-        looks = [self._look(Reading(form, before)) for before in self._sides()]
-        return any(inside >= _MOST and wide and spread for inside, wide, spread in looks)
+    def plausible(self, forms: Iterable[str]) -> list[str]:
+        """The forms in which nearly all boxes lie in their pictures, and look like plates."""
+        return self.different([form for form in forms if self._is_plausible(form)])
+
+    def different(self, forms: Iterable[str]) -> list[str]:
+        """The forms, less those that give the same boxes as one before."""
+        kept: list[str] = []
+        for form in forms:
+            if not any(self._are_same(form, other) for other in kept):
+                kept.append(form)
+        return kept
 
     def is_cornered(self, form: str) -> bool:
         """Whether all boxes are in one corner of their pictures: numbers of another scale look so."""
@@ -158,16 +167,20 @@ class _Boxes:
         top, left, bottom, right = to_photograph(self.boxes, reading, self.frames)[chosen].T
         return float(np.mean(right - left > bottom - top))
 
-    def same(self, one: str, other: str) -> bool:
-        """Whether two readings give nearly the same boxes."""
-        first, second = (to_photograph(self.boxes, Reading(form), self.frames) for form in (one, other))
-        return bool(np.median(intersection_over_union(first, second)) > _SAME_BOX)
-
     def example(self, form: str) -> str:
         """The first box, in a reading."""
         top, left, bottom, right = to_photograph(self.boxes[:1], Reading(form), _first(self.frames))[0]
         height, width = self.frames.sizes[0]
         return f"x {left:g} to {right:g} and y {top:g} to {bottom:g} of {width:g} x {height:g}"
+
+    def _is_plausible(self, form: str) -> bool:
+        looks = [self._look(Reading(form, before)) for before in self._sides()]
+        return any(inside >= _MOST and wide and spread for inside, wide, spread in looks)
+
+    def _are_same(self, one: str, other: str) -> bool:
+        """Whether two readings give nearly the same boxes."""
+        first, second = (to_photograph(self.boxes, Reading(form), self.frames) for form in (one, other))
+        return bool(np.median(intersection_over_union(first, second)) > _SAME_BOX)
 
     def _sides(self) -> tuple[bool, ...]:
         return (False, True) if (self.frames.orientations > 1).any() else (False,)
@@ -220,12 +233,15 @@ def decide(
         UserError: several readings are possible.
     """
     all_of = _Boxes(name, boxes, frames)
+    arrangements = list(dict.fromkeys(_parts(form)[1] for form in candidates))
+    if named is None and len(arrangements) == 1:
+        named = candidates[0]
     if told is not None:
         form, notes = told, []
     elif named is not None:
         form, notes = _believed(all_of, named)
     else:
-        form, notes = _told_by_numbers(all_of, candidates or BOX_ARRANGEMENTS)
+        form, notes = _told_by_numbers(all_of, arrangements or BOX_ARRANGEMENTS)
     inside = all_of.inside(form)
     if inside < _DOUBTFUL:
         fitting = round(inside * len(all_of.boxes))
@@ -235,62 +251,53 @@ def decide(
 
 
 def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
-    """The form that was named, unless the boxes contradict it and fit in one other."""
+    """The form that was named, unless the boxes contradict it and fit in one other, of another scale or any."""
     inside = boxes.inside(named)
-    if inside >= _MOST and not boxes.is_cornered(named):
-        return named, []
-    scale, arrangement = _parts(named)
-    scales = [other + arrangement for other in BOX_SCALES if other != scale]
-    others = [form for form in BOX_FORMS if _parts(form)[1] != arrangement] if len(boxes.boxes) >= _MANY else []
-    for forms in (scales, others):
-        found = _different(boxes, [form for form in forms if boxes.is_plausible(form)])
-        if not found:
-            continue
-        if inside >= _DOUBTFUL and not boxes.is_cornered(named):
-            break
-        if len(found) > 1 or inside >= _MOST:
-            raise _unclear(boxes, [named, *found] if inside >= _MOST else found)
-        fitting = round(inside * len(boxes.boxes))
-        return found[0], [
-            f"{boxes.name}: its boxes are called {named}, but only {fitting} of {len(boxes.boxes)} fit their pictures "
-            f"so; they are read as {found[0]}, as which they do."
+    others = [form for form in BOX_FORMS if form != named]
+    if inside >= _MOST and boxes.is_cornered(named) and (found := boxes.plausible(others)):
+        raise _unclear(boxes, [named, *found])
+    if inside >= _DOUBTFUL:
+        rivals = boxes.plausible(form for form in [named, *others] if _parts(form)[0] in _USUAL_SCALES)
+        if not rivals or named in rivals:
+            return named, []
+        return named, [
+            f"{boxes.name}: its boxes are read as {named}, as they are called; they would fit better and look more like "
+            f"plates as {' or '.join(rivals)}: if that is meant, say --boxes {rivals[0]}."
         ]
-    return named, []
+    arrangement = _parts(named)[1]
+    tiers = [[form for form in others if _parts(form)[1] == arrangement]]
+    if len(boxes.boxes) >= _MANY:
+        tiers += [[form for form in others if _parts(form)[0] in scales] for scales in (_USUAL_SCALES, _ODD_SCALES)]
+    found = next(filter(None, map(boxes.plausible, tiers)), [])
+    if len(found) > 1:
+        raise _unclear(boxes, found)
+    if not found:
+        return named, []
+    fitting = round(inside * len(boxes.boxes))
+    return found[0], [
+        f"{boxes.name}: its boxes are read as {found[0]}, as which they lie in their pictures; as {named}, which they "
+        f"are called, {fitting} of {len(boxes.boxes)} do."
+    ]
 
 
-def _told_by_numbers(boxes: _Boxes, candidates: Sequence[str]) -> tuple[str, list[str]]:
-    """The one form, of the candidates in any scale, in which the boxes fit their pictures.
+def _told_by_numbers(boxes: _Boxes, arrangements: Sequence[str]) -> tuple[str, list[str]]:
+    """The one form, of these arrangements in any scale, in which the boxes fit their pictures.
 
     Pixels and shares come first; percent and thousandths are looked at where neither fits.
     """
-    for scales in (("", "rel_"), ("percent_", "permille_")):
-        forms = [scale + _parts(form)[1] for scale in scales for form in candidates]
-        found = _different(boxes, [form for form in dict.fromkeys(forms) if boxes.is_plausible(form)])
-        if len(found) > 1:
-            raise _unclear(boxes, found)
-        if found:
-            said = len(candidates) > 1 or found[0] != candidates[0]
-            return found[0], [f"{boxes.name}: its boxes are read as {found[0]}."] if said else []
-    best = max(candidates, key=boxes.inside)
-    if len(candidates) > 1 and boxes.inside(best) < _MOST:
-        forms = ", ".join(candidates)
-        raise UserError(
-            f"{boxes.name}: its boxes fit their pictures in none of the forms {forms}, in pixels or shares; such as "
-            f"{_written(boxes)}; say the form with --boxes, or correct the boxes"
-        )
-    fitting = _different(boxes, [form for form in candidates if boxes.inside(form) >= _MOST])
-    if len(fitting) > 1:
-        raise _unclear(boxes, fitting)
-    return best, [f"{boxes.name}: its boxes are read as {best}."] if len(candidates) > 1 else []
-
-
-def _different(boxes: _Boxes, forms: Sequence[str]) -> list[str]:
-    """The forms, less those that give the same boxes as one before."""
-    kept: list[str] = []
-    for form in forms:
-        if not any(boxes.same(form, other) for other in kept):
-            kept.append(form)
-    return kept
+    usual, odd = ([scale + one for scale in scales for one in arrangements] for scales in (_USUAL_SCALES, _ODD_SCALES))
+    found = boxes.plausible(usual)
+    if not found:
+        fitting = [form for form in usual if boxes.inside(form) >= _MOST]
+        found = boxes.different(fitting + boxes.plausible(odd))
+    if len(found) > 1:
+        raise _unclear(boxes, found)
+    if found:
+        return found[0], [f"{boxes.name}: its boxes are read as {found[0]}."]
+    raise UserError(
+        f"{boxes.name}: its boxes, such as {_written(boxes)}, fit their pictures in none of the forms "
+        f"{', '.join(arrangements)}; correct them, or say the form with --boxes"
+    )
 
 
 def _unclear(boxes: _Boxes, forms: Sequence[str]) -> UserError:

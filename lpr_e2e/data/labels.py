@@ -14,9 +14,11 @@ from pathlib import Path
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import Row
 
-# Forms of boxes by keras-cv's names: pixels, or with `rel_` shares of the photograph's width and height. keras-cv lacks
-# `rel_center_xywh`, the form of YOLO's labels, but shares are converted like pixels.
-BOX_FORMS = tuple(prefix + form for prefix in ("", "rel_") for form in ("yxyx", "xyxy", "xywh", "center_xywh"))
+# How labels write a box: corners, or a corner or the centre with the sides; in pixels, or in parts of the picture's
+# sides: shares, percent (Label Studio) or thousandths. The names are keras-cv's, as far as it has them.
+BOX_ARRANGEMENTS = ("yxyx", "xyxy", "xywh", "yxhw", "center_xywh", "center_yxhw")
+BOX_SCALES = {"": 0, "rel_": 1, "percent_": 100, "permille_": 1000}
+BOX_FORMS = tuple(scale + arrangement for scale in BOX_SCALES for arrangement in BOX_ARRANGEMENTS)
 # Where an annotation of a COCO file has the plate's text, if nobody says otherwise; a dot leads into an object.
 TEXT_KEY = "attributes.text"
 
@@ -133,12 +135,15 @@ class LabelledPhotograph:
         plates: a row for each of its plates, `box_px` yxyx in pixels of the decoded photograph (after EXIF), `text` in
             one form or None; () if it shows none.
         held: whether the labels hold it out.
+        complete: whether all of its labelled plates are among `plates`; else the label of one could not be used, so
+            what is outside of `plates` is not known to be no plate.
     """
 
     img_id: str
     path: Path
     plates: tuple[Row, ...]
     held: bool = False
+    complete: bool = True
 
 
 @dataclass(frozen=True)

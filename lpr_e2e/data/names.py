@@ -56,7 +56,7 @@ class Listing:
     """The files in some folders and below them, listed once.
 
     Args:
-        folders: to list; hidden files and folders are left out, links are followed.
+        folders: to list; hidden folders are left out, links are followed.
     """
 
     def __init__(self, folders: Sequence[Path]):
@@ -76,9 +76,10 @@ class Listing:
             self._by_stem[_stem(file.parts[0])].append(file)
 
     def pictures(self, folder: Path) -> Iterator[Path]:
-        """The files in a folder and below it that are named like pictures, less those of test sets."""
+        """The files in a folder and below it that are named like pictures, less hidden ones and those of test sets."""
         for path, file in self._files.items():
-            if not file.is_test and path.suffix.lower() in PICTURE_SUFFIXES and path.is_relative_to(folder):
+            is_picture = path.suffix.lower() in PICTURE_SUFFIXES and not path.name.startswith(".")
+            if is_picture and not file.is_test and path.is_relative_to(folder):
                 yield path
 
     def find(self, written: str, folder: Path, without: Sequence[Path] = ()) -> Found:
@@ -196,11 +197,10 @@ def _files_below(folder: Path) -> Iterator[Path]:
         except OSError:
             continue
         for entry in entries:
-            if entry.name.startswith("."):
-                continue
             try:
                 if entry.is_dir():
-                    waiting.append(entry.path)
+                    if not entry.name.startswith("."):
+                        waiting.append(entry.path)
                 elif entry.is_file():
                     yield Path(entry.path)
             except OSError:  # A link to itself.

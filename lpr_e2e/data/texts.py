@@ -37,6 +37,8 @@ ENTITY, LINES, FORMULA, BLANKS, FLOAT = (
     "number of a spreadsheet",
 )
 NO_TEXT, PARTLY_UNKNOWN, DAMAGE = "no text", "partly unknown text", "spreadsheet damage"
+# Kinds of problems that leave a plate without a text.
+LOST = frozenset((NO_TEXT, PARTLY_UNKNOWN, DAMAGE))
 
 
 @dataclass
