@@ -19,14 +19,14 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from lpr_e2e.data.labels_coco import read_coco
+from lpr_e2e.data.labels_table import read_label_table
 from PIL import Image
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.terminal import printable
 from lpr_e2e.data.dataset import load_dataset
-from lpr_e2e.data.labels_coco import read_coco
-from lpr_e2e.data.labels_table import read_label_table
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.scoring import read_truth

@@ -7,6 +7,8 @@ import sys
 
 import numpy as np
 import pytest
+from lpr_e2e.data.labels_coco import read_coco
+from lpr_e2e.data.labels_table import read_crop_table, read_label_table
 from PIL import Image
 from test_dataset import picture
 
@@ -17,8 +19,6 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.importing import import_labels
 from lpr_e2e.data.labels import BOX_FORMS, to_yxyx
-from lpr_e2e.data.labels_coco import read_coco
-from lpr_e2e.data.labels_table import read_crop_table, read_label_table
 from lpr_e2e.data.tables import DatasetError, find_tables, read_table
 
 LARGE, SMALL = (60, 40, 90, 130), (10, 20, 22, 60)  # Boxes of two plates, yxyx.

@@ -5,9 +5,9 @@
     lpr-e2e import table labels.csv DIR --boxes rel_xyxy
 
 `train` and `check` take all of these forms as they lie; this is for a copy that can be looked at, mended and kept.
-Photographs with all of their plates become DIR/photographs.csv, plates that are pictures of their own DIR/crops.csv, and
-what is held out DIR/validation.csv. Boxes are of the photograph as it is seen, after EXIF rotation. Pictures are copied,
-nothing is overwritten; rows that cannot be used or were changed are named in DIR/problems.csv.
+Photographs with all of their plates become DIR/photographs.csv, plates that are pictures of their own DIR/crops.csv,
+and what is held out DIR/validation.csv. Boxes are of the photograph as it is seen, after EXIF rotation. Pictures are
+copied, nothing is overwritten; rows that cannot be used or were changed are named in DIR/problems.csv.
 """
 
 from __future__ import annotations

@@ -116,12 +116,13 @@ def _categories(content: dict[str, Any], entries: list[dict], labels: Labels, na
         if isinstance(entry, dict) and _is_id(entry.get("id"))
     }
     ids = [entry.get("category_id") for entry in entries]
-    used = Counter(names.get(one, shown(one)) for one in ids if _is_id(one))
+    called = {one: names.get(one, f"category {shown(one)}") for one in filter(_is_id, [*names, *ids])}
+    used = Counter(called[one] for one in ids if _is_id(one))
     if named is None and len(used) <= 1:
         return None
     taken = plate_classes(used, named, labels.path, names.values())
     labels.notes += note_on_classes(used, taken, labels.path)
-    return {one for one in {*names, *filter(_is_id, ids)} if names.get(one, shown(one)) in taken}
+    return {one for one, name in called.items() if name in taken}
 
 
 def _fault(row: Row, annotation: dict[str, Any]) -> Problem | None:

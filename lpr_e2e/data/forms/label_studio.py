@@ -4,7 +4,7 @@ The format: https://labelstud.io/guide/task_format. A plate is a region of the t
 of the picture's width and height; its text is a TextArea of the same region (the same `id`, or it as the `parentID`).
 A task whose annotation has no region is a photograph without a plate; a task that nobody annotated, or whose annotation
 was cancelled, is left aside and counted. Of several annotations of a task one is used: the one marked as ground truth,
-else the one changed last.
+else the one changed last. Pictures' names are places, such as `/data/upload/1/0123abcd-car.jpg`.
 
 Label Studio's own converters make other forms out of this, without texts, and need a hundred packages; it is read by
 ourselves.
@@ -16,14 +16,12 @@ import re
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, unquote, urlsplit
 
 from lpr_e2e.data.forms.sources import (
     around,
     is_number,
     note_on_classes,
     picture_folders,
-    pictures_below,
     plate_classes,
     read_json,
     rotated,
@@ -41,8 +39,6 @@ _EXPECTED = "the JSON export of Label Studio, a list of tasks with data and anno
 _ANNOTATIONS = ("annotations", "completions")
 _SHAPES = ("rectanglelabels", "rectangle", "polygonlabels", "polygon", "brushlabels", "ellipselabels")
 _CLASS_KEYS = ("rectanglelabels", "polygonlabels", "labels")
-# What Label Studio puts before the name of an uploaded file.
-_UPLOADED = re.compile(r"[0-9a-f]{8}-(?=.)")
 
 
 def recognises(path: Path) -> bool:
@@ -67,10 +63,8 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         short = isinstance(content, list) and any(map(_is_short, content))
         found = "its short form, JSON-MIN; export it as JSON" if short else "something else"
         raise DatasetError(f"{path}: expected {_EXPECTED}; found {found}")
-    folders = picture_folders(path, options)
-    labels = Labels(path, box_form="rel_xywh", pictures=folders)
-    there = {name.rpartition("/")[2] for folder in folders for name in pictures_below(folder)}
-    tasks = [_Task(path.name, number, task, there) for number, task in enumerate(content, start=1)]
+    labels = Labels(path, box_form="rel_xywh", pictures=picture_folders(path, options))
+    tasks = [_Task(path.name, number, task) for number, task in enumerate(content, start=1)]
     used: Counter = Counter(name for task in tasks for name in task.classes())
     taken = plate_classes(used, options.category, path)
     labels.notes += note_on_classes(used, taken, path)
@@ -87,13 +81,13 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
 class _Task:
     """A task: its picture, and the regions of the annotation that is used."""
 
-    def __init__(self, file: str, number: int, task: Any, there: set[str]):
+    def __init__(self, file: str, number: int, task: Any):
         self.problems: list[Problem] = []
         self.is_unlabelled = False
         self._results: list[dict] = []
         data = task.get("data") if _is_task(task) else None
         url = next(filter(_is_picture, data.values()), "") if isinstance(data, dict) else ""
-        self.row = Row(file, number, _name(url, there), None, None)
+        self.row = Row(file, number, url.strip(), None, None)
         if not self.row.img_id:
             message = "expected a task with a picture in its data; skipped, correct it"
             self.problems.append(self.row.problem(shown(task), "faulty task", message))
@@ -190,29 +184,6 @@ def _is_shape(result: dict) -> bool:
 def _is_picture(value: Any) -> bool:
     """Whether a value of a task's data is the place of a picture."""
     return isinstance(value, str) and bool(re.search(r"\.\w{2,5}(\?|$)", value) or "://" in value or value[:1] == "/")
-
-
-def _name(url: str, there: set[str]) -> str:
-    """The picture's name of a place such as `/data/upload/1/0123abcd-1.jpg` or `/data/local-files/?d=cars/1.jpg`.
-
-    What Label Studio puts before an uploaded file's name is left out where the pictures have their names of before.
-    """
-    try:
-        place = urlsplit(url) if "\\" not in url else None
-    except ValueError:  # Brackets where a machine's name should be.
-        place = None
-    if place is None:
-        name = url
-    elif "d" in (query := parse_qs(place.query)):
-        name = query["d"][0]
-    else:
-        name = unquote(place.path)
-    name = name.strip()
-    if re.match(r"/?data/upload/", name):
-        last = name.rpartition("/")[2]
-        before = _UPLOADED.sub("", last, count=1)
-        return before if last not in there and before in there else last
-    return name.lstrip("/") if place is not None and (place.scheme or name.startswith("/data/")) else name
 
 
 def _corners(result: dict) -> list[tuple[float, float]] | None:

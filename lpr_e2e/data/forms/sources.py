@@ -17,7 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.labels import LabelOptions, Labels, names_test, names_validation
-from lpr_e2e.data.tables import DatasetError
+from lpr_e2e.data.tables import DatasetError, numbers
 
 # Names of columns, attributes and elements that hold a plate's text, as `plain` writes them.
 TEXT_NAMES = (
@@ -29,6 +29,10 @@ _PLATE_WORDS = frozenset(
     "plate plates plat lp lpr anpr licence license licenseplate licenceplate numberplate carplate kennzeichen placa "
     "matricula targa rejestracja".split()
 )
+# Words in the names of folders that hold crops.
+_CROP_WORDS = ("crop", "recognition", "ocr")
+# Folders that hold label files and no pictures; the pictures are beside them.
+_LABEL_FOLDERS = ("annotations", "annotation", "labels")
 # Of a value that is named in a message.
 _SHOWN = 80
 _CLASSES_SHOWN = 8
@@ -53,12 +57,8 @@ def is_number(value: Any) -> bool:
 
 
 def finite(values: Iterable[str | None]) -> tuple[float, ...] | None:
-    """The finite numbers that texts stand for; None if one does not stand for any."""
-    try:
-        found = tuple(float(value or "") for value in values)
-    except ValueError:
-        return None
-    return found if all(map(math.isfinite, found)) else None
+    """The finite numbers that texts stand for; None if one does not stand for any, or is not there."""
+    return numbers(value or "" for value in values)
 
 
 def around(points: Sequence[tuple[float, float]]) -> tuple[float, float, float, float]:
@@ -151,27 +151,28 @@ def pictures_below(folder: Path) -> list[str]:
 
 
 def picture_folders(path: Path, options: LabelOptions, holds_crops: bool = False) -> tuple[Path, ...]:
-    """Where the pictures of a label file may be, the likeliest first.
+    """Where the pictures of a label file may be, the likeliest first: in the folders that people name, or beside it.
 
-    That is the folder with the file's own name; without one, those beside the file, by how alike their names are, but
-    never a test set, nor a folder that has the name of another label file; and last the file's own folder.
+    Beside it, or beside its folder `annotations`, that is the folder with the file's own name; without one, all of
+    them, by how alike their names are, but never a test set, nor a folder that has the name of another label file; and
+    last the folder that holds them.
     """
+
+    def is_unlike(folder: Path) -> bool:
+        return any(word in folder.name.lower() for word in _CROP_WORDS) != holds_crops
+
     if options.pictures:
-        return options.pictures
+        return tuple(sorted(options.pictures, key=is_unlike))
     stem = path.stem.lower()
-    beside = folders_in(path.parent)
+    root = path.parent.parent if path.parent.name.lower() in _LABEL_FOLDERS else path.parent
+    beside = [one for one in folders_in(root) if one != path.parent]
     own = [one for one in beside if one.name.lower() == stem]
     if own:
-        return (*own, path.parent)
-    others = {one.stem.lower() for one in files_in(path.parent, ".csv", ".tsv", ".json", ".xml")}
-
-    def likeness(folder: Path) -> tuple[bool, float]:
-        name = folder.name.lower()
-        is_for_crops = any(word in name for word in ("crop", "recognition", "ocr"))
-        return is_for_crops == holds_crops, SequenceMatcher(None, name, stem).ratio()
-
+        return (*own, root)
+    others = {one.stem.lower() for one in files_in(root, ".csv", ".tsv", ".json", ".xml")}
     beside = [one for one in beside if one.name.lower() not in others]
-    return (*sorted(beside, key=likeness, reverse=True), path.parent)
+    beside.sort(key=lambda one: (is_unlike(one), -SequenceMatcher(None, one.name.lower(), stem).ratio()))
+    return (*beside, root)
 
 
 @dataclass

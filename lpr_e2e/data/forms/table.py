@@ -1,7 +1,7 @@
 """Labels in one CSV file: a row a plate, with its photograph's name, a box and perhaps a text; or a row a plate crop.
 
-Columns are known by their names, in any case. What names do not settle stays open: whether boxes are pixels or shares,
-and whether `x`, `y` are a corner or the centre, the numbers of the whole table tell later.
+Columns are known by their names, in any case. What names do not settle stays open, such as whether `x`, `y` are a
+corner or the centre: the numbers of the whole table tell later, and whether they are pixels or shares.
 
 | row | what it is |
 | --- | --- |
@@ -49,7 +49,7 @@ _PART_COLUMNS = ("split", "subset", "set", "usage", "partition", "fold")
 _PARTS = frozenset("train training trainval val valid validation dev test testing held heldout holdout".split())
 _SIZE_COLUMNS = (("height", "width"), ("image_height", "image_width"), ("img_height", "img_width"))
 _ONE_BOX_COLUMN = ("bbox", "box", "bounding_box", "boundingbox", "coordinates")
-# By the columns, in the order of the numbers: which readings the names allow, but for shares instead of pixels.
+# By the columns, in the order of the numbers: the forms that their names allow, in pixels or shares.
 BOX_COLUMNS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("ymin", "xmin", "ymax", "xmax"): ("yxyx",),
     ("y_min", "x_min", "y_max", "x_max"): ("yxyx",),
@@ -70,6 +70,8 @@ BOX_COLUMNS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("x", "y", "width", "height"): ("xywh", "center_xywh"),
     ("x", "y", "w", "h"): ("xywh", "center_xywh"),
 }
+# Which form is the same one with x and y exchanged.
+_Y_FIRST = {"yxyx": "xyxy", "xywh": "yxhw", "center_xywh": "center_yxhw"}
 _ANY_BOX = ("xyxy", "xywh", "yxyx", "center_xywh")
 _EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
@@ -171,8 +173,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         )
     notes: list[str] = []
     columns = _columns(table, options, notes)
-    relative = tuple(f"rel_{one}" for one in columns.readings) if options.boxes is None else ()
-    readings = columns.readings + relative
+    readings = columns.readings
     parts = Parts(
         path,
         picture_folders(path, options, holds_crops=not columns.box),
@@ -199,12 +200,12 @@ def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOption
         row = Row(table.path.name, number, values[columns.picture], None, None)
         if labels is None:
             continue
-        if not row.img_id:
-            message = "expected a picture's file name; skipped, fill it in"
-            labels.problems.append(row.problem("", "empty name", message))
-        elif values[EXTRA]:
+        if values[EXTRA]:
             message = f"expected {','.join(table.columns)}; skipped, correct the row"
             labels.problems.append(row.problem(values[EXTRA], "too many values", message))
+        elif not row.img_id:
+            message = "expected a picture's file name; skipped, fill it in"
+            labels.problems.append(row.problem("", "empty name", message))
         elif columns.label_class and values[columns.label_class] not in taken:
             others.setdefault(row.img_id, (row, labels))
             continue
@@ -267,6 +268,11 @@ def _columns(table: Table, options: LabelOptions, notes: list[str]) -> Columns:
     by_name = {plain(name): name for name in reversed(table.columns)}
     sizes = [tuple(by_name[one] for one in pair) for pair in _SIZE_COLUMNS if by_name.keys() >= set(pair)]
     size = next((pair for pair in sizes if used.isdisjoint(pair)), ())
+    if not box and not text:
+        raise UserError(
+            f"{table.path}: no columns with boxes or texts; expected such as ymin, xmin, ymax, xmax and text, or their "
+            f"names by --boxes, --box-columns and --text-column; found {_listed(table)}"
+        )
     return Columns(picture, box, readings, text, label_class if box else "", part, size)
 
 
@@ -306,29 +312,30 @@ def _text_column(table: Table, options: LabelOptions, used: Iterable[str], notes
 
 
 def _box_columns(table: Table, options: LabelOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The columns of the boxes, and the readings that are possible, without those of shares unless these are asked for.
-
-    Corners under their names are taken as yxyx, whatever order of corners is asked for.
-    """
-    asked = options.boxes.removeprefix("rel_") if options.boxes else None
-    relative = "rel_" if options.boxes and options.boxes.startswith("rel_") else ""
+    """The columns of the boxes, in the order of the readings that are possible; () if there are none."""
+    asked = options.boxes
+    arrangement = re.sub("^(rel|percent|permille)_", "", asked or "")
     if options.box_columns:
         if asked is None:
             raise UserError("--box-columns: in what order? expected --boxes too, such as --boxes xyxy")
-        return tuple(_named(table, one, "--box-columns") for one in options.box_columns), (relative + asked,)
+        return tuple(_named(table, one, "--box-columns") for one in options.box_columns), (asked,)
     by_name = {plain(name): name for name in reversed(table.columns)}
-    wanted = {"xyxy": "yxyx"}.get(asked or "", asked)
     for columns, readings in BOX_COLUMNS.items():
-        possible = [one for one in readings if wanted in (None, one)]
-        if possible and by_name.keys() >= set(columns):
-            return tuple(by_name[one] for one in columns), tuple(relative + one for one in possible)
+        if by_name.keys() >= set(columns):
+            found = tuple(by_name[one] for one in columns)
+            if asked is None:
+                return found, readings
+            if arrangement in readings:
+                return found, (asked,)
+            if arrangement in [_Y_FIRST[one] for one in readings]:
+                return (found[1], found[0], found[3], found[2]), (asked,)
     for name in _ONE_BOX_COLUMN:
         if name in by_name:
-            return (by_name[name],), (relative + asked,) if asked else _ANY_BOX
+            return (by_name[name],), (asked,) if asked else _ANY_BOX
     if asked is not None and not any(plain(name) in TEXT_NAMES for name in table.columns):
         raise UserError(
-            f"{table.path}: no columns with boxes of the form {options.boxes}; say their names with --box-columns; "
-            f"found {_listed(table)}"
+            f"{table.path}: no columns with boxes of the form {asked}; say their names with --box-columns; found "
+            f"{_listed(table)}"
         )
     return (), ()
 

@@ -88,9 +88,9 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         raise DatasetError(f"{path}: no text file for any picture; expected one for most of them; looked in {looked}")
     used: Counter = Counter()
     for one in lines:
-        used.update(names.get(key, key) for key in one.classes())
+        used.update(_called(key, names) for key in one.classes())
     taken = plate_classes(used, options.category, path, names.values())
-    keys = {key for one in lines for key in one.classes() if names.get(key, key) in taken}
+    keys = {key for one in lines for key in one.classes() if _called(key, names) in taken}
     found = []
     for one in lines:
         held = names_validation(one.pictures.part)
@@ -99,6 +99,11 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     found[0].notes[:0] = note_on_classes(used, taken, path)
     found[0].problems += _without_picture(lines)
     return found
+
+
+def _called(key: str, names: dict[str, str]) -> str:
+    """What a class is called."""
+    return names.get(key, f"class {key}")
 
 
 class _Lines:
@@ -200,7 +205,11 @@ def _class_names(names: Any) -> dict[str, str]:
 
 
 def _class_list(folder: Path) -> dict[str, str]:
-    """The classes' names by their number, of a `classes.txt`."""
+    """The classes' names by their number: of a `classes.txt`, or of a `data.yaml` that says nothing else."""
+    for path in files_in(folder, *SUFFIXES):
+        content = _read_yaml(path)
+        if isinstance(content, dict) and (names := _class_names(content.get("names"))):
+            return names
     for path in (folder / "classes.txt", folder / "labels" / "classes.txt"):
         if path.is_file():
             return _class_names(read_text(path, "a list of classes").split("\n"))
