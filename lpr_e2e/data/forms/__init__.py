@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from types import ModuleType
 
@@ -29,6 +30,8 @@ _FOLDERS = ("yolo", "voc")
 # How far below a folder label files are looked for, where it has none itself: `data/train/Annotations`.
 _MOST_LEVELS = 3
 _SEEN_NAMED = 8
+# So many pictures of a label file are looked for, to know what their names are below.
+_LOOKED_AT = 20
 
 
 def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labels]:
@@ -52,6 +55,7 @@ def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labe
     _hold_out_tables(found)
     if not options.pictures:
         _share_folders(found)
+        _put_first_what_has_pictures(found)
     if options.validation is not None:
         held = _read(options.validation, options)
         for labels in held:
@@ -68,6 +72,11 @@ def _read(source: Path, options: LabelOptions) -> list[Labels]:
         raise DatasetError(f"{source}: no such folder or file; expected one with labels")
     if source.is_file():
         return FORMS[options.form or _form_of_file(source)].read(source, options)
+    if [one.name for one in source.iterdir()] == ["part"]:
+        raise DatasetError(
+            f"{source / 'part'}: left by a process that fills this folder, or was ended; expected a folder with "
+            "labels; remove it, and make the data again"
+        )
     search = _Search(source, options)
     if not search.found:
         raise DatasetError(_nothing(source, search))
@@ -236,6 +245,14 @@ def _share_folders(found: list[Labels]) -> None:
         if id(labels) not in own:
             shared = [own[id(one)] for one in found if id(one) in own and one.holds_crops == labels.holds_crops]
             labels.pictures = tuple(dict.fromkeys([*shared, *labels.pictures]))
+
+
+def _put_first_what_has_pictures(found: list[Labels]) -> None:
+    """Where pictures are named with their folders, the folder below which they are so comes first."""
+    for labels in found:
+        names = [name for name in labels.names[:_LOOKED_AT] if "\0" not in name]
+        first = [one for one in labels.pictures if any(os.path.isfile(one / name) for name in names)][:1]
+        labels.pictures = tuple(dict.fromkeys([*first, *labels.pictures]))
 
 
 def _without_plates(folder: Path) -> Labels:

@@ -43,7 +43,7 @@ PICTURE_COLUMNS = (
 )
 _MAYBE_PICTURE_COLUMNS = ("id", "name")  # Where no column has a clearer name.
 # Columns that hold texts in some tables, and classes in others: taken for texts where most values have a digit.
-_MAYBE_TEXT_COLUMNS = ("label", "labels", "number", "words", "word", "value", "name", "class")
+_MAYBE_TEXT_COLUMNS = ("label", "labels", "words", "word", "name", "class")
 _CLASS_COLUMNS = ("class", "class_name", "category", "category_name", "label", "name")
 _PART_COLUMNS = ("split", "subset", "set", "usage", "partition", "fold")
 _PARTS = frozenset("train training trainval val valid validation dev test testing held heldout holdout".split())
@@ -78,6 +78,8 @@ _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUR_NUMBERS = re.compile(rf"[\[({{]?\s*({_NUMBER})" + rf"[\s,;]+({_NUMBER})" * 3 + r"\s*[\])}]?")
 # Of a table's values, from which on they count as texts of plates, or as names of pictures.
 _MOST = 0.5
+# What `problems.csv` has, which names rows of labels.
+_PROBLEM_COLUMNS = {"file", "row", "value", "kind", "message"}
 # What a table of readings has beside texts, and labels have not.
 _PREDICTION_COLUMNS = {"text", "confidence", "status"}
 
@@ -112,6 +114,8 @@ def recognises(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     table = read_table(path)
     has_texts = any(plain(name) in TEXT_NAMES for name in table.columns) or any(_maybe_texts(table))
     has_pictures = bool(_pictures_by_name(table)) or any(_pictures_by_content(table))
+    if _PROBLEM_COLUMNS <= {plain(name) for name in table.columns}:
+        return False
     is_named = bool(named_columns(options) & {plain(name) for name in table.columns})
     return is_named or (has_pictures and (has_texts or has_boxes(path)))
 
