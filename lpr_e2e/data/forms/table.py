@@ -175,7 +175,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
             f"{path}: this is a table of readings, with the columns confidence and status; expected labels, which a "
             "person has checked; to train on it nevertheless, remove these two columns"
         )
-    notes: list[str] = []
+    notes = [*table.notes]
     columns = _columns(table, options, notes)
     readings = columns.readings
     parts = Parts(
