@@ -20,7 +20,6 @@ from label_files import (
     write_fast_plate_ocr,
     write_table,
 )
-from lpr_e2e.data.resolving import resolve
 from PIL import Image
 
 from lpr_e2e.cli import main
@@ -30,6 +29,7 @@ from lpr_e2e.data.exporting import export_labels
 from lpr_e2e.data.forms import read_labels
 from lpr_e2e.data.importing import import_labels
 from lpr_e2e.data.labels import LabelOptions
+from lpr_e2e.data.resolving import resolve
 from lpr_e2e.data.tables import DatasetError, read_table
 
 COLUMNS = ("img_id", "ymin", "xmin", "ymax", "xmax", "text")

@@ -8,10 +8,10 @@ from types import ModuleType
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms import coco, cvat, fast_plate_ocr, label_studio, table, voc, yolo
-from lpr_e2e.data.forms.sources import files_in, folders_in, pictures_below, plain
+from lpr_e2e.data.forms.sources import files_in, folders_in, forget_tables, pictures_below, plain, read_table
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels, names_test, names_validation
 from lpr_e2e.data.problems import Problem
-from lpr_e2e.data.tables import DatasetError, Row, read_table
+from lpr_e2e.data.tables import DatasetError, Row
 
 # By the name that `--form` takes. Each has `ABOUT`, `SUFFIXES` of its files, `recognises(path)` and `read(path,
 # options)`; fast-plate-ocr's tables are tables, too, and come first.
@@ -51,6 +51,7 @@ def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labe
         DatasetError: there are no labels, or two forms of them, or they cannot be read.
         UserError: something that people have to say, such as a column.
     """
+    forget_tables()
     found = _read(source, options)
     _hold_out_tables(found)
     if not options.pictures:

@@ -10,9 +10,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from lpr_e2e.data.forms import table
-from lpr_e2e.data.forms.sources import plain
+from lpr_e2e.data.forms.sources import plain, read_table
 from lpr_e2e.data.labels import LabelOptions, Labels
-from lpr_e2e.data.tables import DatasetError, read_table
+from lpr_e2e.data.tables import DatasetError
 
 ABOUT = "fast-plate-ocr: a CSV with the columns image_path and plate_text, a row a crop"
 SUFFIXES = (".csv",)

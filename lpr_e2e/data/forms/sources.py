@@ -10,14 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import SequenceMatcher
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
+from lpr_e2e.data import tables
 from lpr_e2e.data.labels import LabelOptions, Labels, names_test, names_validation
-from lpr_e2e.data.tables import DatasetError, numbers
+from lpr_e2e.data.tables import DatasetError, Table, numbers
 
 # Names of columns, attributes and elements that hold a plate's text, as `plain` writes them.
 TEXT_NAMES = (
@@ -98,6 +100,25 @@ def read_json(path: Path, expected: str) -> Any:
         return json.loads(read_text(path, expected))
     except (ValueError, RecursionError) as error:
         raise DatasetError(f"{path}: expected {expected}, which is JSON; found otherwise ({error})") from None
+
+
+def read_table(path: Path) -> Table:
+    """A CSV, see `lpr_e2e.data.tables.read_table`: once, until `forget_tables`; it is not to be changed.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    return _read_table(path)
+
+
+def forget_tables() -> None:
+    """Read tables anew from now on."""
+    _read_table.cache_clear()
+
+
+@lru_cache(maxsize=8)
+def _read_table(path: Path) -> Table:
+    return tables.read_table(path)
 
 
 def read_xml(path: Path, expected: str) -> Element:

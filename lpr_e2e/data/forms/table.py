@@ -28,9 +28,10 @@ from lpr_e2e.data.forms.sources import (
     picture_folders,
     plain,
     plate_classes,
+    read_table,
 )
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels
-from lpr_e2e.data.tables import EXTRA, DatasetError, Row, Table, numbers, read_table
+from lpr_e2e.data.tables import EXTRA, DatasetError, Row, Table, numbers
 
 ABOUT = "table: a CSV with a column of pictures' names and with boxes, texts, or both"
 SUFFIXES = (".csv", ".tsv")
@@ -285,18 +286,18 @@ def _picture_column(table: Table, options: LabelOptions, notes: list[str]) -> st
     if options.picture_column is not None:
         return _named(table, options.picture_column, "--picture-column")
     found = _pictures_by_name(table)
+    if len(found) == 1:
+        return found[0]
     by_content = list(_pictures_by_content(table))
-    if len(found) != 1 and len(likely := [one for one in by_content if one in found] or by_content) == 1:
+    if len(likely := [one for one in by_content if one in found] or by_content) == 1:
         notes.append(f"{table.path.name}: the pictures' names are taken from the column {likely[0]}.")
         return likely[0]
     if len(found) > 1:
         raise UserError(f"{table.path}: both {found[0]} and {found[1]} may be meant; say which with --picture-column")
-    if not found:
-        raise UserError(
-            f"{table.path}: no column with the pictures' names; expected one of {', '.join(PICTURE_COLUMNS[:9])}, or "
-            f"its name by --picture-column; found {_listed(table)}"
-        )
-    return found[0]
+    raise UserError(
+        f"{table.path}: no column with the pictures' names; expected one of {', '.join(PICTURE_COLUMNS[:9])}, or "
+        f"its name by --picture-column; found {_listed(table)}"
+    )
 
 
 def _text_column(table: Table, options: LabelOptions, used: Iterable[str], notes: list[str]) -> str:
@@ -377,7 +378,8 @@ def _pictures_by_content(table: Table) -> Iterator[str]:
     """Columns whose values are mostly named like pictures."""
     for name in table.columns:
         values = [values[name] for _, values in table.records]
-        if sum(Path(value).suffix.lower() in PICTURE_SUFFIXES for value in values) > len(values) * _MOST:
+        named = sum(f".{value.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES for value in values)
+        if named > len(values) * _MOST:
             yield name
 
 
