@@ -322,7 +322,7 @@ def test_a_column_says_what_is_held_out(tmp_path):
 )
 def test_rows_that_cannot_be_used_are_named(row, kind, tmp_path):
     labels = read_table(tmp_path, HEADER, [("0.png", *LARGE, "1T1"), row, ("1.png", *LARGE, "")])
-    assert kinds_of([labels]) == [("plates.csv", 3, kind)]
+    assert kinds_of([labels]) == [("plates.csv", 3, kind)] and labels.incomplete == ({row[0]} if row[0] else set())
     assert rows_of([labels]) == [("0.png", LARGE, "1T1"), ("1.png", LARGE, None)]
 
 
@@ -421,6 +421,21 @@ def test_of_several_categories_those_of_plates_are_taken_or_have_to_be_named(tmp
 def test_what_is_no_coco_file_is_refused(content, tmp_path):
     with pytest.raises(DatasetError, match=r"labels.json: expected a COCO file"):
         read_coco(tmp_path, content, form="coco")
+
+
+def test_a_set_of_roboflow_has_a_file_in_each_folder(tmp_path):
+    for part in ("train", "valid", "test"):
+        name = f"{part}_jpg.rf.0123.jpg"
+        write_json(
+            tmp_path / part / "_annotations.coco.json",
+            coco([annotation(bbox=[1, 2, 3, 4])], [{"id": 1, "file_name": name}]),
+        )
+        save_picture(tmp_path / part / name, 1)
+    found = read_labels(tmp_path)
+    assert [(labels.names, labels.held_out) for labels in found] == [
+        (["train_jpg.rf.0123.jpg"], False), (["valid_jpg.rf.0123.jpg"], True),
+    ]  # fmt: skip
+    assert [labels.pictures for labels in found] == [(tmp_path / "train",), (tmp_path / "valid",)]
 
 
 # YOLO

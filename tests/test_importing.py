@@ -12,6 +12,7 @@ from label_files import (
     HELD,
     LARGE,
     PLATES,
+    SMALL,
     WRITERS,
     save_photographs,
     save_picture,
@@ -254,6 +255,17 @@ def test_rows_that_cannot_be_used_are_named_and_the_others_are_used(row, kind, t
     assert f"1 x {problem.kind}" in found.summary() and f"labels.csv, row 3: {problem.kind}" in found.summary()
     copied = {path.name for path in (tmp_path / "data/photographs").iterdir()}
     assert copied == set(PLATES) - {"3.png"}
+
+
+def test_a_photograph_of_which_a_plate_is_lost_is_not_complete(tmp_path):
+    """That plate must not be taught as background."""
+    rows = [("0.png", *LARGE, "1T1"), ("0.png", *SMALL[:3], "wide", "2T2"), ("1.png", *LARGE, "3T3")]
+    write_csv(tmp_path / "source/labels.csv", COLUMNS, rows)
+    save_photographs(tmp_path / "source/pictures")
+    assert {one.img_id: one.complete for one in resolved(tmp_path / "source").photographs} == {
+        "0.png": False, "1.png": True,
+    }  # fmt: skip
+    assert "1 photograph with a plate whose label" in imported(tmp_path / "source", tmp_path / "data").summary()
 
 
 def test_labels_without_any_text_are_imported_and_it_is_said(tmp_path):

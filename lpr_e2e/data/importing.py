@@ -34,7 +34,10 @@ _DECIMALS = 2
 
 @dataclass(frozen=True)
 class Counts:
-    """How much labels hold: photographs and crops to train on and held out, plates, and how many have a text."""
+    """How much labels hold: photographs and crops to train on and held out, plates, and how many have a text.
+
+    Of `incomplete` photographs one plate or more has a label that cannot be used.
+    """
 
     photographs: int
     held_photographs: int
@@ -43,6 +46,7 @@ class Counts:
     without_plate: int
     crops: int
     held_crops: int
+    incomplete: int
 
     @staticmethod
     def of(labelled: Labelled) -> Counts:
@@ -58,6 +62,7 @@ class Counts:
             sum(not one.plates for one in labelled.photographs),
             len(labelled.crops) - held_crops,
             held_crops,
+            sum(not one.complete for one in labelled.photographs),
         )
 
     def __str__(self) -> str:
@@ -90,6 +95,11 @@ class Imported:
         lines = [f"{self.folder}: {self.counts}.", *self.notes]
         if not self.counts.texts and not self.counts.crops:
             lines.append("No plate has a text: a training needs some, on photographs or as crops.")
+        if self.counts.incomplete:
+            lines.append(
+                f"{many(self.counts.incomplete, 'photograph')} with a plate whose label cannot be used: correct it, or "
+                "train with --labels partial, so that the plate is not taught as background."
+            )
         if self.problems:
             lines.append(f"{many(len(self.problems), 'row')} not used, or changed:")
             lines += problem_lines(self.problems, "problems.csv")

@@ -55,6 +55,8 @@ class Labels:
         sizes: (height, width) of photographs in pixels by their name as written, as far as the file says them.
         pictures: folders to look for the pictures in, the likeliest first.
         problems: what cannot be used, each with its row.
+        incomplete: names as written of photographs on which a plate is labelled that cannot be used: not all of their
+            plates are known.
         notes: what else people should know, such as what was left aside; a line each.
     """
 
@@ -67,11 +69,18 @@ class Labels:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     problems: list[Problem] = field(default_factory=list)
+    incomplete: set[str] = field(default_factory=set)
     notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row, box: tuple[float, float, float, float] | None = None, text: str | None = None) -> None:
         """Add a plate, or without a box a picture, with its text as written; a text of blanks alone is none."""
         self.plates.append(PlateLabel(replace(row, text=text if text and text.strip() else None), box))
+
+    def give_up(self, row: Row, value: str, kind: str, message: str) -> None:
+        """Name a plate that cannot be used; its photograph is then `incomplete`."""
+        self.problems.append(row.problem(value, kind, message))
+        if row.img_id and not self.holds_crops:
+            self.incomplete.add(row.img_id)
 
     @property
     def names(self) -> list[str]:

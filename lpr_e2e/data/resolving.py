@@ -117,6 +117,7 @@ class _Resolver:
             shown = self._photographs.setdefault(path, _Shown())
             self._names.setdefault(path, path.relative_to(place.folder).as_posix())
             shown.held |= place.labels.held_out
+            shown.faulty |= plate.row.img_id in place.labels.incomplete
             if isinstance(size, Problem):
                 self.problems.append(replace(size, file=plate.row.csv, row=plate.row.number))
                 shown.faulty = True

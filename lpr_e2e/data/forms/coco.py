@@ -74,7 +74,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         annotated.add(row.img_id)
         fault = _fault(row, annotation)
         if fault is not None:
-            labels.problems.append(fault)
+            labels.give_up(row, *fault)
             continue
         text, problem = _text(row, annotation, key)
         labels.problems += filter(None, [problem])
@@ -125,16 +125,16 @@ def _categories(content: dict[str, Any], entries: list[dict], labels: Labels, na
     return {one for one, name in called.items() if name in taken}
 
 
-def _fault(row: Row, annotation: dict[str, Any]) -> Problem | None:
-    """Why an annotation cannot be used, if it cannot."""
+def _fault(row: Row, annotation: dict[str, Any]) -> tuple[str, str, str] | None:
+    """Why an annotation cannot be used, if it cannot: the value at fault, a short name, what was expected."""
     if not row.img_id:
         message = "expected the id of an image of this file; skipped, correct it"
-        return row.problem(shown(annotation.get("image_id")), "unknown image", message)
+        return shown(annotation.get("image_id")), "unknown image", message
     box = annotation.get("bbox")
     if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        return row.problem(shown(box), "non-numeric box", "expected [x, y, width, height]; skipped, correct it")
+        return shown(box), "non-numeric box", "expected [x, y, width, height]; skipped, correct it"
     if annotation.get("iscrowd"):
-        return row.problem(shown(box), "crowd", "expected a box around one plate; skipped, label its plates one by one")
+        return shown(box), "crowd", "expected a box around one plate; skipped, label its plates one by one"
     return None
 
 

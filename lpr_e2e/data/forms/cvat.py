@@ -59,7 +59,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         raise DatasetError(f"{path}: expected {_EXPECTED}, which begins with <annotations>; found <{shown(root.tag)}>")
     if root.find("track") is not None:
         raise DatasetError(f"{path}: these are tracks of a video; export the task from CVAT as CVAT for images 1.1")
-    parts = Parts(path, picture_folders(path, options), "xyxy")
+    parts = Parts(path, picture_folders(path, options), box_form="xyxy")
     images = root.findall("image")
     used = Counter(shape.get("label", "") for image in images for shape in image if shape.tag in _SHAPES)
     taken = plate_classes(
@@ -88,7 +88,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
             box = _box(shape)
             if box is None:
                 message = "expected a box, a polygon or a mask with numbers; skipped, label the plate anew"
-                labels.problems.append(row.problem(shown(dict(shape.attrib)), f"unusable {shape.tag}", message))
+                labels.give_up(row, shown(dict(shape.attrib)), f"unusable {shape.tag}", message)
             else:
                 labels.add(row, box, _text(shape, options))
         if not chosen:

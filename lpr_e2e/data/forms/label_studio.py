@@ -120,7 +120,7 @@ class _Task:
             box = _box(one)
             if box is None:
                 message = "expected a rectangle or polygon with numbers, of a picture that is not turned; skipped"
-                labels.problems.append(self.row.problem(shown(one.get("value")), "unusable region", message))
+                labels.give_up(self.row, shown(one.get("value")), "unusable region", message)
                 continue
             size = one.get("original_height"), one.get("original_width")
             if all(is_number(side) and side >= 1 for side in size):

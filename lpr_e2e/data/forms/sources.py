@@ -201,12 +201,13 @@ class Parts:
     """The labels of one source, apart by what they are for; rows of a test set are left alone and counted.
 
     Attributes:
-        path, pictures, box_form, box_candidates, sizes: as `Labels` has them, the same for all parts.
+        path, pictures, holds_crops, box_form, box_candidates, sizes: as `Labels` has them, the same for all parts.
         problems, notes: of the source; the first part gets them.
     """
 
     path: Path
     pictures: tuple[Path, ...] = ()
+    holds_crops: bool = False
     box_form: str | None = None
     box_candidates: tuple[str, ...] = ()
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -224,6 +225,7 @@ class Parts:
         if held not in self._sides:
             self._sides[held] = Labels(
                 self.path,
+                holds_crops=self.holds_crops,
                 held_out=held,
                 box_form=self.box_form,
                 box_candidates=self.box_candidates,

@@ -176,21 +176,19 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
             f"{path}: this is a table of readings, with the columns confidence and status; expected labels, which a "
             "person has checked; to train on it nevertheless, remove these two columns"
         )
-    notes = [*table.notes]
+    notes = list(table.notes)
     columns = _columns(table, options, notes)
     readings = columns.readings
     parts = Parts(
         path,
         picture_folders(path, options, holds_crops=not columns.box),
+        holds_crops=not columns.box,
         box_form=readings[0] if len(readings) == 1 else None,
         box_candidates=readings if len(readings) > 1 else (),
         notes=notes,
     )
     _add_rows(table, columns, parts, options)
-    found = parts.labels()
-    for labels in found:
-        labels.holds_crops = not columns.box
-    return found
+    return parts.labels()
 
 
 def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOptions) -> None:
@@ -207,7 +205,7 @@ def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOption
             continue
         if values[EXTRA]:
             message = f"expected {','.join(table.columns)}; skipped, correct the row"
-            labels.problems.append(row.problem(values[EXTRA], "too many values", message))
+            labels.give_up(row, values[EXTRA], "too many values", message)
         elif not row.img_id:
             message = "expected a picture's file name; skipped, fill it in"
             labels.problems.append(row.problem("", "empty name", message))
@@ -232,7 +230,7 @@ def _add_row(row: Row, values: dict[str, str], columns: Columns, labels: Labels)
             labels.add(row, text=text)
         else:
             message = f"expected the text of {row.img_id}; skipped, fill it in or remove the row"
-            labels.problems.append(row.problem("", "empty text", message))
+            labels.give_up(row, "", "empty text", message)
         return
     written = [values[name] for name in columns.box]
     if all(value.lower() in _EMPTY for value in written):
@@ -240,14 +238,14 @@ def _add_row(row: Row, values: dict[str, str], columns: Columns, labels: Labels)
             message = (
                 "expected a box around this text; skipped, fill the box in, or empty the text if no plate is there"
             )
-            labels.problems.append(row.problem(text, "text without a box", message))
+            labels.give_up(row, text, "text without a box", message)
         else:
             labels.add(row)
         return
     box = numbers(written) if len(written) > 1 else _four_numbers(written[0])
     if box is None:
         expected = f"expected four numbers {','.join(columns.box)}; skipped, correct it"
-        labels.problems.append(row.problem(",".join(written), "non-numeric box", expected))
+        labels.give_up(row, ",".join(written), "non-numeric box", expected)
     else:
         labels.add(row, (box[0], box[1], box[2], box[3]), text)
 

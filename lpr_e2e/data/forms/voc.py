@@ -99,7 +99,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     folder = path if path.is_dir() else path.parent
     root = folder.parent if folder.name.lower() == "annotations" else folder
     places = options.pictures or _picture_folders(folder, root)
-    parts = Parts(path, places, "xyxy")
+    parts = Parts(path, places, box_form="xyxy")
     sides = _sides(root)
     stems = {one.stem: one.name for place in places for one in files_in(place, *PICTURE_SUFFIXES)}
     pictures = []
@@ -141,7 +141,7 @@ def _add(pictures: list[_Picture], taken: set[str], parts: Parts, named: bool) -
             if box is None:
                 message = f"expected numbers {', '.join(_CORNERS)}; skipped, correct it"
                 value = ",".join(shown(corner) for corner in one.corners)
-                labels.problems.append(one.row.problem(value, "non-numeric box", message))
+                labels.give_up(one.row, value, "non-numeric box", message)
             else:
                 labels.add(one.row, (box[0], box[1], box[2], box[3]), one.name if named else one.text)
         if not chosen:

@@ -153,7 +153,7 @@ class _Lines:
                 box, row = _box(values[1:]), Row(file, number, name, None, None)
                 if box is None:
                     message = "expected class, x_center, y_center, width and height, or a polygon; skipped, correct it"
-                    labels.problems.append(row.problem(shown(" ".join(values)), "non-numeric box", message))
+                    labels.give_up(row, shown(" ".join(values)), "non-numeric box", message)
                 else:
                     labels.add(row, box)
             if not plates:
