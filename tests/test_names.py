@@ -186,7 +186,7 @@ def test_names_written_otherwise_are_counted_and_named_and_harmless(folder):
         (4, "name written otherwise", True),
         (6, "missing picture", False),
     ]
-    assert place.notes[0] == ("cars.csv: 2 names written otherwise than the files: cars\\c2.jpg is cars/c2.JPG.")
+    assert place.notes[0] == ("cars.csv: 2 names written otherwise than the files in cars: cars\\c2.jpg is c2.JPG.")
 
 
 def test_pictures_without_a_label_are_counted(folder):

@@ -204,7 +204,8 @@ def test_digits_of_two_scripts_stay_apart_and_it_is_said():
     "texts, expected",
     [
         (["ab12", "AB34", "Cd56"], ["AB12", "AB34", "CD56"]),
-        (["ab12", "cd34", "ef56", "AB78"], ["ab12", "cd34", "ef56", "ab78"]),
+        (["ab12", "cd34", "ef56", "AB78"], ["AB12", "CD34", "EF56", "AB78"]),
+        (["abcdef12", "cdefab34", "efabcd56", "A78"], ["abcdef12", "cdefab34", "efabcd56", "a78"]),
         (["AB1", "CD2", "EF3", "GH4", "IJ5", "x6"], ["AB1", "CD2", "EF3", "GH4", "IJ5", "X6"]),
         (["öb12", "ÖB34", "ÄB5"], ["ÖB12", "ÖB34", "ÄB5"]),
         (["а1вс", "А2ВС", "К3"], ["А1ВС", "А2ВС", "К3"]),
@@ -239,3 +240,14 @@ def test_nothing_is_changed_or_lost_in_silence_and_twice_is_once(texts):
         assert row.text is None or not any(letter.isspace() for letter in row.text)
     again = normalise_texts(found.rows)
     assert all(old.text == new.text or new.text is None for old, new in zip(found.rows, again.rows, strict=True))
+
+
+def test_a_character_that_no_other_text_has_is_named_and_stays():
+    usual = [f"A{number}" for number in range(60)]
+    found = normalise([*usual, "XA1"])
+    assert [row.text for row in found.rows] == [*usual, "XA1"]
+    assert [(one.row, one.value, one.kind, one.harmless) for one in found.problems] == [
+        (62, "XA1", "rare character", True)
+    ]
+    assert "no other text has 'X'" in found.problems[0].message and "1 text with a character" in found.notes[0]
+    assert not normalise([*usual, "XA1", "X2"]).problems and not normalise(["XA1", "B2"]).problems

@@ -20,6 +20,8 @@ from lpr_e2e.data.labels import BOX_ARRANGEMENTS, BOX_FORMS, BOX_SCALES
 # So many boxes lie in their pictures in the right reading; the others may be faults. Below the second share the reading
 # itself is in doubt.
 _MOST, _DOUBTFUL = 0.98, 0.9
+# Pixels of small pictures fit as thousandths, too: these are thought of only if fewer boxes than that fit as named.
+_HARDLY_ANY = 0.5
 # From so many boxes on they say more than the names of their columns.
 _MANY = 10
 # What a box may reach out of its picture, in shares of its side and in pixels.
@@ -257,17 +259,18 @@ def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
     if inside >= _MOST and boxes.is_cornered(named) and (found := boxes.plausible(others)):
         raise _unclear(boxes, [named, *found])
     if inside >= _DOUBTFUL:
-        rivals = boxes.plausible(form for form in [named, *others] if _parts(form)[0] in _USUAL_SCALES)
-        if not rivals or named in rivals:
+        rivals = boxes.plausible([named, *(form for form in others if _parts(form)[0] in _USUAL_SCALES)])
+        if not rivals or named in rivals or len(boxes.boxes) < _MANY:
             return named, []
         return named, [
-            f"{boxes.name}: its boxes are read as {named}, as they are called; they would fit better and look more like "
-            f"plates as {' or '.join(rivals)}: if that is meant, say --boxes {rivals[0]}."
+            f"{boxes.name}: its boxes are read as {named}, as they are called; they would fit better and look more "
+            f"like plates as {' or '.join(rivals)}: if that is meant, say --boxes {rivals[0]}."
         ]
-    arrangement = _parts(named)[1]
-    tiers = [[form for form in others if _parts(form)[1] == arrangement]]
+    usual, odd = ([form for form in others if _parts(form)[0] in scales] for scales in (_USUAL_SCALES, _ODD_SCALES))
+    same = [form for form in usual if _parts(form)[1] == _parts(named)[1]]
+    tiers = [same]
     if len(boxes.boxes) >= _MANY:
-        tiers += [[form for form in others if _parts(form)[0] in scales] for scales in (_USUAL_SCALES, _ODD_SCALES)]
+        tiers += [usual, odd] if inside < _HARDLY_ANY else [usual]
     found = next(filter(None, map(boxes.plausible, tiers)), [])
     if len(found) > 1:
         raise _unclear(boxes, found)

@@ -111,8 +111,8 @@ def _take(place: Place, found: dict[str, Found]) -> None:
     if changed:
         name, path = next(iter(changed.items()))
         place.notes.append(
-            f"{place.labels.path.name}: {many(len(changed), 'name')} written otherwise than the files: {name} is "
-            f"{place.folder.name}/{path.relative_to(place.folder).as_posix()}."
+            f"{place.labels.path.name}: {many(len(changed), 'name')} written otherwise than the files in "
+            f"{place.folder.name}: {name} is {path.relative_to(place.folder).as_posix()}."
         )
 
 

@@ -101,7 +101,7 @@ class Spelling:
         return text, kinds
 
     def _other_case(self, uses: Counter[str]) -> dict[int, str]:
-        """Letters to the case that most letters of their script have, where both are used for one of them."""
+        """Letters to capitals, or nearly all being small to small ones, where both are used for one of them."""
         table: dict[int, str] = {}
         for name in _CASED:
             upper = {one: count for one, count in uses.items() if script(one) == name and _changes(one, str.lower)}
@@ -110,7 +110,9 @@ class Spelling:
                 continue
             total = sum(upper.values()) + sum(lower.values())
             both = any(letter.upper() in upper for letter in lower)
-            rarer, fold = (lower, str.upper) if sum(upper.values()) >= total / 2 else (upper, str.lower)
+            # Plates have capitals; only where nearly all letters are small ones, these may be what they show.
+            few_capitals = sum(upper.values()) < _FEW * total
+            rarer, fold = (upper, str.lower) if few_capitals else (lower, str.upper)
             if both or sum(rarer.values()) < _FEW * total:
                 table |= {ord(letter): fold(letter) for letter in rarer}
             else:

@@ -26,6 +26,8 @@ _LINE_ENDS = re.compile(
 )
 # Control, surrogate, private use, not assigned: nothing that a plate shows.
 _NO_CHARACTERS = frozenset(("Cc", "Cs", "Co", "Cn"))
+# In a smaller set a character that occurs only once is no sign of a mistake.
+_TEXTS_FOR_RARE_CHARACTERS = 50
 # A sign for an unread character in more than this share of the texts is a character of the plates.
 _MANY = 0.5
 
@@ -37,6 +39,7 @@ ENTITY, LINES, FORMULA, BLANKS, FLOAT = (
     "number of a spreadsheet",
 )
 NO_TEXT, PARTLY_UNKNOWN, DAMAGE = "no text", "partly unknown text", "spreadsheet damage"
+RARE = "rare character"
 # Kinds of problems that leave a plate without a text.
 LOST = frozenset((NO_TEXT, PARTLY_UNKNOWN, DAMAGE))
 
@@ -47,8 +50,8 @@ class NormalisedTexts:
 
     Attributes:
         rows: the rows given, in order, with their texts; None where nothing is known of it.
-        problems: every text that was changed or is lost; the harmless ones are changes, and texts that say themselves
-            that they are unknown.
+        problems: every text that was changed, is lost, or has a character that no other one has; those of lost texts
+            are faults, unless the text says itself that it is unknown.
         notes: how many were changed in what way, a line each.
     """
 
@@ -79,11 +82,11 @@ def normalise_texts(rows: Sequence[Row]) -> NormalisedTexts:
     for text in texts:
         if text.now is not None:
             text.change(*spelling.apply(text.now))
+    rare = _rare_characters([text for text in texts if text.now is not None])
     now = iter(texts)
     normalised = [row if row.text is None else replace(row, text=next(now).now) for row in rows]
-    return NormalisedTexts(
-        normalised, [problem for text in texts for problem in text.problems()], _notes(texts) + spelling.notes
-    )
+    problems = [problem for text in texts for problem in text.problems()]
+    return NormalisedTexts(normalised, problems + rare, _notes(texts) + spelling.notes + _note_on_rare(rare))
 
 
 @dataclass
@@ -158,6 +161,26 @@ def _undo_spreadsheet(column: Sequence[_Text]) -> None:
     for text in column:
         if text.now in lost:
             text.lose(DAMAGE, "a date that a spreadsheet made; the text is lost, write it anew", False)
+
+
+def _rare_characters(texts: Sequence[_Text]) -> list[Problem]:
+    """Name the texts with a character that no other text has: a mistake, or a character that one plate has to teach."""
+    if len(texts) < _TEXTS_FOR_RARE_CHARACTERS:
+        return []
+    uses = Counter(character for text in texts for character in set(text.now or ""))
+    problems = []
+    for text in texts:
+        rare = "".join(sorted(character for character in set(text.now or "") if uses[character] == 1))
+        if rare:
+            message = f"no other text has {rare!r}, so this plate alone teaches it; correct it if it is a mistake"
+            problems.append(text.row.change(text.row.text or "", RARE, message))
+    return problems
+
+
+def _note_on_rare(rare: Sequence[Problem]) -> list[str]:
+    if not rare:
+        return []
+    return [f"{many(len(rare), 'text')} with a character that no other text has, such as {rare[0].value!r}."]
 
 
 def _notes(texts: Sequence[_Text]) -> list[str]:
