@@ -87,6 +87,7 @@ def test_what_means_no_file_finds_none(folder, written):
         (("x/a.jpg", "y/a.jpg"), "a.jpg", 2),
         (("x/a.jpg", "y/a.jpg", "z/a.jpg"), "w/a.jpg", 3),
         (("a.jpg", "a.png", "b/a.jpg"), "a.jpeg", 3),
+        (("001.jpg", "01.jpg"), "1", 2),
     ],
 )
 def test_what_may_mean_several_files_finds_none_and_names_them(tmp_path, files, written, both):
@@ -106,6 +107,9 @@ def test_what_may_mean_several_files_finds_none_and_names_them(tmp_path, files, 
         (("x/a.jpg", "x/y/a.jpg"), "y/a", "x/y/a.jpg"),
         (("a.txt", "a.jpg"), "a", "a.jpg"),
         (("a.b.jpg", "a.jpg"), "a.b", "a.b.jpg"),
+        (("0001.jpg", "0010.jpg"), "1", "0001.jpg"),
+        (("0001.jpg", "1.jpg"), "1", "1.jpg"),
+        (("0001.jpg", "0010.jpg"), "x/10", "0010.jpg"),
     ],
 )
 def test_of_several_files_the_one_that_is_written_most_exactly_is_meant(tmp_path, files, written, meant):

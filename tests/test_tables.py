@@ -199,6 +199,25 @@ def test_what_is_no_text_is_refused_or_read_as_nothing(path, content):
         assert not found
 
 
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    data=st.binary(max_size=120)
+    | st.text(st.sampled_from('ab1,;\t|"\n\r sep=\ufeff\u0416\u00d6'), max_size=60).map(str.encode)
+    | st.tuples(st.text(max_size=40), st.sampled_from(["utf-16", "utf-16-le", "utf-32", "utf-8-sig"])).map(
+        lambda pair: pair[0].encode(pair[1], "replace")
+    )
+)
+def test_any_bytes_are_a_table_or_refused(path, data):
+    path.write_bytes(data)
+    try:
+        table = read_table(path)
+    except DatasetError as error:
+        assert "plates.csv" in str(error)
+    else:
+        numbers = [number for number, _ in table.records]
+        assert numbers == sorted(set(numbers)) and all({*table.columns, EXTRA} == set(one) for _, one in table.records)
+
+
 # Round trips
 
 words = st.text(st.characters(codec="utf-8", exclude_characters="\r"), max_size=12).map(str.strip)

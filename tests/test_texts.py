@@ -98,7 +98,7 @@ def test_each_file_is_a_column_of_its_own():
     assert [row.text for row in normalise_texts(rows).rows] == ["7809", "AB12"]
 
 
-LOST = "1.23E+04 1,23E+12 1E+05 #N/A #NAME? #REF! #DIV/0! #NV #WERT! ######## 12-Mar Mar-12 01-Mai 2012-03-01".split()
+LOST = "1.23E+04 1,23E+12 1E+05 #N/A #NAME? #REF! #DIV/0! ######## =A1&B1 12-Mar Mar-12 01-Mai 2012-03-01".split()
 
 
 @pytest.mark.parametrize("written", [*LOST, "2012-03-01 00:00:00", "01/03/2012", "1.3.2012", "12-Mar-2012"])

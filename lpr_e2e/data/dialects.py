@@ -149,6 +149,8 @@ def _holds_rows(cell: str, delimiter: str, width: int | None) -> bool:
 
 def _cells(line: str, delimiter: str) -> list[str]:
     """The cells of one line, whatever its quotes; none if it cannot be split."""
+    if '"' not in line and len(line) < csv.field_size_limit():  # Several times as fast.
+        return [cell.strip() for cell in line.split(delimiter)] if line else []
     try:
         return _split([line], delimiter)
     except (csv.Error, StopIteration):

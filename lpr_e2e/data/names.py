@@ -1,8 +1,8 @@
 """From names of pictures as people and tools write them to the files that they mean.
 
 A name is compared with the files from its end: the file's name first, then the folders before it. Case, the ending,
-slashes, how accents are composed, and folders of another machine make no difference, as long as one file alone is
-meant.
+slashes, how accents are composed, folders of another machine, and the zeros that a spreadsheet takes from a number make
+no difference, as long as one file alone is meant.
 No name leads out of the folders that are searched, because only files that were listed there are ever found.
 """
 
@@ -63,6 +63,7 @@ class Listing:
         self._files: dict[Path, _File] = {}
         self._by_name: dict[str, list[_File]] = defaultdict(list)
         self._by_stem: dict[str, list[_File]] = defaultdict(list)
+        self._by_number: dict[str, list[_File]] = defaultdict(list)
         for folder in folders:
             for path in _files_below(folder):
                 if path not in self._files:
@@ -73,7 +74,10 @@ class Listing:
         self._files[path] = file
         self._by_name[file.parts[0]].append(file)
         if path.suffix.lower() in PICTURE_SUFFIXES:
-            self._by_stem[_stem(file.parts[0])].append(file)
+            stem = _stem(file.parts[0])
+            self._by_stem[stem].append(file)
+            if stem.isdecimal():
+                self._by_number[stem.lstrip("0")].append(file)
 
     def pictures(self, folder: Path) -> Iterator[Path]:
         """The files in a folder and below it that are named like pictures, less hidden ones and those of test sets."""
@@ -95,6 +99,8 @@ class Listing:
             return Found(direct.path, exact=direct.path.relative_to(folder).as_posix() == written)
         parts = name_parts(written)
         candidates = self._named(parts[0]) if parts else []
+        if not candidates and parts and parts[0].isdecimal():
+            candidates = self._by_number.get(parts[0].lstrip("0"), [])
         if not candidates and parts and (uploaded := _without_checksum(written, parts[0])):
             parts = (uploaded, *parts[1:])
             candidates = self._named(uploaded)

@@ -54,6 +54,8 @@ def damage(text: str) -> str:
     """What a spreadsheet has made of a text that is lost by it, in a few words; "" if nothing."""
     if _ERROR.fullmatch(text):
         return "an error of a spreadsheet"
+    if text.startswith("="):
+        return "a formula of a spreadsheet"
     return "a number rounded by a spreadsheet" if _EXPONENT.fullmatch(text) else ""
 
 
