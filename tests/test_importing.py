@@ -1,9 +1,11 @@
 """Labels in any form become a data folder of ours, and COCO files again, and not a plate or a letter is lost."""
 
+import argparse
 import json
 import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +26,7 @@ from label_files import (
 from PIL import Image
 
 from lpr_e2e.cli import main
+from lpr_e2e.commands.arguments import add_label_options, label_options
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_folder
 from lpr_e2e.data.exporting import export_labels
@@ -325,6 +328,24 @@ def test_options_that_are_wrong_are_said(tmp_path, capsys):
     with pytest.raises(SystemExit, match="2"):
         main(["import", "nothing", *places])
     assert "choose from auto, fast_plate_ocr, table" in capsys.readouterr().err.replace("'", "")
+
+
+def test_every_option_reaches_the_labels(tmp_path):
+    """`train` and `check` take them, too, with the form and whether labels are complete."""
+    parser = argparse.ArgumentParser()
+    add_label_options(parser)
+    assert label_options(parser.parse_args([])) == LabelOptions()
+    words = [
+        *("--form voc --boxes rel_xyxy --exif before --picture-column p --box-columns a b c d --text-column t").split(),
+        *("--text-key k --category c --pictures x y --labels partial --no-plates n --validation v").split(),
+    ]
+    assert label_options(parser.parse_args(words)) == LabelOptions(
+        "voc", "rel_xyxy", "before", "p", ("a", "b", "c", "d"), "t", "k", "c", (Path("x"), Path("y")), "partial",
+        Path("n"), Path("v"),
+    )  # fmt: skip
+    without = argparse.ArgumentParser()
+    add_label_options(without, training=False)
+    assert {"form", "labels"}.isdisjoint(vars(without.parse_args([])))
 
 
 # Nothing is overwritten, and what is not whole is not there

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lpr_e2e.data.dataset import DataSource
     from lpr_e2e.data.labels import LabelOptions
 
 
@@ -86,3 +87,21 @@ def label_options(options: argparse.Namespace) -> LabelOptions:
         no_plates=options.no_plates,
         validation=options.validation,
     )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """How a data set is to be taken, by `train` and `check`; see `data_source`."""
+    parser.add_argument(
+        "--exclude", type=Path, metavar="CSV", help="leave out the crops it lists (column img_id), and their texts"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="where to remember what the pictures show; default: with the data"
+    )
+    add_label_options(parser)
+
+
+def data_source(options: argparse.Namespace, path: Path, seed: int | None) -> DataSource:
+    """The data set that the options of `add_data_options` describe; `seed` is that of a drawn split, 0 if None."""
+    from lpr_e2e.data.dataset import DataSource
+
+    return DataSource(path, label_options(options), options.exclude, seed or 0, options.cache)

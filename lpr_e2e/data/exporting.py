@@ -19,18 +19,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
 from tqdm import tqdm
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines, whole_file
+from lpr_e2e.common.images import read_size
 from lpr_e2e.data.importing import CROP_COLUMNS, Counts
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
 from lpr_e2e.data.problems import Problem, problem_lines
 
 CATEGORY = "license_plate"
-# EXIF's tag of the orientation, and its values that exchange width and height.
-_ORIENTATION, _ON_SIDE = 0x0112, (5, 6, 7, 8)
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ def export_labels(output: Path, labelled: Labelled) -> Exported:
 
     Raises:
         UserError: the name has another ending, a file is there already, or there are no photographs.
-        OSError: a picture cannot be read, or a file cannot be written.
+        PictureError: a picture cannot be read any more.
+        OSError: a file cannot be written.
     """
     if output.suffix.lower() != ".json":
         raise UserError(f"{output}: expected a name that ends in .json")
@@ -103,8 +102,8 @@ def _coco(photographs: Sequence[LabelledPhotograph], root: Path | None) -> str:
     images: list[dict[str, Any]] = []
     annotations: list[dict[str, Any]] = []
     for number, one in enumerate(tqdm(photographs, desc="sizes", unit="photograph", disable=None), start=1):
-        height, width = _size(one.path)
-        images.append({"id": number, "file_name": _below(one.path, root), "width": width, "height": height})
+        size = read_size(one.path)
+        images.append({"id": number, "file_name": _below(one.path, root), "width": size.width, "height": size.height})
         for plate in one.plates:
             assert plate.box_px is not None
             ymin, xmin, ymax, xmax = plate.box_px
@@ -129,10 +128,3 @@ def _common(paths: Sequence[Path]) -> Path | None:
 def _below(path: Path, root: Path | None) -> str:
     """A path below a folder, with `/`."""
     return Path(os.path.abspath(path)).relative_to(root or "/").as_posix()
-
-
-def _size(path: Path) -> tuple[int, int]:
-    """(height, width) of a picture as it is seen, without decoding it."""
-    with Image.open(path) as image:
-        width, height = image.size
-        return (width, height) if image.getexif().get(_ORIENTATION) in _ON_SIDE else (height, width)

@@ -258,7 +258,8 @@ def _sets_of_list(role: str, path: Path) -> Iterator[_Set]:
         if line.strip():
             written = Path(line.strip().replace("\\", "/"))
             picture = written if written.is_absolute() else path.parent / written
-            by_folder.setdefault(picture.parent, []).append(picture.name)
+            if picture.name:
+                by_folder.setdefault(picture.parent, []).append(picture.name)
     for folder, names in by_folder.items():
         yield _Set(role, folder, names, _roots(folder))
 
