@@ -484,14 +484,15 @@ def test_pictures_and_text_files_lie_in_several_ways(layout, tmp_path):
 
 def test_polygons_of_yolo_become_boxes_and_faulty_lines_are_named(tmp_path):
     write_yolo(tmp_path)
-    lines = "0 0.2 0.375 0.65 0.4 0.6 0.5625 0.25 0.5\n0 0.1 0.2\n0 a 0.1 0.2 0.2\n0 0.1 0.1 0.2 0.2 0.9\n"
-    write_text(tmp_path / "labels/train/0.txt", lines)
+    polygon = "0 0.2 0.375 0.65 0.4 0.6 0.5625 0.25 0.5"
+    faulty = ("0 0.1 0.2", "0 a 0.1 0.2 0.2", "0 0.1 0.1 0.2 0.2 0.9", "x 0.1 0.1 0.2 0.2")
+    write_text(tmp_path / "labels/train/0.txt", "\n".join([polygon, *faulty]))
     write_text(tmp_path / "labels/train/more.txt", yolo_line(LARGE))
     (tmp_path / "labels/val/4.txt").write_bytes(b"\xff\xfe\xfa")
     found = read_labels(tmp_path)
     assert rows_of(found)[0][1] == pytest.approx((0.425, 0.46875, 0.45, 0.1875))
     assert kinds_of(found) == [
-        *(("train/0.txt", row, "non-numeric box") for row in (2, 3, 4)),
+        *(("train/0.txt", row, "non-numeric box") for row in (2, 3, 4, 5)),
         ("train/more.txt", None, "labels without a picture"),
         ("val/4.txt", None, "unreadable labels"),
     ]
@@ -507,6 +508,13 @@ def test_boxes_of_characters_are_refused(tmp_path):
     write_text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: ['0', '1', A, plate]\n")
     found = read_labels(tmp_path)
     assert [box for name, box, _ in rows_of(found) if name == "0.png"] == [pytest.approx((0.2, 0.1, 0.2, 0.075))]
+
+
+def test_val_that_is_train_holds_nothing_out(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: images/train\nval: images/train\nnames: [plate]\n")
+    found = read_labels(tmp_path)
+    assert [labels.held_out for labels in found] == [False] and "train and val are the same pictures" in notes_of(found)
 
 
 def test_labels_that_are_nowhere_are_said(tmp_path):

@@ -82,6 +82,10 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         if not isinstance(content, dict):
             raise DatasetError(f"{path}: expected the keys train, val and names; found none")
         sets, names = list(_sets_of_yaml(path, content)), _class_names(content.get("names"))
+    notes = []
+    if len({one.folder for one in sets}) == 1 and all(one.names == sets[0].names for one in sets[1:]) and sets[1:]:
+        notes.append(f"{path}: {sets[0].part} and {sets[1].part} are the same pictures, so nothing is held out by it.")
+        sets = sets[:1]
     lines = [_Lines(one) for one in sets]
     if not any(one.files for one in lines):
         looked = ", ".join(str(root) for one in sets for root in one.roots) or "no folder"
@@ -96,7 +100,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         held = names_validation(one.pictures.part)
         found.append(Labels(path, held_out=held, box_form="rel_center_xywh", pictures=(one.pictures.folder,)))
         one.labels(found[-1], keys)
-    found[0].notes[:0] = note_on_classes(used, taken, path)
+    found[0].notes[:0] = [*notes, *note_on_classes(used, taken, path)]
     found[0].problems += _without_picture(lines)
     return found
 
@@ -132,7 +136,7 @@ class _Lines:
     def classes(self) -> Iterator[str]:
         """The class of each line, as the number that is written."""
         for _, lines in self.files.values():
-            yield from (line.split()[0] for line in lines if line.strip())
+            yield from filter(None, (_class_of(line.split()[0]) for line in lines if line.strip()))
 
     def labels(self, labels: Labels, keys: set[str]) -> None:
         """Add what these lines say of the classes with these numbers."""
@@ -148,10 +152,12 @@ class _Lines:
                 continue
             file, lines = self.files.get(name, (name, []))
             numbered = [(number, line.split()) for number, line in enumerate(lines, start=1)]
-            plates = [(number, values) for number, values in numbered if values and values[0] in keys]
+            plates = [
+                (number, values) for number, values in numbered if values and _class_of(values[0]) in (None, *keys)
+            ]
             for number, values in plates:
                 box, row = _box(values[1:]), Row(file, number, name, None, None)
-                if box is None:
+                if box is None or _class_of(values[0]) is None:
                     message = "expected class, x_center, y_center, width and height, or a polygon; skipped, correct it"
                     labels.give_up(row, shown(" ".join(values)), "non-numeric box", message)
                 else:
@@ -174,6 +180,12 @@ def _without_picture(sets: list[_Lines]) -> Iterator[Problem]:
 def _shown(path: Path) -> str:
     """A text file's name, with the folder that holds it."""
     return f"{path.parent.name}/{path.name}"
+
+
+def _class_of(value: str) -> str | None:
+    """The class that the first value of a line says, as `data.yaml` numbers it; None if it says none."""
+    number = finite([value])
+    return str(int(number[0])) if number is not None and number[0] >= 0 and number[0] == int(number[0]) else None
 
 
 def _box(values: list[str]) -> tuple[float, float, float, float] | None:
