@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from types import ModuleType
 
@@ -30,8 +29,6 @@ _FOLDERS = ("yolo", "voc")
 # How far below a folder label files are looked for, where it has none itself: `data/train/Annotations`.
 _MOST_LEVELS = 3
 _SEEN_NAMED = 8
-# So many pictures of a label file are looked for, to know what their names are below.
-_LOOKED_AT = 20
 
 
 def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labels]:
@@ -56,7 +53,6 @@ def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labe
     _hold_out_tables(found)
     if not options.pictures:
         _share_folders(found)
-        _put_first_what_has_pictures(found)
     if options.validation is not None:
         held = _read(options.validation, options)
         for labels in held:
@@ -246,14 +242,6 @@ def _share_folders(found: list[Labels]) -> None:
         if id(labels) not in own:
             shared = [own[id(one)] for one in found if id(one) in own and one.holds_crops == labels.holds_crops]
             labels.pictures = tuple(dict.fromkeys([*shared, *labels.pictures]))
-
-
-def _put_first_what_has_pictures(found: list[Labels]) -> None:
-    """Where pictures are named with their folders, the folder below which they are so comes first."""
-    for labels in found:
-        names = [name for name in labels.names[:_LOOKED_AT] if "\0" not in name]
-        first = [one for one in labels.pictures if any(os.path.isfile(one / name) for name in names)][:1]
-        labels.pictures = tuple(dict.fromkeys([*first, *labels.pictures]))
 
 
 def _without_plates(folder: Path) -> Labels:

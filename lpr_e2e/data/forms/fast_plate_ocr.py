@@ -39,4 +39,8 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     if not recognises(path):
         found = ", ".join(read_table(path).columns)
         raise DatasetError(f"{path}: expected the columns image_path and plate_text, and no box; found {found}")
-    return table.read(path, replace(options, picture_column="image_path", text_column="plate_text"))
+    found = table.read(path, replace(options, picture_column="image_path", text_column="plate_text"))
+    for labels in found:
+        if not options.pictures:
+            labels.pictures = tuple(dict.fromkeys([path.parent, *labels.pictures]))
+    return found
