@@ -561,6 +561,11 @@ def test_names_of_objects_that_are_texts_are_texts(tmp_path):
     ) and "names are taken for the plates' texts" in notes_of(found)
 
 
+def test_classes_of_plates_are_no_texts(tmp_path):
+    write_voc(tmp_path, {str(n): voc_file(f"{n}.jpg", [voc_object(LARGE, f"plate-{n}")]) for n in range(2)})
+    assert [text for _, _, text in rows_of(read_labels(tmp_path))] == [None, None]
+
+
 def test_other_objects_are_left_out_and_unclear_ones_refused(tmp_path):
     objects = [voc_object((0, 0, 150, 190), "car"), voc_object(LARGE, "number plate")]
     write_voc(tmp_path, {"0": voc_file("0.jpg", objects), "1": voc_file("1.jpg", objects[:1])})

@@ -24,6 +24,7 @@ from tqdm import tqdm
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines, whole_file
 from lpr_e2e.common.images import read_size
+from lpr_e2e.common.terminal import many
 from lpr_e2e.data.importing import CROP_COLUMNS, Counts
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
 from lpr_e2e.data.problems import Problem, problem_lines
@@ -55,9 +56,10 @@ class Exported:
             lines.append(f"Names of photographs are below {self.pictures}.")
         if self.crops is not None:
             lines.append(f"Names of crops are below {self.crops}.")
-        if self.problems:
-            lines.append(f"{len(self.problems)} rows not used, or changed:")
-            lines += problem_lines(self.problems, "`check`")
+        lost = [one for one in self.problems if not one.harmless]
+        if lost:
+            lines.append(f"{many(len(lost), 'row')} not used, or not as written:")
+            lines += problem_lines(lost, "`check`")
         return "\n".join(lines)
 
 

@@ -100,9 +100,14 @@ class Imported:
                 f"{many(self.counts.incomplete, 'photograph')} with a plate whose label cannot be used: correct it, or "
                 "train with --labels partial, so that the plate is not taught as background."
             )
-        if self.problems:
-            lines.append(f"{many(len(self.problems), 'row')} not used, or changed:")
-            lines += problem_lines(self.problems, "problems.csv")
+        lost = [one for one in self.problems if not one.harmless]
+        if lost:
+            lines.append(f"{many(len(lost), 'row')} not used, or not as written:")
+            lines += problem_lines(lost, "problems.csv")
+        if len(lost) < len(self.problems):
+            lines.append(
+                f"problems.csv also names {many(len(self.problems) - len(lost), 'row')} changed in spelling alone."
+            )
         return "\n".join(lines)
 
 

@@ -246,6 +246,11 @@ class Parts:
         return found
 
 
+def is_called_plate(name: str) -> bool:
+    """Whether the name of a class says that it is one of plates: `License-Plate`, `plate_1`."""
+    return not _PLATE_WORDS.isdisjoint(re.split(r"[\W_\d]+", name.lower()))
+
+
 def plate_classes(used: Mapping[str, int], named: str | None, path: Path, known: Iterable[str] = ()) -> set[str]:
     """Which classes of a label file are plates; the only one, the one that is named, or those called so.
 
@@ -266,7 +271,7 @@ def plate_classes(used: Mapping[str, int], named: str | None, path: Path, known:
         return found
     if len(used) <= 1:
         return set(used)
-    found = {name for name in used if not _PLATE_WORDS.isdisjoint(re.split(r"[\W_\d]+", name.lower()))}
+    found = {name for name in used if is_called_plate(name)}
     if found:
         return found
     names = [name for name, _ in Counter(used).most_common()]

@@ -24,6 +24,7 @@ from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
     Parts,
+    is_called_plate,
     note_on_classes,
     picture_folders,
     plain,
@@ -361,6 +362,8 @@ def _maybe_texts(table: Table) -> Iterator[str]:
     for name in table.columns:
         if plain(name) in _MAYBE_TEXT_COLUMNS:
             values = [values[name] for _, values in table.records if values[name]]
+            if any(map(is_called_plate, values)):
+                continue
             with_digit = sum(any(character.isdigit() for character in value) for value in values)
             if len(set(values)) > 1 and with_digit > len(values) * _MOST and any(len(one) > 2 for one in values):
                 yield name

@@ -32,6 +32,7 @@ from lpr_e2e.data.forms.sources import (
     files_in,
     finite,
     folders_in,
+    is_called_plate,
     note_on_classes,
     plain,
     plate_classes,
@@ -186,6 +187,8 @@ def _text(element: Element, options: LabelOptions) -> str | None:
 def _are_texts(names: Counter) -> bool:
     """Whether the names of objects are the texts of plates."""
     with_digit = sum(any(character.isdigit() for character in name) and len(name) > 2 for name in names)
+    if any(map(is_called_plate, names)):
+        return False
     return len(names) > 1 and with_digit > len(names) * _MOST and len(names) > names.total() * _MOST
 
 
