@@ -299,6 +299,10 @@ def test_of_several_classes_the_plates_are_taken(tmp_path):
     rows = [("0.png", "car", 0, 0, 150, 190), ("0.png", "plate", *LARGE), ("1.png", "car", 0, 0, 150, 190)]
     labels = read_table(tmp_path, ("filename", "class", *HEADER[1:5]), rows)
     assert rows_of([labels]) == [("0.png", LARGE, None), ("1.png", None, None)] and "2 x car" in labels.notes[0]
+    unnamed = read_table(
+        tmp_path, ("filename", "class", *HEADER[1:5]), [("0.png", "tag", *LARGE), ("1.png", *[""] * 5)]
+    )
+    assert rows_of([unnamed]) == [("0.png", LARGE, None), ("1.png", None, None)]
 
 
 def test_a_column_says_what_is_held_out(tmp_path):
@@ -306,7 +310,7 @@ def test_a_column_says_what_is_held_out(tmp_path):
     found = read_labels(write_csv(tmp_path / "plates.csv", (*HEADER, "split"), rows))
     assert [name for name, _, _ in rows_of(found, held=False)] == ["0.png", "3.png"]
     assert [name for name, _, _ in rows_of(found, held=True)] == ["1.png"]
-    assert "1 rows of its test set" in notes_of(found)
+    assert "1 row of its test set" in notes_of(found)
 
 
 @pytest.mark.parametrize(
@@ -447,7 +451,7 @@ def test_a_picture_with_an_empty_text_file_or_none_shows_no_plate(tmp_path):
     (tmp_path / "labels/train/1.txt").unlink()
     found = read_labels(tmp_path)
     assert [row[0] for row in rows_of(found) if row[1] is None] == ["0.png", "1.png", "3.png"]
-    assert "1 pictures have no text file (1.png ...)" in notes_of(found)
+    assert "1 picture without a text file (1.png and so on)" in notes_of(found)
 
 
 @pytest.mark.parametrize("layout", ["roboflow", "list", "folders", "beside", "label_studio"])
@@ -617,7 +621,7 @@ def test_labels_of_cvat_are_told_apart(tmp_path):
     write_text(tmp_path / "annotations.xml", cvat_file(images))
     found = read_labels(tmp_path)
     assert rows_of(found) == [("0.png", (40, 60, 130, 90), None)]
-    assert "1 x car" in notes_of(found) and "1 rows of its test set" in notes_of(found)
+    assert "1 x car" in notes_of(found) and "1 row of its test set" in notes_of(found)
 
 
 def test_a_video_of_cvat_is_refused(tmp_path):
@@ -665,7 +669,7 @@ def test_of_several_annotations_one_is_used_and_cancelled_ones_are_left_aside(tm
     tasks[4]["annotations"][0]["result"] = []
     labels = read_tasks(tmp_path, *tasks)
     assert [(row[0], row[2]) for row in rows_of([labels])] == [("3.png", "1T0"), ("4.png", "1T0"), ("5.png", None)]
-    assert labels.plates[-1].box is None and "2 tasks without an annotation (/1.png ...)" in labels.notes[-1]
+    assert labels.plates[-1].box is None and "2 tasks without an annotation left aside (/1.png" in labels.notes[-1]
     assert kinds_of([labels]) == [("export.json", row, "several annotations") for row in (3, 4)]
 
 

@@ -258,7 +258,7 @@ class TestLabels:
         except UserError as error:
             assert "--category" in str(error) or "single characters" in str(error)
             return
-        left_aside = sum("tasks without an annotation" in note for note in labels.notes)
+        left_aside = sum("without an annotation left aside" in note for note in labels.notes)
         named = {one.row for one in labels.problems} | {one.row.number for one in labels.plates}
         assert named <= set(range(1, len(tasks) + 2)) and left_aside
         self.assert_usable(labels)

@@ -27,7 +27,7 @@ def recognises(path: Path) -> bool:
         DatasetError: it cannot be read.
     """
     names = {plain(name) for name in read_table(path).columns}
-    return names >= _COLUMNS and not any(names.issuperset(columns) for columns in table.BOX_COLUMNS)
+    return names >= _COLUMNS and not table.has_boxes(path)
 
 
 def read(path: Path, options: LabelOptions) -> list[Labels]:

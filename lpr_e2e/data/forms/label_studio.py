@@ -17,6 +17,7 @@ from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any
 
+from lpr_e2e.common.terminal import many
 from lpr_e2e.data.forms.sources import (
     around,
     is_number,
@@ -70,9 +71,8 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     labels.notes += note_on_classes(used, taken, path)
     unlabelled = [task.row.img_id for task in tasks if task.is_unlabelled]
     if unlabelled:
-        labels.notes.append(
-            f"{path.name}: {len(unlabelled)} tasks without an annotation ({unlabelled[0]} ...) are left aside."
-        )
+        tasks_aside = many(len(unlabelled), "task")
+        labels.notes.append(f"{path.name}: {tasks_aside} without an annotation left aside ({unlabelled[0]} and so on).")
     for task in tasks:
         task.add_to(labels, taken, options.text_key)
     return [labels]

@@ -17,6 +17,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
+from lpr_e2e.common.terminal import many
 from lpr_e2e.data import tables
 from lpr_e2e.data.labels import LabelOptions, Labels, names_test, names_validation
 from lpr_e2e.data.tables import DatasetError, Table, numbers
@@ -237,7 +238,7 @@ class Parts:
     def labels(self) -> list[Labels]:
         """Every part that has rows, at least one."""
         if self._test:
-            self.notes.append(f"{self.path.name}: {self._test} rows of its test set are left alone.")
+            self.notes.append(f"{self.path.name}: {many(self._test, 'row')} of its test set left alone.")
         if not self._sides:
             self.of()
         found = [self._sides[held] for held in (False, True) if held in self._sides]

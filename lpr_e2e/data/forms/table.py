@@ -194,7 +194,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
 
 def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOptions) -> None:
     """Sort the rows of a table into `parts`."""
-    classes = Counter(values[columns.label_class] for _, values in table.records if columns.label_class)
+    classes = Counter(filter(None, (values.get(columns.label_class) for _, values in table.records)))
     taken = plate_classes(classes, options.category, table.path) if columns.label_class else set()
     parts.notes += note_on_classes(classes, taken, table.path)
     others: dict[str, tuple[Row, Labels]] = {}
@@ -210,7 +210,7 @@ def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOption
         elif not row.img_id:
             message = "expected a picture's file name; skipped, fill it in"
             labels.problems.append(row.problem("", "empty name", message))
-        elif columns.label_class and values[columns.label_class] not in taken:
+        elif columns.label_class and values[columns.label_class] not in ("", *taken):
             others.setdefault(row.img_id, (row, labels))
             continue
         else:
@@ -267,7 +267,11 @@ def _columns(table: Table, options: LabelOptions, notes: list[str]) -> Columns:
     if part and not {values[part].lower() for _, values in table.records} <= _PARTS:
         part = ""
     label_class = _first(table, _CLASS_COLUMNS, {*used, text, part})
-    if label_class and options.category is None and len({values[label_class] for _, values in table.records}) <= 1:
+    if (
+        label_class
+        and options.category is None
+        and len({values[label_class] for _, values in table.records} - {""}) <= 1
+    ):
         label_class = ""
     by_name = {plain(name): name for name in reversed(table.columns)}
     sizes = [tuple(by_name[one] for one in pair) for pair in _SIZE_COLUMNS if by_name.keys() >= set(pair)]

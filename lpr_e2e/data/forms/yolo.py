@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lpr_e2e.common.terminal import many
 from lpr_e2e.data.forms.sources import (
     around,
     files_in,
@@ -143,8 +144,9 @@ class _Lines:
         labels.problems += self._problems
         missing = [name for name in self.pictures.names if name not in self.files and name not in self._unread]
         if missing:
+            pictures = many(len(missing), "picture")
             labels.notes.append(
-                f"{self.pictures.folder}: {len(missing)} pictures have no text file ({missing[0]} ...): they are "
+                f"{self.pictures.folder}: {pictures} without a text file ({missing[0]} and so on), taken for "
                 "photographs without a plate."
             )
         for name in self.pictures.names:
