@@ -32,6 +32,7 @@ COMMANDS = {
     "check": ("lpr_e2e.commands.check", "what is in a data folder, and what is wrong with it"),
     "draw": ("lpr_e2e.commands.draw", "draw a data set of photographs and crops"),
     "import": ("lpr_e2e.commands.import_data", "make a data folder of other forms of labels"),
+    "export-labels": ("lpr_e2e.commands.export_labels", "write labels of any form as COCO files"),
     "export": ("lpr_e2e.commands.export", "write a model in the forms of other runtimes"),
     "evaluate": ("lpr_e2e.commands.evaluate", "score readings against known plates"),
     "robustness": ("lpr_e2e.commands.robustness", "how a model bears turned photographs and such without a plate"),
@@ -97,7 +98,7 @@ def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) 
         module = _module(name)
         parser = argparse.ArgumentParser(
             prog=called,
-            description=re.sub(r"lpr-e2e ([a-z]+)", lambda found: spelled(found[1], spelling), module.__doc__ or ""),
+            description=re.sub(r"lpr-e2e ([a-z-]+)", lambda found: spelled(found[1], spelling), module.__doc__ or ""),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)

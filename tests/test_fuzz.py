@@ -19,14 +19,15 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from label_files import WRITERS
 from PIL import Image
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.terminal import printable
 from lpr_e2e.data.dataset import load_dataset
-from lpr_e2e.data.labels_coco import read_coco
-from lpr_e2e.data.labels_table import read_label_table
+from lpr_e2e.data.forms import read_labels
+from lpr_e2e.data.labels import LabelOptions
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table, usable_rows
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.truth import read_truth
@@ -155,7 +156,7 @@ class TestTables:
 
 
 class TestLabels:
-    """Labels in other forms: what is in a file is used or named."""
+    """Labels in every form: what is in a file is used or named."""
 
     @FUZZ
     @given(
@@ -169,21 +170,18 @@ class TestLabels:
         path = tmp_path / "labels.csv"
         path.write_bytes(text.getvalue().encode())
         try:
-            labels = read_label_table(path, boxes)
-        except UserError as error:
-            assert "say --boxes rel_" in str(error)
+            table = read_table(path)
+        except DatasetError:
             return
-        used = {one.row.number for one in labels.plates} | {row.number for row in labels.without_plate}
-        assert used | {one.row for one in labels.problems} == {number for number, _ in read_table(path).records}
+        (labels,) = read_labels(path, LabelOptions(boxes=boxes))
+        named = {one.row for one in labels.problems} | {one.row.number for one in labels.plates}
+        assert named == {number for number, _ in table.records}
         self.assert_usable(labels)
 
     def assert_usable(self, labels):
-        assert len({one.row.number for one in labels.plates}) == len(labels.plates)
         for one in labels.plates:
-            assert Path("folder", one.row.img_id).resolve().is_relative_to(Path("folder").resolve())
-            assert all(map(math.isfinite, one.box)) and one.box[0] < one.box[2] and one.box[1] < one.box[3]
-            assert one.row.text is None or (one.row.text.strip() == one.row.text != "" and "\n" not in one.row.text)
-            f"{one.row.img_id}{one.row.text}".encode()
+            assert one.row.img_id and (one.box is None or (len(one.box) == 4 and all(map(math.isfinite, one.box))))
+            assert one.row.text is None or one.row.text.strip()
 
     values = st.recursive(
         st.none()
@@ -209,31 +207,77 @@ class TestLabels:
     @given(images=st.lists(images | values, max_size=3), annotations=st.lists(annotations | values, max_size=5))
     def test_every_annotation_is_used_or_named(self, images, annotations, tmp_path):
         images = [{"id": 1, "file_name": "a.jpg"}, {"id": 2, "file_name": "b.jpg"}, *images]
-        self.assert_read(tmp_path / "labels.json", {"images": images, "annotations": annotations})
-
-    def assert_read(self, path, content):
-        path.write_text(json.dumps(content), encoding="utf-8")
+        path = tmp_path / "labels.json"
+        path.write_text(json.dumps({"images": images, "annotations": annotations}), encoding="utf-8")
         try:
-            labels = read_coco(path)
+            (labels,) = read_labels(path)
         except UserError as error:
-            assert "several categories" in str(error) or "no box reaches beyond 1" in str(error)
+            assert "several categories" in str(error) or "--text-key" in str(error)
             return
-        of_images = ("faulty image", "empty name", "unsafe name", "duplicate image id")
+        of_images = ("faulty image", "duplicate image id")
         named = {one.row for one in labels.problems if one.kind not in of_images}
-        assert named | {one.row.number for one in labels.plates} == set(range(1, len(content["annotations"]) + 1))
+        assert named | {one.row.number for one in labels.plates if one.box} == set(range(1, len(annotations) + 1))
+        self.assert_usable(labels)
+
+    results = st.fixed_dictionaries(
+        {"type": st.sampled_from(["rectanglelabels", "textarea", "polygonlabels"]) | values},
+        optional={
+            "value": st.fixed_dictionaries(
+                {},
+                optional={
+                    **dict.fromkeys(["x", "y", "width", "height", "rotation"], st.integers(-9, 99) | values),
+                    **dict.fromkeys(["points", "text", "rectanglelabels"], values),
+                },
+            )
+            | values,
+            **dict.fromkeys(["id", "parentID", "original_width", "original_height", "image_rotation"], values),
+        },
+    )
+    tasks = st.fixed_dictionaries(
+        {"data": st.just({"image": "/0.png"}) | values},
+        optional={
+            "annotations": st.lists(
+                st.fixed_dictionaries(
+                    {"result": st.lists(results | values, max_size=4) | values},
+                    optional=dict.fromkeys(["was_cancelled", "ground_truth", "updated_at", "id"], values),
+                )
+                | values,
+                max_size=3,
+            )
+            | values
+        },
+    )
+
+    @FUZZ
+    @given(tasks=st.lists(tasks | values, max_size=4))
+    def test_every_task_is_used_or_named(self, tasks, tmp_path):
+        path = tmp_path / "export.json"
+        path.write_text(json.dumps([{"data": {"image": "/0.png"}, "annotations": []}, *tasks]), encoding="utf-8")
+        try:
+            (labels,) = read_labels(path)
+        except UserError as error:
+            assert "--category" in str(error) or "single characters" in str(error)
+            return
+        left_aside = sum("without an annotation left aside" in note for note in labels.notes)
+        named = {one.row for one in labels.problems} | {one.row.number for one in labels.plates}
+        assert named <= set(range(1, len(tasks) + 2)) and left_aside
         self.assert_usable(labels)
 
     @FUZZ
-    @given(
-        data=damaged([b'{"images": [{"id": 1, "file_name": "a.jpg"}], "annotations": [{"image_id": 1, "bbox": [1]}]}'])
-    )
-    def test_any_bytes_are_a_coco_file_or_refused(self, data, tmp_path):
-        path = tmp_path / "labels.json"
-        path.write_bytes(data)
+    @given(form=st.sampled_from(sorted(WRITERS)), data=st.data())
+    def test_any_bytes_of_any_form_are_labels_or_refused(self, form, data, tmp_path_factory):
+        folder = tmp_path_factory.mktemp(form)
+        WRITERS[form](folder)
+        files = sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".png")
+        path = data.draw(st.sampled_from(files))
+        path.write_bytes(data.draw(damaged([path.read_bytes()])))
         try:
-            read_coco(path)
+            found = read_labels(folder)
         except UserError as error:
-            assert "labels.json" in str(error)
+            assert str(folder) in str(error) and "\n" not in printable(str(error)).strip()
+        else:
+            for labels in found:
+                self.assert_usable(labels)
 
 
 def encoded_pictures() -> list[bytes]:

@@ -35,6 +35,7 @@ IMPORTED_AS = {
     "ai-edge-litert": "ai_edge_litert",
     "apache-beam": "apache_beam",
     "keras-cv": "keras_cv",
+    "pyyaml": "yaml",
 }
 
 

@@ -36,6 +36,7 @@ ROOMS = {
     "check": "data",
     "draw": "data",
     "import": "data",
+    "export-labels": "data",
     "export": "export",
     "evaluate": "evaluation",
     "robustness": "experiments",

@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lpr_e2e.data.dataset import DataSource
+    from lpr_e2e.data.labels import LabelOptions
 
 
 def at_least_one(text: str) -> int:
@@ -28,3 +34,74 @@ def add_threads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--threads", type=at_least_one, metavar="N", help="threads to use; default: the cores that this process may use"
     )
+
+
+def add_label_options(parser: argparse.ArgumentParser, training: bool = True, form: bool | None = None) -> None:
+    """What people say about labels where these do not say it themselves; see `label_options`.
+
+    Args:
+        training: whether labels are taken to train on, so that it matters whether all plates have one.
+        form: whether there is `--form`; as `training` if None.
+    """
+    from lpr_e2e.data.forms import FORMS
+    from lpr_e2e.data.labels import BOX_FORMS, TEXT_KEY
+
+    group = parser.add_argument_group("labels", "only where the labels do not say it themselves")
+    add = group.add_argument
+    if training if form is None else form:
+        add("--form", choices=(*FORMS,), help="form of the labels, where a folder has several")
+    add("--boxes", choices=BOX_FORMS, help="form of a table's boxes; rel_: shares of the photograph's width and height")
+    add("--exif", choices=("before", "after"), help="boxes are of photographs before or after EXIF turns them")
+    add("--picture-column", metavar="COLUMN", help="a table's column with the pictures' names")
+    add("--box-columns", nargs=4, metavar="COLUMN", help="a table's columns with the boxes, in the order of --boxes")
+    add("--text-column", metavar="COLUMN", help="a table's column with the texts")
+    add("--text-key", metavar="KEY", help=f"where an annotation or region has the text, in COCO else {TEXT_KEY}")
+    add("--category", metavar="NAME", help="the plates' category or class, where there are several")
+    add("--pictures", type=Path, nargs="+", metavar="FOLDER", help="where the pictures are, if not beside the labels")
+    add("--no-plates", type=Path, metavar="FOLDER", help="further pictures, which show no plate")
+    add("--validation", type=Path, metavar="SOURCE", help="labels of further pictures, all of them to hold out")
+    if training:
+        add(
+            "--labels",
+            choices=("complete", "partial"),
+            help="whether photographs may show plates that nobody labelled (partial); default: as the labels look",
+        )
+
+
+def label_options(options: argparse.Namespace) -> LabelOptions:
+    """What was said by the options of `add_label_options`; `import`'s argument FORM, too, where `auto` says nothing."""
+    from lpr_e2e.data.labels import LabelOptions
+
+    form = getattr(options, "form", None)
+    return LabelOptions(
+        form=None if form == "auto" else form,
+        boxes=options.boxes,
+        exif=options.exif,
+        picture_column=options.picture_column,
+        box_columns=tuple(options.box_columns or ()),
+        text_column=options.text_column,
+        text_key=options.text_key,
+        category=options.category,
+        pictures=tuple(options.pictures or ()),
+        labels=getattr(options, "labels", None),
+        no_plates=options.no_plates,
+        validation=options.validation,
+    )
+
+
+def add_data_options(parser: argparse.ArgumentParser) -> None:
+    """How a data set is to be taken, by `train` and `check`; see `data_source`."""
+    parser.add_argument(
+        "--exclude", type=Path, metavar="CSV", help="leave out the crops it lists (column img_id), and their texts"
+    )
+    parser.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="where to remember what the pictures show; default: with the data"
+    )
+    add_label_options(parser)
+
+
+def data_source(options: argparse.Namespace, path: Path, seed: int | None) -> DataSource:
+    """The data set that the options of `add_data_options` describe; `seed` is that of a drawn split, 0 if None."""
+    from lpr_e2e.data.dataset import DataSource
+
+    return DataSource(path, label_options(options), options.exclude, seed or 0, options.cache)

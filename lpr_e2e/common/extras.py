@@ -12,6 +12,8 @@ EXTRAS = {
     "matplotlib": "train",
     "jinja2": "train",
     "fontpkg": "train",
+    "yaml": "train",
+    "defusedxml": "train",
     "jax": "jax",
     "onnx": "export",
     "tf2onnx": "export",

@@ -6,11 +6,12 @@ import contextlib
 import io
 import os
 from collections.abc import Iterator
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from lpr_e2e.common.errors import UserError
 
@@ -47,6 +48,45 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             raise PictureError("empty file (0 bytes)")
         with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             return _decoded(image)
+
+
+@dataclass(frozen=True)
+class PictureSize:
+    """How large a picture is, in pixels.
+
+    Attributes:
+        height, width: as it is meant to be seen, and as `read_picture` gives it.
+        orientation: of EXIF, 1 to 8: how it is stored; 1 as it is meant to be seen.
+    """
+
+    height: int
+    width: int
+    orientation: int = 1
+
+    @property
+    def stored(self) -> tuple[int, int]:
+        """(height, width) of the picture as it is stored."""
+        return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
+
+
+def read_size(path: str | PathLike) -> PictureSize:
+    """The size of a picture, from the beginning of its file; most of the file is neither read nor decoded.
+
+    Raises:
+        PictureError: as `read_picture`, as far as the beginning tells.
+    """
+    with _reasons():
+        if Path(path).stat().st_size == 0:
+            raise PictureError("empty file (0 bytes)")
+        with Image.open(path) as image:
+            width, height = image.size
+            if width * height > MAX_PIXELS:
+                raise PictureError(_too_large(f"{width} x {height} pixels"))
+            orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+            is_turned = image.format == "TIFF"  # Pillow has exchanged the sides already.
+    if orientation not in range(1, 9):
+        orientation = 1
+    return PictureSize(*((width, height) if orientation >= 5 and not is_turned else (height, width)), orientation)
 
 
 def to_picture(source) -> np.ndarray:

@@ -1,4 +1,8 @@
-"""Faults of the data: each is named with file, row, value and remedy, and none stops what can go on without it."""
+"""Faults of the data: each is named with file, row, value and remedy, and none stops what can go on without it.
+
+What is brought to another form because it plainly means that is named in the same way, but is no fault: see
+`Problem.harmless`.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ ROWS_PRINTED = 3
 
 @dataclass(frozen=True)
 class Problem:
-    """One fault of the data.
+    """One fault of the data, or one change of it.
 
     Attributes:
         file: the CSV or picture at fault.
@@ -21,6 +25,8 @@ class Problem:
         value: what was found.
         kind: a short name by which problems can be counted, such as "missing picture".
         message: what was expected, what was done, and what can be done.
+        harmless: nothing is lost and nobody has to do anything: a value was brought to the form that it plainly means,
+            or says in its own way that something is unknown. A check of data with such problems alone finds no fault.
     """
 
     file: str
@@ -28,10 +34,16 @@ class Problem:
     value: str
     kind: str
     message: str
+    harmless: bool = False
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}, row {self.row}"
         return f"{place}: {self.kind}: {self.value!r}: {self.message}"
+
+
+def faults(problems: Iterable[Problem]) -> list[Problem]:
+    """The problems that are not harmless."""
+    return [problem for problem in problems if not problem.harmless]
 
 
 def by_kind(problems: Iterable[Problem]) -> dict[str, list[Problem]]:

@@ -11,7 +11,6 @@ A CSV with other columns is left alone.
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -21,6 +20,8 @@ from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
+from lpr_e2e.data.dialects import parse
+from lpr_e2e.data.encodings import UnclearEncoding, decode
 from lpr_e2e.data.problems import Problem
 
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
@@ -31,6 +32,8 @@ COLUMNS = {
 }
 # Key of what a row has beyond the header's columns.
 EXTRA = "\0extra"
+# What stands there for a row that cannot be split into cells.
+UNSPLIT = "a cell of more than 131072 characters, or a broken one"
 # In a smaller table a character that occurs only once is no sign of a mistake.
 ROWS_FOR_RARE_CHARACTERS = 50
 
@@ -53,54 +56,62 @@ class Row:
         """A problem of this row."""
         return Problem(self.csv, self.number, value, kind, message)
 
+    def change(self, value: str, kind: str, message: str) -> Problem:
+        """What was changed in this row, harmlessly; `value` is what was written."""
+        return Problem(self.csv, self.number, value, kind, message, harmless=True)
+
 
 @dataclass(frozen=True)
 class Table:
-    """A CSV file: its path, its columns in lower case, and (line number, values by column or EXTRA) per row."""
+    """A CSV file.
+
+    Attributes:
+        path: the file.
+        columns: in lower case.
+        records: (line number, values by column or EXTRA) of each row.
+        notes: what was unusual about the file, in one line; () if nothing was.
+    """
 
     path: Path
     columns: tuple[str, ...]
     records: list[tuple[int, dict[str, str]]]
+    notes: tuple[str, ...] = ()
 
 
 def read_table(path: Path) -> Table:
-    """Read a CSV as texts without surrounding blanks; comma, semicolon or tab, with or without a byte order mark.
+    """Read a CSV as texts without surrounding blanks, in whatever dialect and encoding; see `dialects`, `encodings`.
 
     Raises:
-        DatasetError: the file cannot be read, or is no UTF-8 text.
+        DatasetError: the file cannot be read, is no text, or may be text in several encodings.
     """
     try:
-        lines = path.read_text(encoding="utf-8-sig").split("\n")
-    except UnicodeDecodeError as error:
-        raise DatasetError(f"{path}: expected UTF-8 text, found {error.reason}; save it as UTF-8") from None
+        data = path.read_bytes()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
-    delimiter = max(",;\t", key=lines[0].count)
-    columns = tuple(name.lower() for name in _cells(lines[0], delimiter))
+    try:
+        decoded = decode(data)
+    except UnclearEncoding as error:
+        raise DatasetError(f"{path}: expected UTF-8 text, found {error}; save it as UTF-8") from None
+    parsed = parse(decoded.text)
+    for name in {name for columns in COLUMNS.values() for name in columns}.intersection(parsed.repeated):
+        raise DatasetError(f"{path}: several columns are named {name}; expected one, rename or remove the others")
     records = []
-    for number, line in enumerate(lines[1:], start=2):
-        if line.strip():
-            cells = _cells(line, delimiter)
-            values = dict.fromkeys(columns, "") | dict(zip(columns, cells, strict=False))
-            records.append((number, values | {EXTRA: delimiter.join(filter(None, cells[len(columns) :]))}))
-    return Table(path, columns, records)
+    for number, cells in parsed.rows:
+        values = dict.fromkeys(parsed.columns, "") | dict(zip(parsed.columns, cells, strict=False))
+        extra = parsed.delimiter.join(filter(None, cells[len(parsed.columns) :])) if cells else UNSPLIT
+        records.append((number, values | {EXTRA: extra}))
+    unusual = [*([f"read as {decoded.said}"] if decoded.said else []), *parsed.notes]
+    notes = (f"{path.name}: {'; '.join(unusual)}.",) if unusual else ()
+    return Table(path, parsed.columns, records, notes)
 
 
 def write_table(path: Path, columns: Iterable[str], rows: Iterable[Sequence[str]]) -> None:
-    """Write a CSV, which `read_table` reads if no value holds a line break; what is no text is written with escapes.
+    """Write a CSV, which `read_table` reads; what is no text is written with escapes.
 
     Raises:
         OSError: the file cannot be written.
     """
     path.write_text(csv_lines([tuple(columns), *rows]), "utf-8", errors="backslashreplace", newline="")
-
-
-def _cells(line: str, delimiter: str) -> list[str]:
-    """The cells of one line; line by line, so that a stray quote spoils one row and not the rest of the file."""
-    try:
-        return [cell.strip() for cell in next(csv.reader([line], delimiter=delimiter), [])]
-    except csv.Error:
-        return []
 
 
 def find_tables(folder: Path) -> dict[str, Table]:
@@ -237,14 +248,14 @@ def _row_or_problem(table: Table, kind: str, number: int, values: dict[str, str]
     """The row with this line number, or its first fault."""
     row = Row(table.path.name, number, values["img_id"], None, None)
     box_px, text = None, values["text"] if "text" in COLUMNS[kind] else None
+    if values[EXTRA]:
+        expected = f"expected {','.join(table.columns)}; skipped, correct the row"
+        return row.problem(values[EXTRA], "too many values", expected)
     if not row.img_id:
         return row.problem("", "empty img_id", "expected a picture's file name; skipped, fill it in")
     if not stays_inside(row.img_id):
         expected = "expected a name inside the picture folder; skipped, correct it"
         return row.problem(row.img_id, "unsafe img_id", expected)
-    if values[EXTRA]:
-        expected = f"expected {','.join(table.columns)}; skipped, correct the row"
-        return row.problem(values[EXTRA], "too many values", expected)
     if text == "":
         return row.problem(
             "", "empty text", f"expected the text of {row.img_id}; skipped, fill it in or remove the row"
@@ -284,7 +295,7 @@ def _without_rare_characters(rows: list[Row]) -> tuple[list[Row], list[Problem]]
 def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
     """The finite numbers that the values stand for, or None if one does not."""
     try:
-        found = tuple(float(value) for value in values)
+        found = tuple(float(value.replace("_", "?")) for value in values)  # Python reads 1_0 as 10.
     except ValueError:
         return None
     return found if all(map(math.isfinite, found)) else None

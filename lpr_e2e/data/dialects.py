@@ -1,0 +1,174 @@
+"""The dialects of CSV: what Excel, Windows and labelling tools make of a table, read as one header and numbered rows.
+
+A quoted cell may hold line breaks (RFC 4180, https://www.rfc-editor.org/rfc/rfc4180), but a stray quote spoils its own
+row only. What is unusual about a file is said once.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+DELIMITERS = ",;\t|"
+# A quoted cell of more lines than this is taken for a stray quote.
+LINES_OF_A_CELL = 20
+# So many of a column's values have to be numbers for it to be a column of numbers.
+_MOST = 0.9
+# What Excel writes before the header to say what stands between the columns.
+_SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;|\s]*', re.IGNORECASE)
+_DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
+_WHOLE = re.compile(r"[-+]?\d+")
+
+
+@dataclass
+class Parsed:
+    """A CSV file in cells without surrounding blanks.
+
+    Attributes:
+        columns: the header, in lower case.
+        rows: (number of its first line, cells) of each row; no cells if the row cannot be split.
+        delimiter: what stands between cells.
+        notes: what is unusual about it, a few words each.
+        repeated: names that several columns have; all but the first have got their number behind it.
+    """
+
+    columns: tuple[str, ...]
+    rows: list[tuple[int, list[str]]]
+    delimiter: str
+    notes: list[str] = field(default_factory=list)
+    repeated: tuple[str, ...] = ()
+
+
+def parse(text: str) -> Parsed:
+    """The cells of a CSV file."""
+    notes = []
+    if "\r" in text:
+        if "\r" in text.replace("\r\n", ""):
+            notes.append("with line ends of old Macs")
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
+    lines = text.split("\n")
+    first = next((number for number, line in enumerate(lines) if line.strip(DELIMITERS + " \ufeff")), 0)
+    said = _SEP.fullmatch(lines[first].strip("\ufeff"))
+    if first:
+        notes.append(f"{first} blank {'line' if first == 1 else 'lines'} first")
+    if said:
+        notes.append("with a line sep= before the header")
+        lines[first] = ""
+        first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    delimiter = said[1] if said else _delimiter(lines[first])
+    tail = _foreign_tail(lines[first], delimiter)
+    if tail:
+        lines = [line.removesuffix(tail) for line in lines]
+    records = _records(lines, delimiter, first)
+    _, header = next(records)
+    width = max((number for number, name in enumerate(header, start=1) if name), default=1)
+    if tail or width < len(header):
+        notes.append("with empty last columns")
+    rows = list(records)
+    names = [" ".join(written.replace("\ufeff", "").lower().split()) for written in header[:width]]
+    repeated = tuple(sorted({name for name in names if name and names.count(name) > 1}))
+    columns = tuple(name if names.index(name) == place else f"{name} ({place + 1})" for place, name in enumerate(names))
+    if repeated:
+        notes.append(f"of several columns {', '.join(repeated)} the first is taken")
+    parsed = Parsed(columns, [row for row in rows if any(row[1]) or not row[1]], delimiter, notes, repeated)
+    if len(parsed.rows) < len(rows):
+        notes.append(f"with {len(rows) - len(parsed.rows)} rows of empty cells")
+    broken = sum(any("\n" in cell for cell in cells) for _, cells in parsed.rows)
+    if broken:
+        notes.append(f"{broken} {'row has' if broken == 1 else 'rows have'} a line break in a cell")
+    if delimiter != ",":
+        _mend_decimal_commas(parsed)
+    return parsed
+
+
+def _delimiter(header: str) -> str:
+    """What stands between the names of a header: what gives the most names; the first of `DELIMITERS` of several.
+
+    Delimiters are not counted: empty last columns may be written with another one than the names have between them.
+    """
+    return max(DELIMITERS, key=lambda delimiter: len(list(filter(None, _cells(header, delimiter)))))
+
+
+def _foreign_tail(header: str, delimiter: str) -> str:
+    """What other delimiters a header ends with: a comma-separated file that a German Excel opened and saved."""
+    return header[len(header.rstrip(DELIMITERS.replace(delimiter, ""))) :]
+
+
+def _records(lines: list[str], delimiter: str, number: int) -> Iterator[tuple[int, list[str]]]:
+    """The header, whatever it is, and the rows that are not blank, each with the number of its first line from 1."""
+    width = None
+    while number < len(lines):
+        cells, used = _record(lines, number, delimiter, width)
+        if width is None or any(line.strip() for line in lines[number : number + used]):
+            yield number + 1, cells
+        width = width or len(cells)
+        number += used
+
+
+def _record(lines: list[str], number: int, delimiter: str, width: int | None) -> tuple[list[str], int]:
+    """The cells of the row that begins with a line, and how many lines it has.
+
+    Several only if a quote in it is closed properly in a later one, and if what the quotes hold is not itself rows of
+    `width` cells: then the quote is a stray one.
+    """
+    if '"' in lines[number] and not _is_closed(lines[number : number + 1], delimiter):
+        for used in range(2, LINES_OF_A_CELL + 1):
+            closed = _is_closed(lines[number : number + used], delimiter)
+            if closed is False and number + used <= len(lines):
+                continue
+            if closed:
+                cells = _split(lines[number : number + used], delimiter)
+                if not any(_holds_rows(cell, delimiter, width) for cell in cells):
+                    return cells, used
+            break
+    return _cells(lines[number], delimiter), 1
+
+
+def _is_closed(lines: list[str], delimiter: str) -> bool | None:
+    """Whether every quote of a row is closed; None if one stands where none can be."""
+    try:
+        records = list(csv.reader(_with_ends(lines), delimiter=delimiter, strict=True, skipinitialspace=True))
+    except csv.Error as error:
+        return False if "unexpected end" in str(error) else None
+    return True if len(records) == 1 else None
+
+
+def _split(lines: list[str], delimiter: str) -> list[str]:
+    return [cell.strip() for cell in next(csv.reader(_with_ends(lines), delimiter=delimiter, skipinitialspace=True))]
+
+
+def _with_ends(lines: list[str]) -> list[str]:
+    return [line + "\n" for line in lines[:-1]] + lines[-1:]
+
+
+def _holds_rows(cell: str, delimiter: str, width: int | None) -> bool:
+    return any(len(_cells(line, delimiter)) == width for line in cell.split("\n")[1:])
+
+
+def _cells(line: str, delimiter: str) -> list[str]:
+    """The cells of one line, whatever its quotes; none if it cannot be split."""
+    if '"' not in line and len(line) < csv.field_size_limit():  # Several times as fast.
+        return [cell.strip() for cell in line.split(delimiter)] if line else []
+    try:
+        return _split([line], delimiter)
+    except (csv.Error, StopIteration):
+        return []
+
+
+def _mend_decimal_commas(parsed: Parsed) -> None:
+    """`12,5` becomes `12.5` in the columns of numbers, `1.234,5` becomes `1234.5`."""
+    mended = []
+    for place, name in enumerate(parsed.columns):
+        values = [cells[place] for _, cells in parsed.rows if place < len(cells) and cells[place]]
+        commas = sum(_DECIMAL_COMMA.fullmatch(value) is not None for value in values)
+        whole = sum(_WHOLE.fullmatch(value) is not None for value in values)
+        if not commas or commas + whole < _MOST * len(values):
+            continue
+        mended.append(name)
+        for _, cells in parsed.rows:
+            if place < len(cells) and _DECIMAL_COMMA.fullmatch(cells[place]):
+                cells[place] = cells[place].replace(".", "").replace(",", ".")
+    if mended:
+        parsed.notes.append(f"with decimal commas in {', '.join(mended)}")

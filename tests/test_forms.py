@@ -1,0 +1,695 @@
+"""Labels are read in every form as they are written, are known by their content, and whatever is wrong is named."""
+
+import json
+
+import pytest
+from label_files import (
+    HELD,
+    LARGE,
+    PLATES,
+    SMALL,
+    WRITERS,
+    cvat_box,
+    cvat_file,
+    label_studio_plate,
+    label_studio_task,
+    save_photographs,
+    save_picture,
+    voc_file,
+    voc_object,
+    write_csv,
+    write_json,
+    write_text,
+    write_yolo,
+    yolo_line,
+)
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.data.forms import FORMS, read_labels
+from lpr_e2e.data.labels import LabelOptions, names_test, names_validation
+from lpr_e2e.data.tables import DatasetError
+
+HEADER = ("img_id", "ymin", "xmin", "ymax", "xmax", "text")
+
+
+def rows_of(found, held=None):
+    """(name, box, text) of every plate, names without what stands before them."""
+    return [
+        (plate.row.img_id.rpartition("/")[2].rpartition("-")[2], plate.box, plate.row.text)
+        for labels in found
+        if held in (None, labels.held_out)
+        for plate in labels.plates
+    ]
+
+
+def kinds_of(found):
+    return [(one.file, one.row, one.kind) for labels in found for one in labels.problems]
+
+
+def notes_of(found):
+    return "\n".join(note for labels in found for note in labels.notes)
+
+
+# Every form
+
+
+@pytest.mark.parametrize("form", WRITERS)
+def test_a_folder_is_known_by_its_content(form, tmp_path):
+    WRITERS[form](tmp_path / "data")
+    found = read_labels(tmp_path / "data")
+    assert f"Labels: {form} (" in notes_of(found) and not kinds_of(found)
+    assert rows_of(read_labels(tmp_path / "data", LabelOptions(form=form))) == rows_of(found)
+    if form == "fast_plate_ocr":
+        assert [one.holds_crops for one in found] == [True]
+        return
+    assert {name for name, _, _ in rows_of(found)} == set(PLATES)
+    assert {name for name, _, _ in rows_of(found, held=True)} == set(HELD)
+    texts = {text for _, _, text in rows_of(found) if text}
+    assert texts == (set() if form == "yolo" else {text for one in PLATES.values() for _, text in one if text})
+    assert [name for name, box, _ in rows_of(found) if box is None] == ["3.png"]
+
+
+@pytest.mark.parametrize("form", [form for form in WRITERS if form not in ("yolo", "fast_plate_ocr")])
+def test_sizes_and_names_are_as_written(form, tmp_path):
+    WRITERS[form](tmp_path / "data")
+    for labels in read_labels(tmp_path / "data"):
+        if form != "table":
+            assert set(labels.sizes.values()) == {(160, 200)}
+        assert all((labels.pictures[0] / name.rpartition("-")[2]).is_file() for name in labels.names if "/" not in name)
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("labels.json", b"[]"),
+        ("labels.json", b"{"),
+        ("labels.json", b'{"images": []}'),
+        ("labels.json", b"\xff\xfe\x00"),
+        ("labels.json", b'[{"image": "1.jpg", "annotation_id": 1, "annotator": 1}]'),
+        ("labels.xml", b"<annotations/>"),
+        ("labels.xml", b"<annotation>"),
+        ("labels.xml", b"<html/>"),
+        ("data.yaml", b"a: [b"),
+        ("data.yaml", b"train: nowhere\nnames: [plate]"),
+        ("data.yaml", b"!!python/object/apply:os.system ['true']"),
+        ("labels.csv", b"a,b\n1,2\n"),
+        ("labels.csv", b""),
+        ("labels.txt", b"0.png"),
+    ],
+)
+def test_what_is_no_label_file_is_refused_in_one_line(name, content, tmp_path):
+    (tmp_path / name).write_bytes(content)
+    for source in (tmp_path / name, tmp_path):
+        with pytest.raises(UserError) as error:
+            read_labels(source)
+        assert name in str(error.value) and "expected" in str(error.value) and "\n" not in str(error.value)
+
+
+def test_entities_that_fill_the_memory_are_refused(tmp_path):
+    levels = "".join(f'<!ENTITY e{level} "{f"&e{level - 1};" * 10}">' for level in range(1, 9))
+    bomb = f'<?xml version="1.0"?><!DOCTYPE a [<!ENTITY e0 "ha">{levels}]>'
+    write_text(tmp_path / "voc.xml", bomb + "<annotation><filename>&e8;</filename></annotation>")
+    write_text(tmp_path / "cvat.xml", bomb + "<annotations><image name='&e8;'/></annotations>")
+    for name in ("voc.xml", "cvat.xml"):
+        with pytest.raises(DatasetError, match="defines entities of its own"):
+            read_labels(tmp_path / name, LabelOptions(form=name.partition(".")[0]))
+
+
+def test_two_forms_in_one_folder_have_to_be_told_apart(tmp_path):
+    WRITERS["table"](tmp_path)
+    WRITERS["cvat"](tmp_path)
+    with pytest.raises(
+        DatasetError, match=r"labels in 2 forms .*say with --form which of them are meant: cvat or table"
+    ):
+        read_labels(tmp_path)
+    assert {labels.path.suffix for labels in read_labels(tmp_path, LabelOptions(form="cvat"))} == {".xml"}
+    assert {labels.path.suffix for labels in read_labels(tmp_path, LabelOptions(form="table"))} == {".csv"}
+
+
+def test_crops_go_with_labels_of_any_form(tmp_path):
+    WRITERS["coco"](tmp_path)
+    write_csv(tmp_path / "crops.csv", ("img_id", "text"), [("a.png", "7T77")])
+    found = read_labels(tmp_path)
+    assert [labels.path.name for labels in found] == ["crops.csv", "instances_train.json", "instances_val.json"]
+    assert [labels.holds_crops for labels in found] == [True, False, False]
+
+
+def test_what_is_no_label_is_left_alone_and_named(tmp_path):
+    """A submission form, a list of names, labels of a test set, and the table of a prediction."""
+    WRITERS["table"](tmp_path)
+    write_csv(tmp_path / "submission.csv", ("id", *"0123456789"), [("img_1_1", *"0000000000")])
+    write_csv(tmp_path / "overlap.csv", ("img_id",), [("0.png",)])
+    write_csv(tmp_path / "test.csv", HEADER, [("9.png", *LARGE, "1T1")])
+    columns = ("img_id", "text", "confidence", *HEADER[1:5], "box_confidence", "status")
+    readings = write_csv(tmp_path / "predictions.csv", columns, [("0.png", "1T1", 0.9, *LARGE, 0.9, "ok")])
+    found = read_labels(tmp_path)
+    assert {labels.path.name for labels in found} == {"train.csv", "val.csv"}
+    assert kinds_of(found) == [("predictions.csv", None, "prediction table")]
+    assert "overlap.csv, submission.csv" in notes_of(found) and "test set are left alone: test.csv" in notes_of(found)
+    with pytest.raises(DatasetError, match=r"predictions.csv: this is a table of readings"):
+        read_labels(readings)
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):
+    WRITERS["coco"](tmp_path)
+    write_text(tmp_path / "annotations" / "more.json", "{")
+    (tmp_path / "annotations").rename(tmp_path / "x")
+    for path in (tmp_path / "x").iterdir():
+        path.rename(tmp_path / path.name)
+    found = read_labels(tmp_path)
+    assert len(found) == 2 and kinds_of(found) == [("more.json", None, "unreadable label file")]
+
+
+def test_a_table_with_texts_beside_one_with_the_same_photographs_is_held_out(tmp_path):
+    write_csv(tmp_path / "cars.csv", HEADER[:5], [(name, *LARGE) for name in PLATES])
+    write_csv(tmp_path / "read.csv", HEADER, [("0.png", *LARGE, "1T1")])
+    write_csv(tmp_path / "plates.csv", ("img_id", "text"), [("0.png", "7T77")])
+    for name in ("cars", "plates"):
+        save_photographs(tmp_path / name)
+    found = {labels.path.stem: labels for labels in read_labels(tmp_path)}
+    assert [name for name, labels in found.items() if labels.held_out] == ["read"]
+    assert found["read"].pictures[0] == found["cars"].pictures[0] == tmp_path / "cars"
+    assert found["plates"].pictures[0] == tmp_path / "plates"
+
+
+def test_pictures_of_a_test_set_are_never_looked_for(tmp_path):
+    write_csv(tmp_path / "plates.csv", HEADER, [("0.png", *LARGE, "1T1")])
+    for name in ("test", "images"):
+        save_picture(tmp_path / name / "0.png", 1)
+    (labels,) = read_labels(tmp_path)
+    assert labels.pictures == (tmp_path / "images", tmp_path)
+
+
+def test_validation_and_no_plates_are_read_too(tmp_path):
+    WRITERS["table"](tmp_path / "data")
+    write_csv(tmp_path / "more.csv", HEADER, [("8.png", *LARGE, "1T1")])
+    save_picture(tmp_path / "empty" / "street" / "9.jpg", 1)
+    options = LabelOptions(validation=tmp_path / "more.csv", no_plates=tmp_path / "empty")
+    found = read_labels(tmp_path / "data", options)
+    assert [labels.held_out for labels in found] == [False, True, True, False]
+    assert rows_of(found[-1:]) == [("9.jpg", None, None)] and found[-1].names == ["street/9.jpg"]
+    (tmp_path / "nothing").mkdir()
+    with pytest.raises(DatasetError, match="no pictures"):
+        read_labels(tmp_path / "data", LabelOptions(no_plates=tmp_path / "nothing"))
+
+
+@pytest.mark.parametrize(
+    ("name", "held", "test"),
+    [
+        ("val", True, False), ("validation.v2", True, False), ("instances_val2017", True, False),
+        ("held-out", True, False), ("valuesOfPlates", False, False), ("dev", True, False), ("myDevSet", True, False),
+        ("device", False, False), ("train", False, False), ("test_overlap", False, True), ("latest", False, False),
+    ],
+)  # fmt: skip
+def test_names_say_what_is_held_out(name, held, test):
+    assert (names_validation(name), names_test(name)) == (held, test)
+
+
+# Tables
+
+
+def read_table(folder, columns, rows, **options):
+    (labels,) = read_labels(write_csv(folder / "plates.csv", columns, rows), LabelOptions(**options))
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "form", "box"),
+    [
+        (("filename", "X1", "Y1", "X2", "Y2", "Plate"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("image", "left", "top", "right", "bottom", "plate_text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("Image Path", "x min", "y-min", "X_Max", "y_max", "License Plate"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("picture", "cx", "cy", "width", "height", "ocr"), (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
+        (("file", "left", "top", "width", "height", "text"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("file", "x", "y", "w", "h", "text"), (40, 60, 90, 30), ("xywh", "center_xywh"), (40, 60, 90, 30)),
+    ],
+)  # fmt: skip
+def test_columns_are_known_by_their_names(columns, values, form, box, tmp_path):
+    labels = read_table(tmp_path, columns, [("0.png", *values, "1T1")])
+    assert [(plate.box, plate.row.text) for plate in labels.plates] == [(box, "1T1")]
+    assert (labels.box_form or labels.box_candidates) == form
+
+
+@pytest.mark.parametrize("cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1"])
+def test_a_box_may_stand_in_one_cell(cell, tmp_path):
+    labels = read_table(tmp_path, ("image", "bbox", "text"), [("0.png", cell, "1T1"), ("1.png", "1 2 3", "1T1")])
+    assert labels.plates[0].box == (40, 60, 130, 90) and "xyxy" in labels.box_candidates
+    assert [one.kind for one in labels.problems] == ["non-numeric box"]
+
+
+@pytest.mark.parametrize(
+    ("boxes", "form", "box"),
+    [("xyxy", "xyxy", (40, 60, 130, 90)), ("rel_yxyx", "rel_yxyx", LARGE), ("rel_xyxy", "rel_xyxy", (40, 60, 130, 90))],
+)
+def test_the_form_that_is_said_is_that_of_the_box(boxes, form, box, tmp_path):
+    labels = read_table(tmp_path, HEADER, [("0.png", *LARGE, "1T1")], boxes=boxes)
+    assert (labels.box_form, labels.plates[0].box) == (form, box)
+
+
+def test_columns_are_taken_by_the_names_that_are_given(tmp_path):
+    columns = ("Photo", "right", "low", "Left One", "up", "says", "text")
+    options = {"picture_column": "photo", "text_column": "Says", "boxes": "xyxy"}
+    labels = read_table(tmp_path, columns, [("0.png", 130, 90, 40, 60, "1T1", "x")], **options,
+                        box_columns=("left one", "up", "right", "low"))  # fmt: skip
+    assert (labels.box_form, labels.plates[0].box, labels.plates[0].row.text) == ("xyxy", (40, 60, 130, 90), "1T1")
+    in_folder = read_labels(tmp_path, LabelOptions(**options, box_columns=("left one", "up", "right", "low")))
+    assert rows_of(in_folder) == rows_of([labels])
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "words"),
+    [
+        (("a", *HEADER[1:]), {}, "no column with the pictures' names; expected one of img_id"),
+        (("img_id", "file", *HEADER[1:]), {}, "both img_id and file may be meant; say which with --picture-column"),
+        ((*HEADER, "plate"), {}, "both text and plate may be meant; say which with --text-column"),
+        (HEADER, {"text_column": "says"}, "no column 'says' for --text-column; found img_id, ymin"),
+        (HEADER, {"box_columns": HEADER[1:5]}, "in what order"),
+        (("img_id", "a"), {}, "no columns with boxes or texts"),
+        (("img_id", "a", "b"), {"boxes": "xywh"}, "no columns with boxes of the form xywh"),
+    ],
+)
+def test_columns_that_are_missing_or_unclear_are_said(columns, options, words, tmp_path):
+    with pytest.raises(UserError) as error:
+        read_table(tmp_path, columns, [("0", *"1234567")[: len(columns)]], **options)
+    assert words in str(error.value) and "\n" not in str(error.value)
+
+
+def test_a_column_that_no_table_has_is_said(tmp_path):
+    WRITERS["table"](tmp_path)
+    with pytest.raises(UserError, match="no table has the column 'says'"):
+        read_labels(tmp_path, LabelOptions(text_column="says"))
+
+
+def test_the_pictures_names_tell_their_column(tmp_path):
+    columns = ("image_id", "file_name", *HEADER[1:])
+    labels = read_table(tmp_path, columns, [(1, "0.png", *LARGE, "1T1")])
+    assert labels.names == ["0.png"] and "the pictures' names are taken from the column file_name" in labels.notes[0]
+    unknown = read_table(tmp_path, ("what", *HEADER[1:]), [("0.png", *LARGE, "1T1")])
+    assert unknown.names == ["0.png"]
+
+
+@pytest.mark.parametrize(("label", "text"), [(("AB12", "CD34"), "AB12"), (("plate", "plate"), None)])
+def test_a_column_label_holds_texts_or_classes(label, text, tmp_path):
+    rows = [("0.png", *LARGE, label[0]), ("1.png", *LARGE, label[1])]
+    labels = read_table(tmp_path, (*HEADER[:5], "label"), rows)
+    assert labels.plates[0].row.text == text and len(labels.plates) == 2
+
+
+def test_of_several_classes_the_plates_are_taken(tmp_path):
+    rows = [("0.png", "car", 0, 0, 150, 190), ("0.png", "plate", *LARGE), ("1.png", "car", 0, 0, 150, 190)]
+    labels = read_table(tmp_path, ("filename", "class", *HEADER[1:5]), rows)
+    assert rows_of([labels]) == [("0.png", LARGE, None), ("1.png", None, None)] and "2 x car" in labels.notes[0]
+    unnamed = read_table(
+        tmp_path, ("filename", "class", *HEADER[1:5]), [("0.png", "tag", *LARGE), ("1.png", *[""] * 5)]
+    )
+    assert rows_of([unnamed]) == [("0.png", LARGE, None), ("1.png", None, None)]
+
+
+def test_a_column_says_what_is_held_out(tmp_path):
+    rows = [(f"{n}.png", *LARGE, "1T1", part) for n, part in enumerate(["train", "Valid", "test", "TRAIN"])]
+    found = read_labels(write_csv(tmp_path / "plates.csv", (*HEADER, "split"), rows))
+    assert [name for name, _, _ in rows_of(found, held=False)] == ["0.png", "3.png"]
+    assert [name for name, _, _ in rows_of(found, held=True)] == ["1.png"]
+    assert "1 row of its test set" in notes_of(found)
+
+
+@pytest.mark.parametrize(
+    ("row", "kind"),
+    [
+        (("", *LARGE, "1"), "empty name"),
+        (("n.png", "60", "40", "90", "wide", "1"), "non-numeric box"),
+        (("n.png", "60", "40", "90", "inf", "1"), "non-numeric box"),
+        (("n.png", "60", "40", "", "130", "1"), "non-numeric box"),
+        (("n.png", "", "", "", "", "1"), "text without a box"),
+        (("n.png", *LARGE, "1", "2"), "too many values"),
+    ],
+)
+def test_rows_that_cannot_be_used_are_named(row, kind, tmp_path):
+    labels = read_table(tmp_path, HEADER, [("0.png", *LARGE, "1T1"), row, ("1.png", *LARGE, "")])
+    assert kinds_of([labels]) == [("plates.csv", 3, kind)] and labels.incomplete == ({row[0]} if row[0] else set())
+    assert rows_of([labels]) == [("0.png", LARGE, "1T1"), ("1.png", LARGE, None)]
+
+
+def test_a_crop_without_a_text_is_named(tmp_path):
+    labels = read_table(tmp_path, ("image_path", "plate_text"), [("a.png", "1T1"), ("b.png", "")])
+    assert labels.holds_crops and len(labels.plates) == 1 and kinds_of([labels]) == [("plates.csv", 3, "empty text")]
+    with pytest.raises(DatasetError, match="expected the columns image_path and plate_text"):
+        read_table(tmp_path, ("img_id", "text"), [("a.png", "1T1")], form="fast_plate_ocr")
+
+
+# COCO
+
+
+def coco(annotations, images=None, **more):
+    images = [{"id": 1, "file_name": "0.png"}, {"id": 2, "file_name": "1.png"}] if images is None else images
+    return {"images": images, "annotations": annotations, **more}
+
+
+def annotation(image=1, bbox=(40, 60, 90, 30), text=None, **more):
+    return {"image_id": image, "bbox": bbox, **({"attributes": {"text": text}} if text else {}), **more}
+
+
+def read_coco(folder, content, **options):
+    (labels,) = read_labels(write_json(folder / "labels.json", content), LabelOptions(**options))
+    return labels
+
+
+@pytest.mark.parametrize(
+    ("key", "more"),
+    [("caption", {"caption": "1T0"}), ("a.b.c", {"a": {"b": {"c": "1T0"}}}), ("number", {"number": 1234})],
+)
+def test_a_text_is_found_where_it_is_said_to_be(key, more, tmp_path):
+    labels = read_coco(tmp_path, coco([annotation(text="wrong", **more), annotation(2)]), text_key=key)
+    assert [plate.row.text for plate in labels.plates] == ["1234" if key == "number" else "1T0", None]
+    assert not labels.problems
+
+
+def test_a_text_is_found_under_another_name_if_it_is_the_only_one(tmp_path):
+    labels = read_coco(tmp_path, coco([annotation(attributes={"Plate Number": "1T0", "colour": "red"})]))
+    assert labels.plates[0].row.text == "1T0" and "taken from attributes.Plate Number" in labels.notes[0]
+    with pytest.raises(UserError, match="the texts may be at attributes.plate, text; say with --text-key"):
+        read_coco(tmp_path, coco([annotation(attributes={"plate": "1T0"}, text="x") | {"text": "x"}]))
+
+
+@pytest.mark.parametrize(
+    ("faulty", "kind"),
+    [
+        ("text", "unknown image"),
+        ({}, "unknown image"),
+        (annotation([1]), "unknown image"),
+        (annotation(99), "unknown image"),
+        (annotation(bbox=None), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3]), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3, "4"]), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3, float("nan")]), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3, 10**400]), "non-numeric box"),
+        (annotation(iscrowd=1), "crowd"),
+        (annotation(text=[1]), "no text"),
+        (annotation(text=True), "no text"),
+    ],
+)
+def test_annotations_that_cannot_be_used_are_named(faulty, kind, tmp_path):
+    labels = read_coco(tmp_path, coco([annotation(text="1T0"), faulty, annotation(2, text="2T0")]))
+    assert kinds_of([labels]) == [("labels.json", 2, kind)]
+    assert [row[2] for row in rows_of([labels])] == (["1T0", None, "2T0"] if kind == "no text" else ["1T0", "2T0"])
+
+
+@pytest.mark.parametrize(
+    ("image", "kind"),
+    [
+        ({"id": 7}, "faulty image"),
+        ([], "faulty image"),
+        ({"id": 7, "file_name": " "}, "faulty image"),
+        ({"id": 1, "file_name": "5.png"}, "duplicate image id"),
+    ],
+)
+def test_images_that_cannot_be_used_are_named(image, kind, tmp_path):
+    labels = read_coco(tmp_path, coco([annotation(text="1T0")], [{"id": 1, "file_name": "0.png"}, image]))
+    assert labels.names == ["0.png"] and kinds_of([labels]) == [("labels.json", 2, kind)]
+
+
+def test_of_several_categories_those_of_plates_are_taken_or_have_to_be_named(tmp_path):
+    rows = [annotation(category_id=1, text="1T0"), annotation(2, category_id=2), annotation(2, category_id=[3])]
+    names = [{"id": 1, "name": "Licence-Plate"}, {"id": 2, "name": "car"}, {"id": 3, "name": "unused"}]
+    labels = read_coco(tmp_path, coco(rows[:2], categories=names))
+    assert [row[0] for row in rows_of([labels]) if row[1]] == ["0.png"] and "1 x car" in labels.notes[0]
+    assert [row[0] for row in rows_of([labels]) if not row[1]] == ["1.png"]
+    assert read_coco(tmp_path, coco(rows, categories=names), category="CAR").plates[0].row.img_id == "1.png"
+    with pytest.raises(UserError, match="no category 'wheel'; found Licence-Plate, car, unused"):
+        read_coco(tmp_path, coco(rows, categories=names), category="wheel")
+    with pytest.raises(UserError, match=r"several categories \(category 1, category 2\); say with --category"):
+        read_coco(tmp_path, coco(rows[:2]))
+
+
+@pytest.mark.parametrize("content", [[], {}, {"images": []}, {"images": {}, "annotations": []}])
+def test_what_is_no_coco_file_is_refused(content, tmp_path):
+    with pytest.raises(DatasetError, match=r"labels.json: expected a COCO file"):
+        read_coco(tmp_path, content, form="coco")
+
+
+def test_a_set_of_roboflow_has_a_file_in_each_folder(tmp_path):
+    for part in ("train", "valid", "test"):
+        name = f"{part}_jpg.rf.0123.jpg"
+        write_json(
+            tmp_path / part / "_annotations.coco.json",
+            coco([annotation(bbox=[1, 2, 3, 4])], [{"id": 1, "file_name": name}]),
+        )
+        save_picture(tmp_path / part / name, 1)
+    found = read_labels(tmp_path)
+    assert [(labels.names, labels.held_out) for labels in found] == [
+        (["train_jpg.rf.0123.jpg"], False), (["valid_jpg.rf.0123.jpg"], True),
+    ]  # fmt: skip
+    assert [labels.pictures for labels in found] == [(tmp_path / "train",), (tmp_path / "valid",)]
+
+
+# YOLO
+
+
+def test_a_picture_with_an_empty_text_file_or_none_shows_no_plate(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "labels/train/0.txt", " \n")
+    (tmp_path / "labels/train/1.txt").unlink()
+    found = read_labels(tmp_path)
+    assert [row[0] for row in rows_of(found) if row[1] is None] == ["0.png", "1.png", "3.png"]
+    assert "1 picture without a text file (1.png and so on)" in notes_of(found)
+
+
+@pytest.mark.parametrize("layout", ["roboflow", "list", "folders", "beside", "label_studio"])
+def test_pictures_and_text_files_lie_in_several_ways(layout, tmp_path):
+    where = {
+        "roboflow": [("train/images", "train/labels"), ("valid/images", "valid/labels")],
+        "list": [("pics/images", "pics/labels")] * 2,
+        "folders": [("images/train", "labels/train"), ("images/val", "labels/val")],
+        "beside": [("train", "train"), ("val", "val")],
+        "label_studio": [("images", "labels")] * 2,
+    }[layout]
+    for (images, labels), name in zip(where, ("0.png", "5.png"), strict=True):
+        save_picture(tmp_path / images / name, 1)
+        write_text(tmp_path / labels / f"{name[0]}.txt", yolo_line(LARGE))
+    if layout == "roboflow":
+        write_text(
+            tmp_path / "data.yaml", "train: ../train/images\nval: ../valid/images\ntest: ../test/images\nnames: [p]"
+        )
+    elif layout == "list":
+        write_text(tmp_path / "data.yaml", "path: /elsewhere\ntrain: t.txt\nval: [v.txt]\nnames:\n  0: plate")
+        write_text(tmp_path / "t.txt", "pics/images/0.png\n")
+        write_text(tmp_path / "v.txt", "./pics/images/5.png\n")
+    elif layout == "label_studio":
+        write_text(tmp_path / "classes.txt", "plate\n")
+        write_json(tmp_path / "notes.json", {"categories": []})
+    found = read_labels(tmp_path)
+    assert {labels.box_form for labels in found} == {"rel_center_xywh"} and not kinds_of(found)
+    assert [name for name, _, _ in rows_of(found)] == ["0.png", "5.png"]
+    assert [box for _, box, _ in rows_of(found)] == [pytest.approx((0.425, 0.46875, 0.45, 0.1875))] * 2
+    if layout != "label_studio":
+        assert [name for name, _, _ in rows_of(found, held=True)] == ["5.png"]
+    assert all((labels.pictures[0] / name).is_file() for labels in found for name in labels.names)
+
+
+def test_polygons_of_yolo_become_boxes_and_faulty_lines_are_named(tmp_path):
+    write_yolo(tmp_path)
+    polygon = "0 0.2 0.375 0.65 0.4 0.6 0.5625 0.25 0.5"
+    faulty = ("0 0.1 0.2", "0 a 0.1 0.2 0.2", "0 0.1 0.1 0.2 0.2 0.9", "x 0.1 0.1 0.2 0.2")
+    write_text(tmp_path / "labels/train/0.txt", "\n".join([polygon, *faulty]))
+    write_text(tmp_path / "labels/train/more.txt", yolo_line(LARGE))
+    (tmp_path / "labels/val/4.txt").write_bytes(b"\xff\xfe\xfa")
+    found = read_labels(tmp_path)
+    assert rows_of(found)[0][1] == pytest.approx((0.425, 0.46875, 0.45, 0.1875))
+    assert kinds_of(found) == [
+        *(("train/0.txt", row, "non-numeric box") for row in (2, 3, 4, 5)),
+        ("train/more.txt", None, "labels without a picture"),
+        ("val/4.txt", None, "unreadable labels"),
+    ]
+    assert "4.png" not in [name for name, _, _ in rows_of(found)]
+
+
+def test_boxes_of_characters_are_refused(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: ['0', '1', A, B]\n")
+    write_text(tmp_path / "labels/train/0.txt", "".join(yolo_line(SMALL, label) for label in range(4)))
+    with pytest.raises(UserError, match="around single characters"):
+        read_labels(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: ['0', '1', A, plate]\n")
+    found = read_labels(tmp_path)
+    assert [box for name, box, _ in rows_of(found) if name == "0.png"] == [pytest.approx((0.2, 0.1, 0.2, 0.075))]
+
+
+def test_val_that_is_train_holds_nothing_out(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: images/train\nval: images/train\nnames: [plate]\n")
+    found = read_labels(tmp_path)
+    assert [labels.held_out for labels in found] == [False] and "train and val are the same pictures" in notes_of(found)
+
+
+def test_labels_that_are_nowhere_are_said(tmp_path):
+    write_yolo(tmp_path)
+    (tmp_path / "labels").rename(tmp_path / "elsewhere")
+    with pytest.raises(DatasetError, match="no text file for any picture"):
+        read_labels(tmp_path / "data.yaml")
+    write_text(tmp_path / "data.yaml", "train: images/nowhere\nnames: [plate]\n")
+    with pytest.raises(DatasetError, match="train: images/nowhere: no such folder"):
+        read_labels(tmp_path / "data.yaml")
+
+
+# Pascal VOC
+
+
+def write_voc(folder, files):
+    for name, content in files.items():
+        write_text(folder / f"{name}.xml", content)
+        save_picture(folder / f"{name}.jpg", 1)
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        "<text>1T0</text>",
+        "<plate_number>1T0</plate_number>",
+        "<attributes><attribute><name>color</name><value>red</value></attribute>"
+        "<attribute><name>Text</name><value>1T0</value></attribute></attributes>",
+    ],
+)
+def test_texts_of_voc_stand_in_several_places(inside, tmp_path):
+    write_voc(tmp_path, {"0": voc_file("0.jpg", [voc_object(LARGE, inside=inside)]), "1": voc_file("1.jpg", [])})
+    (labels,) = read_labels(tmp_path)
+    assert rows_of([labels]) == [("0.jpg", (40, 60, 130, 90), "1T0"), ("1.jpg", None, None)]
+    assert labels.box_form == "xyxy"
+
+
+def test_names_of_objects_that_are_texts_are_texts(tmp_path):
+    names = ("AB1234", "粤B1", "CD5678", "CD5678")
+    write_voc(tmp_path, {str(n): voc_file(f"{n}.jpg", [voc_object(LARGE, name)]) for n, name in enumerate(names)})
+    found = read_labels(tmp_path)
+    assert [text for _, _, text in rows_of(found)] == list(
+        names
+    ) and "names are taken for the plates' texts" in notes_of(found)
+
+
+def test_classes_of_plates_are_no_texts(tmp_path):
+    write_voc(tmp_path, {str(n): voc_file(f"{n}.jpg", [voc_object(LARGE, f"plate-{n}")]) for n in range(2)})
+    assert [text for _, _, text in rows_of(read_labels(tmp_path))] == [None, None]
+
+
+def test_other_objects_are_left_out_and_unclear_ones_refused(tmp_path):
+    objects = [voc_object((0, 0, 150, 190), "car"), voc_object(LARGE, "number plate")]
+    write_voc(tmp_path, {"0": voc_file("0.jpg", objects), "1": voc_file("1.jpg", objects[:1])})
+    assert [box is None for _, box, _ in rows_of(read_labels(tmp_path))] == [False, True]
+    write_voc(tmp_path, {"1": voc_file("1.jpg", [voc_object(SMALL, "bus")]), "0": voc_file("0.jpg", objects[:1])})
+    with pytest.raises(UserError, match="say with --category"):
+        read_labels(tmp_path)
+    assert [box for _, box, _ in rows_of(read_labels(tmp_path, LabelOptions(category="bus"))) if box] == [
+        (20, 10, 60, 22)
+    ]
+
+
+def test_faulty_files_and_objects_of_voc_are_named(tmp_path):
+    broken = voc_object(LARGE).replace("<xmin>40</xmin>", "<xmin>left</xmin>")
+    files = {"0": voc_file("0.jpg", [broken, voc_object(SMALL)]), "1": "<annotation>", "2": "<html/>"}
+    write_voc(tmp_path, {**files, "3": voc_file("old.jpg", [voc_object(LARGE)])})
+    found = read_labels(tmp_path)
+    assert kinds_of(found) == [
+        ("1.xml", None, "unreadable labels"), ("2.xml", None, "unreadable labels"), ("0.xml", 1, "non-numeric box"),
+    ]  # fmt: skip
+    assert [name for name, _, _ in rows_of(found)] == ["0.jpg", "3.jpg"]  # The file's own name where none is right.
+
+
+# CVAT
+
+
+def test_shapes_of_cvat_become_boxes(tmp_path):
+    shapes = [
+        cvat_box(LARGE, "1T0"),
+        cvat_box((60, 40, 80, 60), more='rotation="45"'),
+        '<polygon label="plate" points="40.0,60.5;130,60;129.0,90"><attribute name="text">2T0</attribute></polygon>',
+        '<mask label="plate" left="40" top="60" width="90" height="30" rle="1"/>',
+        '<polyline label="plate" points="1,2;3,4"/>',
+        cvat_box(SMALL).replace('xtl="20"', 'xtl="left"'),
+    ]
+    write_text(tmp_path / "annotations.xml", cvat_file([('name="0.png"', shapes), ('name=""', shapes[:1])]))
+    (labels,) = read_labels(tmp_path)
+    half = 10 * 2**0.5
+    assert [plate.box for plate in labels.plates] == [
+        (40, 60, 130, 90), pytest.approx((50 - half, 70 - half, 50 + half, 70 + half)), *[(40, 60, 130, 90)] * 2,
+    ]  # fmt: skip
+    assert [plate.row.text for plate in labels.plates] == ["1T0", None, "2T0", None]
+    kinds = [(5, "unusable polyline"), (6, "unusable box"), (2, "empty name")]
+    assert kinds_of([labels]) == [("annotations.xml", *kind) for kind in kinds]
+
+
+def test_labels_of_cvat_are_told_apart(tmp_path):
+    images = [('name="0.png"', [cvat_box(LARGE), cvat_box(SMALL, label="car")]), ('name="1.png" subset="test"', [])]
+    write_text(tmp_path / "annotations.xml", cvat_file(images))
+    found = read_labels(tmp_path)
+    assert rows_of(found) == [("0.png", (40, 60, 130, 90), None)]
+    assert "1 x car" in notes_of(found) and "1 row of its test set" in notes_of(found)
+
+
+def test_a_video_of_cvat_is_refused(tmp_path):
+    write_text(tmp_path / "annotations.xml", '<annotations><track label="plate"><box frame="0"/></track></annotations>')
+    with pytest.raises(DatasetError, match="tracks of a video; export the task"):
+        read_labels(tmp_path)
+
+
+# Label Studio
+
+
+def read_tasks(folder, *tasks, **options):
+    (labels,) = read_labels(write_json(folder / "export.json", list(tasks)), LabelOptions(**options))
+    return labels
+
+
+def test_texts_of_label_studio_belong_to_their_region(tmp_path):
+    first, second = label_studio_plate(0, LARGE, "1T0"), label_studio_plate(1, SMALL, "2T0")
+    second[1] |= {"id": "other", "parentID": "region1"}
+    two_lines = label_studio_plate(2, LARGE, "3T")
+    two_lines[1]["value"]["text"] = ["3T", "0"]
+    task = label_studio_task(1, "/data/local-files/?d=cars/0.png", [*first, *second, *two_lines])
+    labels = read_tasks(tmp_path, task)
+    assert [plate.row.text for plate in labels.plates] == ["1T0", "2T0", "3T\n0"]
+    assert labels.plates[0].box == pytest.approx((0.2, 0.375, 0.45, 0.1875)) and labels.box_form == "rel_xywh"
+    assert labels.names == ["/data/local-files/?d=cars/0.png"]
+
+
+def test_a_text_of_no_region_is_that_of_the_only_one(tmp_path):
+    loose = {"type": "textarea", "id": "x", "value": {"text": ["1T0"]}}
+    one = label_studio_task(1, "s3://cars/0.png", [*label_studio_plate(0, LARGE), loose])
+    two = label_studio_task(2, "/1.png", [*label_studio_plate(0, LARGE), *label_studio_plate(1, SMALL), loose])
+    labels = read_tasks(tmp_path, one, two)
+    assert [plate.row.text for plate in labels.plates] == ["1T0", None, None]
+    assert kinds_of([labels]) == [("export.json", 2, "text of no region")]
+
+
+def test_of_several_annotations_one_is_used_and_cancelled_ones_are_left_aside(tmp_path):
+    tasks = [label_studio_task(number, f"/{number}.png", label_studio_plate(0, LARGE, "1T0")) for number in range(1, 6)]
+    tasks[0]["annotations"] = []
+    tasks[1]["annotations"][0]["was_cancelled"] = True
+    for task, more in ((tasks[2], {"ground_truth": True}), (tasks[3], {"updated_at": "2024"})):
+        task["annotations"][0] |= more
+        task["annotations"].append({"id": 9, "result": label_studio_plate(0, SMALL, "9T9"), "updated_at": "2023"})
+    tasks[4]["annotations"][0]["result"] = []
+    labels = read_tasks(tmp_path, *tasks)
+    assert [(row[0], row[2]) for row in rows_of([labels])] == [("3.png", "1T0"), ("4.png", "1T0"), ("5.png", None)]
+    assert labels.plates[-1].box is None and "2 tasks without an annotation left aside (/1.png" in labels.notes[-1]
+    assert kinds_of([labels]) == [("export.json", row, "several annotations") for row in (3, 4)]
+
+
+def test_turned_regions_become_the_boxes_around_them(tmp_path):
+    results = label_studio_plate(0, (60, 40, 76, 100))
+    results[0]["value"]["rotation"] = 30
+    turned = json.loads(json.dumps(results))
+    turned[0]["image_rotation"] = 90
+    labels = read_tasks(tmp_path, label_studio_task(1, "/0.png", results), label_studio_task(2, "/1.png", turned))
+    xmin, ymin, width, height = labels.plates[0].box
+    assert (xmin * 200, ymin * 160) == pytest.approx((32, 60))  # Turned around its first corner, in pixels.
+    assert (width * 200, height * 160) == pytest.approx((60 * 3**0.5 / 2 + 8, 30 + 16 * 3**0.5 / 2))
+    assert kinds_of([labels]) == [("export.json", 2, "unusable region")]
+
+
+@pytest.mark.parametrize("task", [1, {}, {"data": {}, "annotations": []}, {"data": {"n": 1}, "annotations": [{}]}])
+def test_tasks_without_a_picture_are_named(task, tmp_path):
+    good = label_studio_task(1, "/0.png", label_studio_plate(0, LARGE, "1T0"))
+    assert kinds_of([read_tasks(tmp_path, good, task)]) == [("export.json", 2, "faulty task")]
+
+
+def test_every_form_says_what_it_is():
+    assert set(FORMS) == set(WRITERS) and all(form.ABOUT and form.SUFFIXES for form in FORMS.values())
