@@ -22,8 +22,8 @@ from lpr_e2e.data.labels import BOX_ARRANGEMENTS, BOX_FORMS, BOX_SCALES
 _MOST, _DOUBTFUL = 0.98, 0.9
 # Pixels of small pictures fit as thousandths, too: these are thought of only if fewer boxes than that fit as named.
 _HARDLY_ANY = 0.5
-# From so many boxes on they say more than the names of their columns.
-_MANY = 10
+# From so many boxes on they say more than the names of their columns; or from so few, if hardly any fits as named.
+_MANY, _SOME = 10, 4
 # What a box may reach out of its picture, in shares of its side and in pixels.
 _SLACK, _SLACK_PX = 0.01, 1.5
 # In any picture a plate is at least so high and wide; and boxes of photographs reach beyond this share of their sides.
@@ -269,8 +269,10 @@ def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
     usual, odd = ([form for form in others if _parts(form)[0] in scales] for scales in (_USUAL_SCALES, _ODD_SCALES))
     same = [form for form in usual if _parts(form)[1] == _parts(named)[1]]
     tiers = [same]
-    if len(boxes.boxes) >= _MANY:
-        tiers += [usual, odd] if inside < _HARDLY_ANY else [usual]
+    if len(boxes.boxes) >= (_SOME if inside < _HARDLY_ANY else _MANY):
+        tiers += [usual]
+    if len(boxes.boxes) >= _MANY and inside < _HARDLY_ANY:
+        tiers += [odd]
     found = next(filter(None, map(boxes.plausible, tiers)), [])
     if len(found) > 1:
         raise _unclear(boxes, found)

@@ -48,7 +48,7 @@ def find_places(labels: Sequence[Labels]) -> list[Place]:
     order = sorted(labels, key=lambda one: not _is_named_alike(one))
     places: dict[int, Place] = {}
     for one in order:
-        places[id(one)] = _place(one, listing, [place for place in places.values()])
+        places[id(one)] = _place(one, listing, list(places.values()))
     found = [places[id(one)] for one in labels]
     _note_unnamed(found, listing)
     return found

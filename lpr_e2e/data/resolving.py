@@ -96,7 +96,8 @@ class _Resolver:
         self.problems: list[Problem] = []
         self.notes: list[str] = []
         self._options = options
-        self._sizes: dict[Path, PictureSize | Problem] = {}
+        self._sizes: dict[Path, PictureSize] = {}
+        self._unusable: dict[Path, Problem] = {}
         self._photographs: dict[Path, _Shown] = {}
         self._names: dict[Path, str] = {}
         self._crops: list[_Entry] = []
@@ -113,13 +114,13 @@ class _Resolver:
         boxed = []
         for plate in found:
             path = place.paths[plate.row.img_id]
-            size = self._size(path, plate.row, place)
+            problem = self._unusable_picture(path, plate.row, place)
             shown = self._photographs.setdefault(path, _Shown())
             self._names.setdefault(path, path.relative_to(place.folder).as_posix())
             shown.held |= place.labels.held_out
             shown.faulty |= plate.row.img_id in place.labels.incomplete
-            if isinstance(size, Problem):
-                self.problems.append(replace(size, file=plate.row.csv, row=plate.row.number))
+            if problem is not None:
+                self.problems.append(replace(problem, file=plate.row.csv, row=plate.row.number))
                 shown.faulty = True
             elif plate.box is not None:
                 boxed.append(plate)
@@ -150,17 +151,17 @@ class _Resolver:
         labelled.notes = self.notes
         return labelled
 
-    def _size(self, path: Path, row: Row, place: Place) -> PictureSize | Problem:
-        """The size of a picture, or why it cannot be used."""
-        if path not in self._sizes:
+    def _unusable_picture(self, path: Path, row: Row, place: Place) -> Problem | None:
+        """Why a picture cannot be used; None if its size is known now."""
+        if path not in self._sizes and path not in self._unusable:
             try:
                 self._sizes[path] = read_size(path)
             except PictureError as error:
                 kind = {"missing file": "missing picture", "empty file (0 bytes)": "empty picture"}.get(str(error))
                 name = f"{place.folder.name}/{path.relative_to(place.folder).as_posix()}"
                 message = f"{name}: {error}; skipped, replace the picture or remove the row"
-                self._sizes[path] = row.problem(row.img_id, kind or "unusable picture", message)
-        return self._sizes[path]
+                self._unusable[path] = row.problem(row.img_id, kind or "unusable picture", message)
+        return self._unusable.get(path)
 
     def _add_boxes(self, place: Place, plates: Sequence[PlateLabel]) -> None:
         """Read the boxes of a label file, all in one form, and clip them to their photographs."""

@@ -135,7 +135,7 @@ def _other_scripts(uses: Counter[str]) -> dict[int, str]:
     place = totals.index(max(totals))
     if sum(map(bool, totals)) < 2:
         return {}
-    table = {}
+    table: dict[int, str] = {}
     for same in _SAME_LETTERS:
         if same[place] != " ":
             table |= {ord(letter): same[place] for letter in same if letter not in " " + same[place]}
@@ -144,7 +144,7 @@ def _other_scripts(uses: Counter[str]) -> dict[int, str]:
 
 def _other_arabic(uses: Counter[str]) -> dict[int, str]:
     """Arabic letters and digits of one meaning to the one that most texts have."""
-    table = {}
+    table: dict[int, str] = {}
     for same in _SAME_ARABIC:
         own = max(same, key=lambda letter: uses[letter])
         table |= {ord(letter): own for letter in same if letter != own and uses[letter]}

@@ -111,9 +111,9 @@ class _Text:
         """What one text tells by itself; blanks stay."""
         text = self.row.text or ""
         self._change(html.unescape(text) if _ENTITY.search(text) else text, ENTITY)
-        plain, kinds = plain_characters(self.now.strip())
+        plain, kinds = plain_characters((self.now or "").strip())
         self.change(plain.strip(), kinds)
-        self._change(unquoted(self.now), FORMULA)
+        self._change(unquoted(plain.strip()), FORMULA)
         if not self.now or says_nothing(self.now):
             self.lose(NO_TEXT, "says that nothing is known; the plate is used without a text", True)
             return
