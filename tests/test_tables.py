@@ -181,6 +181,15 @@ def test_a_code_page_is_told_by_the_whole_file_and_said(path, encoding):
     assert found == expected and name in notes[0] and expected[0][2] in notes[0]
 
 
+def test_a_stray_byte_in_utf_8_spoils_its_cell_only(path):
+    found, notes = rows(path, ARABIC.encode() + b"3.jpg,\xd6\n4.jpg,AB\n")
+    assert found[:2] == [[2, "1.jpg", "سطن٧١٢٦"], [3, "2.jpg", "أب٤٥"]] and found[2:] == [
+        [4, "3.jpg", "\ufffd"],
+        [5, "4.jpg", "AB"],
+    ]
+    assert "UTF-8, but for 1 byte" in notes[0]
+
+
 def test_letters_that_may_be_of_two_code_pages_are_nobody_s_guess(path):
     with pytest.raises(DatasetError, match="plates.csv: expected UTF-8 text, found what may be .* or .*; save it as"):
         rows(path, "img_id,text\n1.jpg,БВЕ1\n".encode("cp1251"))

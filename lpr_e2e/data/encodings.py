@@ -13,6 +13,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from unicodedata import category
 
+from lpr_e2e.common.terminal import many
+
 # Zero bytes in one half of the positions, from which on it is UTF-16 without a mark that says so.
 _MOST_ZEROS = 0.3
 # So many of the words have to look right: some are mistyped.
@@ -23,6 +25,8 @@ _ENDING = re.compile(r"\.[A-Za-z0-9]{1,5}(?![^\s,;|\"\t])")
 # Beside letters and what is put above or below them, a table may have such marks.
 _LETTERS = frozenset(("Lu", "Ll", "Lo", "Lm", "Mn"))
 _PUNCTUATION = frozenset("\u00a0\u00b7\u2013\u2014\u2018\u2019\u201c\u201d\u20ac")
+# So many letters of UTF-8 for each byte that is none of it make a file of UTF-8 with faults.
+_MANY_LETTERS = 4
 # From so many different words on it says something if a letter is not there.
 _MANY_WORDS = 12
 
@@ -40,7 +44,7 @@ class Decoded:
 
 
 def decode(data: bytes) -> Decoded:
-    """The text that bytes stand for, without a byte order mark.
+    """The text that bytes stand for, without a byte order mark; stray bytes in UTF-8 become U+FFFD.
 
     Raises:
         UnclearEncoding: it is none, or could be several.
@@ -57,6 +61,10 @@ def decode(data: bytes) -> Decoded:
         return Decoded(data.decode(), "")
     except UnicodeDecodeError as error:
         reason = error.reason
+    damaged = data.decode(errors="surrogateescape")
+    stray = sum("\udc80" <= letter <= "\udcff" for letter in damaged)
+    if sum(not letter.isascii() for letter in damaged) - stray >= _MANY_LETTERS * stray:
+        return Decoded(data.decode(errors="replace"), f"UTF-8, but for {many(stray, 'byte')}")
     fitting = [(name, text) for name, encoding, fits in _CODE_PAGES if (text := _fitting(data, encoding, fits))]
     if not fitting:
         raise UnclearEncoding(f"{reason}, and no code page that gives words")
