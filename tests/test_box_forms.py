@@ -270,3 +270,14 @@ def test_any_numbers_are_read_in_one_form_or_refused(boxes, named, orientation):
     else:
         assert decision.reading.form in BOX_FORMS
         assert to_photograph(boxes, decision.reading, frames(sizes, orientation)).shape == (len(boxes), 4)
+
+
+def test_one_box_many_times_says_no_more_than_once():
+    boxes, sizes = np.tile([90.0, 40.0, 60.0, 130.0], (40, 1)), np.tile((160, 200), (40, 1))
+    assert decided(boxes, sizes, named="yxyx").reading == Reading("yxyx")
+
+
+def test_hardly_any_box_that_fits_is_enough_to_turn_the_names_of_columns():
+    boxes, sizes = plates(5)
+    decision = decided(written(boxes, "yxhw", sizes), sizes, named="yxyx")
+    assert decision.reading == Reading("yxhw") and "read as yxhw" in decision.notes[0]

@@ -138,6 +138,8 @@ class _Boxes:
 
     def __init__(self, name: str, boxes: np.ndarray, frames: Frames):
         self.name, self.boxes, self.frames = name, np.asarray(boxes, "float64").reshape(-1, 4), frames
+        # How much the boxes say: the same box everywhere says no more than one.
+        self.evidence = len(np.unique(self.boxes, axis=0))
         self._known: dict[Reading, tuple[float, bool, bool]] = {}
 
     def inside(self, form: str) -> float:
@@ -158,7 +160,7 @@ class _Boxes:
 
     def is_cornered(self, form: str) -> bool:
         """Whether all boxes are in one corner of their pictures: numbers of another scale look so."""
-        return len(self.boxes) >= _MANY and not any(self._look(Reading(form, before))[2] for before in self._sides())
+        return self.evidence >= _MANY and not any(self._look(Reading(form, before))[2] for before in self._sides())
 
     def inside_of(self, reading: Reading, chosen: np.ndarray) -> np.ndarray:
         """bool `(n,)`: which of the chosen boxes lie in their pictures."""
@@ -194,7 +196,7 @@ class _Boxes:
             top, left, bottom, right = corners[inside].T
             wide = bool(len(top)) and float(np.mean(right - left > 0.8 * (bottom - top))) >= 0.5
             reach = (corners[inside][:, 2:] / self.frames.sizes[inside]).max(0, initial=0)
-            spread = len(self.boxes) < _MANY or bool((reach > _SPREAD).all())
+            spread = self.evidence < _MANY or bool((reach > _SPREAD).all())
             self._known[reading] = float(inside.mean()), wide, spread
         return self._known[reading]
 
@@ -260,7 +262,7 @@ def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
         raise _unclear(boxes, [named, *found])
     if inside >= _DOUBTFUL:
         rivals = boxes.plausible([named, *(form for form in others if _parts(form)[0] in _USUAL_SCALES)])
-        if not rivals or named in rivals or len(boxes.boxes) < _MANY:
+        if not rivals or named in rivals or boxes.evidence < _MANY:
             return named, []
         return named, [
             f"{boxes.name}: its boxes are read as {named}, as they are called; they would fit better and look more "
@@ -269,9 +271,9 @@ def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
     usual, odd = ([form for form in others if _parts(form)[0] in scales] for scales in (_USUAL_SCALES, _ODD_SCALES))
     same = [form for form in usual if _parts(form)[1] == _parts(named)[1]]
     tiers = [same]
-    if len(boxes.boxes) >= (_SOME if inside < _HARDLY_ANY else _MANY):
+    if boxes.evidence >= (_SOME if inside < _HARDLY_ANY else _MANY):
         tiers += [usual]
-    if len(boxes.boxes) >= _MANY and inside < _HARDLY_ANY:
+    if boxes.evidence >= _MANY and inside < _HARDLY_ANY:
         tiers += [odd]
     found = next(filter(None, map(boxes.plausible, tiers)), [])
     if len(found) > 1:

@@ -164,7 +164,7 @@ def _undo_spreadsheet(column: Sequence[_Text]) -> None:
 
 
 def _rare_characters(texts: Sequence[_Text]) -> list[Problem]:
-    """Name the texts with a character that no other text has: a mistake, or a character that one plate has to teach."""
+    """Name the texts with a character that no other text has: it is a mistake, or hardly anything to learn it from."""
     if len(texts) < _TEXTS_FOR_RARE_CHARACTERS:
         return []
     uses = Counter(character for text in texts for character in set(text.now or ""))
@@ -172,7 +172,7 @@ def _rare_characters(texts: Sequence[_Text]) -> list[Problem]:
     for text in texts:
         rare = "".join(sorted(character for character in set(text.now or "") if uses[character] == 1))
         if rare:
-            message = f"no other text has {rare!r}, so this plate alone teaches it; correct it if it is a mistake"
+            message = f"no other text has {rare!r}; used nevertheless, correct it if it is a mistake"
             problems.append(text.row.change(text.row.text or "", RARE, message))
     return problems
 
