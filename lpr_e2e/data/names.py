@@ -64,6 +64,7 @@ class Listing:
         self._by_name: dict[str, list[_File]] = defaultdict(list)
         self._by_stem: dict[str, list[_File]] = defaultdict(list)
         self._by_number: dict[str, list[_File]] = defaultdict(list)
+        self._by_parent: dict[tuple[str, str], list[_File]] = defaultdict(list)
         for folder in folders:
             for path in _files_below(folder):
                 if path not in self._files:
@@ -73,6 +74,7 @@ class Listing:
         file = _File(path, tuple(map(_folded, reversed(path.parts))), is_test)
         self._files[path] = file
         self._by_name[file.parts[0]].append(file)
+        self._by_parent[file.parts[:2]].append(file)
         if path.suffix.lower() in PICTURE_SUFFIXES:
             stem = _stem(file.parts[0])
             self._by_stem[stem].append(file)
@@ -98,28 +100,34 @@ class Listing:
         if direct is not None and _lies_in(direct, folder, without):
             return Found(direct.path, exact=direct.path.relative_to(folder).as_posix() == written)
         parts = name_parts(written)
-        candidates = self._named(parts[0]) if parts else []
+        candidates = self._named(parts)
         if not candidates and parts and parts[0].isdecimal():
             candidates = self._by_number.get(parts[0].lstrip("0"), [])
         if not candidates and parts and (uploaded := _without_checksum(written, parts[0])):
             parts = (uploaded, *parts[1:])
-            candidates = self._named(uploaded)
+            candidates = self._named(parts)
         inside = [file for file in candidates if _lies_in(file, folder, without)]
         reach = max((_agreeing(file, parts) for file in inside), default=-1)
         elsewhere = tuple(file.path for file in candidates if file not in inside and _agreeing(file, parts) > reach)
         if not inside or elsewhere:
             return Found(None, others=elsewhere)
         agreeing = [file for file in inside if _agreeing(file, parts) == reach]
-        exactness = [_exactness(file, parts[0], written) for file in agreeing]
+        depth = len(folder.parts) + len(parts)
+        exactness = [(len(file.parts) == depth, _exactness(file, parts[0], written)) for file in agreeing]
         best = [file for file, exact in zip(agreeing, exactness, strict=True) if exact == max(exactness)]
         if len(best) > 1:
             return Found(None, others=tuple(file.path for file in best))
         return Found(best[0].path)
 
-    def _named(self, name: str) -> list[_File]:
-        """The files with a name, and those with its stem."""
-        named = self._by_name.get(name, [])
-        return named + [file for file in self._by_stem.get(_stem(name), []) if file.parts[0] != name]
+    def _named(self, parts: tuple[str, ...]) -> list[_File]:
+        """The files with a name or its stem; if some lie in the folder that is written before it, those alone."""
+        if not parts:
+            return []
+        name, stem = parts[0], _stem(parts[0])
+        if len(parts) > 1 and (name, parts[1]) in self._by_parent:
+            # Where each picture has a folder of its own, there may be thousands of one name.
+            return self._by_parent[name, parts[1]]
+        return self._by_name.get(name, []) + [file for file in self._by_stem.get(stem, []) if file.parts[0] != name]
 
 
 def name_parts(written: str) -> tuple[str, ...]:
