@@ -207,7 +207,7 @@ BOXED = "img_id,ymin,xmin,ymax,xmax,text\n"
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        ("name,text\na,1\n", "img_id"),
+        ("colour,size\na,1\n", "colour"),
         ("img_id,text\na,1\na,1\n", "line 3.*'a'.*line 2"),
         ("img_id,text\na,1\n./a,1\n", "line 3.*'a'"),
         (BOXED + "a,1,2,3,4,x\na,1,2,3,4,y\n", "line 3.*'a'.*one text.*'x'.*line 2"),

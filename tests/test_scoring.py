@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -232,8 +233,38 @@ class TestTruthFiles:
         )
         assert read_truth(path) == [Truth("a.jpg", (TruePlate(LEFT, "B1876UYP"), TruePlate(RIGHT))), Truth("b.jpg")]
         path.write_text(path.read_text().replace("[100, 0, 40, 10]", "[100, 0, 40]"))
-        with pytest.raises(ValueError, match=r"val\.json: 1 faults.*number 2.*\[x, y, width, height\]"):
-            read_truth(path)
+        notes: list[str] = []
+        # What of its plates cannot be read is said, and readings on the rest of the photograph are no false ones.
+        first, second = read_truth(path, notes)
+        assert first == Truth("a.jpg", (TruePlate(LEFT, "B1876UYP"),), complete=False) and second.complete
+        assert "val.json: 1 problem" in notes[0] and "[x, y, width, height]" in notes[0]
+
+    def test_a_table_with_other_columns(self, tmp_path):
+        path = tmp_path / "truth.csv"
+        path.write_text("filename,xmin,ymin,xmax,ymax,plate\na.jpg,0,0,40,10,B1876UYP\na.jpg,100,0,140,10,\n")
+        assert read_truth(path) == [Truth("a.jpg", (TruePlate(LEFT, "B1876UYP"), TruePlate(RIGHT)))]
+
+    def test_of_a_folder_what_is_held_out_is_the_truth(self, tmp_path):
+        (tmp_path / "plates.csv").write_text(self.HEADER + "a.jpg,0,0,10,40,1\n")
+        (tmp_path / "validation.csv").write_text(self.HEADER + "b.jpg,0,0,10,40,2\n")
+        assert read_truth(tmp_path) == [Truth("b.jpg", (TruePlate(LEFT, "2"),))]
+
+    def test_shares_of_photographs_are_pixels_of_their_pictures(self, tmp_path):
+        (tmp_path / "images").mkdir()
+        (tmp_path / "labels").mkdir()
+        for name in "ab":
+            cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), np.zeros((100, 200, 3), "uint8"))
+        (tmp_path / "labels" / "a.txt").write_text("0 0.1 0.05 0.2 0.1\n0 0.6 0.05 0.2 0.1\n")
+        (tmp_path / "labels" / "b.txt").write_text("")
+        first, second = read_truth(tmp_path)
+        assert [plate.box_px for plate in first.plates] == [pytest.approx(LEFT), pytest.approx(RIGHT)]
+        assert first.img_id.endswith("a.png") and second.plates == () and second.complete
+
+    def test_texts_are_brought_to_one_form(self, tmp_path):
+        path, notes = tmp_path / "truth.csv", []
+        path.write_text(self.HEADER + "a.jpg,0,0,10,40,B 1876|UYP\nb.jpg,0,0,10,40,B1877UYP\n", "utf-8")
+        assert [one.plates[0].text for one in read_truth(path, notes)] == ["B1876UYP", "B1877UYP"]
+        assert any("'B 1876|UYP' to 'B1876UYP'" in note for note in notes)
 
 
 class TestNames:

@@ -4,9 +4,9 @@
     lpr-e2e evaluate known.csv FOLDER --model DIR
     lpr-e2e evaluate known.csv predictions/predictions.csv --coco --figures figures.md
 
-The first file is the truth: a COCO file, or a CSV with img_id and text, boxes ymin,xmin,ymax,xmax in pixels, or both;
-one row a plate, several for a photograph with several, and one with an empty box and text for a photograph without.
-Photographs are named in it as in predictions.csv: by their path below the folder given.
+The first file is the truth: a CSV with img_id and text, boxes ymin,xmin,ymax,xmax in pixels, or both; one row a plate,
+several for a photograph with several, and one with an empty box and text for a photograph without. Or labels in any
+form that a training takes. Photographs are named in it as in predictions.csv: by their path below the folder given.
 """
 
 from __future__ import annotations
@@ -30,7 +30,12 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what this command takes."""
     add = parser.add_argument
-    add("truth", type=Path, metavar="TRUTH", help="CSV, a row a plate: img_id,text[,ymin,xmin,ymax,xmax]; or COCO")
+    add(
+        "truth",
+        type=Path,
+        metavar="TRUTH",
+        help="CSV, a row a plate: img_id,text[,ymin,xmin,ymax,xmax]; or other labels",
+    )
     add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
     add_model(parser)
     add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
@@ -53,7 +58,10 @@ def run(options: argparse.Namespace) -> int:
 
     if options.figures:
         require_form(options.figures)
-    truths = read_truth(options.truth)
+    notes: list[str] = []
+    truths = read_truth(options.truth, notes)
+    for note in notes:
+        say(note)
     seen = read_texts(options.seen) if options.seen else None
     if any(name.lower().endswith(".csv") for name in options.readings):
         scoring, vocabulary = _score_predictions(truths, options), None

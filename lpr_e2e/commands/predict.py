@@ -46,7 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
-    add("--truth", type=Path, metavar="FILE", help="score against a CSV img_id,text[,ymin,xmin,ymax,xmax], or COCO")
+    add(
+        "--truth",
+        type=Path,
+        metavar="FILE",
+        help="score against a CSV img_id,text[,ymin,xmin,ymax,xmax], or other labels",
+    )
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
     add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text): which are new?")
     add("--batch-size", type=at_least_one, metavar="N", help="photographs per call of the model")
@@ -107,9 +112,10 @@ def _prepare(options: argparse.Namespace) -> _Job:
         from lpr_e2e.evaluation.scoring import Scoring
         from lpr_e2e.evaluation.truth import read_texts, read_truth
 
-        truths, note = as_read(read_truth(options.truth), [img_id for img_id, _ in photographs], options.truth)
-        if note:
-            say(note)
+        notes: list[str] = []
+        truths, note = as_read(read_truth(options.truth, notes), [img_id for img_id, _ in photographs], options.truth)
+        for one in [*notes, *([note] if note else [])]:
+            say(one)
         scoring = Scoring(truths)
         seen = read_texts(options.seen) if options.seen else None
     reader = PlateReader.load(options.model, options.format)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import many
+from lpr_e2e.data.names import name_parts
 from lpr_e2e.evaluation.truth import Truth
 
 
@@ -60,7 +60,7 @@ def as_read(truths: Sequence[Truth], img_ids: Iterable[str], source: Path) -> tu
 
 def _parts(name: str) -> tuple[str, ...]:
     """The name's parts, the file's own first, as they are compared."""
-    return tuple(reversed(unicodedata.normalize("NFC", name).casefold().replace("\\", "/").split("/")))
+    return name_parts(name) or (name,)
 
 
 def _may_be(written: str, img_id: str) -> bool:

@@ -7,9 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
+
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.data.labels_coco import read_coco
-from lpr_e2e.data.tables import BOX_COLUMNS, EXTRA, Table, numbers, read_table
+from lpr_e2e.common.terminal import many
+from lpr_e2e.data.box_forms import corners_px
+from lpr_e2e.data.forms import read_labels
+from lpr_e2e.data.labels import BOX_ARRANGEMENTS, Labels
+from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.resolving import resolve
+from lpr_e2e.data.tables import BOX_COLUMNS, EXTRA, DatasetError, Row, Table, numbers, read_table
+from lpr_e2e.data.texts import RARE, normalise_texts
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 Box = tuple[float, float, float, float]
@@ -78,59 +86,120 @@ def read_texts(path: Path | str) -> set[str]:
     return {values["text"] for _, values in table.records if values["text"]}
 
 
-def read_truth(path: Path | str) -> list[Truth]:
-    """Read what photographs show: a CSV, or a COCO file with the texts in `attributes.text`.
+def read_truth(path: Path | str, notes: list[str] | None = None) -> list[Truth]:
+    """Read what photographs show: a CSV, or labels in any form that `lpr_e2e.data.forms` reads.
 
     The CSV has the column `img_id`, and `text` or boxes `ymin,xmin,ymax,xmax` (pixels) or both; one row a plate. A text
     without a box is somewhere on the photograph; a box without a text is a plate of unknown text. A row without both
     says that the photograph shows no plate; in a table of texts alone, that nothing is known of it.
 
+    Of other labels, those that are held out are taken; all of them, if none is. Texts are brought to the form in which
+    a training learns them, see `lpr_e2e.data.texts`.
+
+    Args:
+        path: a file, or a folder with label files.
+        notes: gets a sentence about everything that was changed or left aside.
+
     Raises:
-        UserError: the file cannot be read, a column is missing, a value is not as expected, or two rows contradict each
-            other; says where.
+        UserError: the labels cannot be read, a value is not as expected, or two rows contradict each other; says where.
     """
-    path = Path(path)
-    return _truth_of_coco(path) if path.suffix.lower() == ".json" else _truth_of_table(path)
+    path, notes = Path(path), [] if notes is None else notes
+    is_table = path.suffix.lower() == ".csv" and not path.is_dir()
+    table = read_table(path) if is_table else None
+    if table is None or "img_id" not in table.columns:
+        return _truth_of_labels(path, notes)
+    return _truth_of_table(table, notes)
 
 
-def _truth_of_coco(path: Path) -> list[Truth]:
-    labels = read_coco(path)
-    if labels.problems:
-        first = labels.problems[0]
-        raise UserError(
-            f"{path}: {len(labels.problems)} faults; the first, at number {first.row}: {first.value!r}: {first.message}"
-        )
-    plates: dict[str, list[TruePlate]] = {img_id: [] for img_id in labels.photographs}
-    for label in labels.plates:
-        plates[label.row.img_id].append(TruePlate(label.box, label.row.text))
-    return [Truth(img_id, tuple(found)) for img_id, found in plates.items()]
+def _truth_of_labels(path: Path, notes: list[str]) -> list[Truth]:
+    """The truth of labels in any form; with their pictures, if these are where the labels say, else as written."""
+    found = read_labels(path)
+    chosen = [one for one in found if one.held_out] or found
+    chosen = [one for one in chosen if not one.holds_crops] or chosen
+    if not any(one.holds_crops for one in chosen):
+        try:
+            return _with_pictures(path, chosen, notes)
+        except DatasetError:  # The pictures are elsewhere.
+            if not all(one.box_form in BOX_ARRANGEMENTS or not one.has_boxes for one in chosen):
+                raise
+    return _as_written(path, chosen, notes)
 
 
-def _truth_of_table(path: Path) -> list[Truth]:
-    table = read_table(path)
-    columns = set(table.columns)
+def _with_pictures(path: Path, chosen: Sequence[Labels], notes: list[str]) -> list[Truth]:
+    labelled = resolve(chosen)
+    notes += [*_summary(path, labelled.problems), *labelled.notes]
+    return [
+        Truth(one.img_id, tuple(TruePlate(row.box_px, row.text) for row in one.plates), one.complete)
+        for one in labelled.photographs
+    ]
+
+
+def _as_written(path: Path, chosen: Sequence[Labels], notes: list[str]) -> list[Truth]:
+    rows = iter(_normalised([plate.row for labels in chosen for plate in labels.plates], notes))
+    plates: dict[str, dict[TruePlate, None]] = {}
+    incomplete: set[str] = set()
+    for labels in chosen:
+        notes += [*_summary(path, labels.problems), *labels.notes]
+        incomplete |= labels.incomplete
+        for label in labels.plates:
+            row = next(rows)
+            shown = plates.setdefault(row.img_id, {})
+            if label.box is not None:
+                (corners,) = corners_px(np.array([label.box]), labels.box_form or "", np.ones((1, 2))).tolist()
+                shown[TruePlate(tuple(corners), row.text)] = None
+            elif row.text is not None:
+                shown[TruePlate(None, row.text)] = None
+            elif labels.holds_crops:  # A text is missing, which says nothing of the picture.
+                incomplete.add(row.img_id)
+    return [Truth(img_id, tuple(shown), img_id not in incomplete) for img_id, shown in plates.items()]
+
+
+def _summary(path: Path, problems: Sequence[Problem]) -> list[str]:
+    """A sentence about problems of labels, if there are any; what is hard to learn is none for a truth."""
+    problems = [one for one in problems if one.kind != RARE]
+    return [f"{path}: {many(len(problems), 'problem')} with its labels; the first: {problems[0]}"] if problems else []
+
+
+def _normalised(rows: Sequence[Row], notes: list[str]) -> list[Row]:
+    """The rows with their texts in one form."""
+    normalised = normalise_texts(rows)
+    changed = [(row.text, now.text) for row, now in zip(rows, normalised.rows, strict=True) if row.text != now.text]
+    if changed:
+        first, now = changed[0]
+        notes.append(f"{many(len(changed), 'text')} brought to another form, such as {first!r} to {now!r}")
+    return normalised.rows
+
+
+def _truth_of_table(table: Table, notes: list[str]) -> list[Truth]:
+    path, columns = table.path, set(table.columns)
+    notes += table.notes
     if set(COLUMNS) <= columns:
         raise UserError(
             f"{path}: is a predictions.csv, what a model read; expected what the photographs really show: "
             f"img_id,{','.join(BOX_COLUMNS)},text"
         )
     has_boxes = set(BOX_COLUMNS) <= columns
-    if "img_id" not in columns or not ("text" in columns or has_boxes):
+    if not ("text" in columns or has_boxes):
         expected = f"img_id,text and optionally {','.join(BOX_COLUMNS)}"
         raise UserError(f"{path}: expected the columns {expected}, found {','.join(table.columns) or 'none'}")
+    written = [
+        Row(path.name, number, _img_id(table, number, values), _box(table, number, values), values.get("text") or None)
+        for number, values in table.records
+    ]
     rows: dict[str, dict[TruePlate | None, int]] = {}
-    for number, values in table.records:
-        img_id = _img_id(table, number, values)
-        box_px, text = _box(table, number, values), values.get("text") or None
+    for row in _normalised(written, notes):
+        box_px, number = row.box_px, row.number
         if box_px is not None and (box_px[0] >= box_px[2] or box_px[1] >= box_px[3]):
-            written = ",".join(values[column] for column in BOX_COLUMNS)
-            raise UserError(f"{path}, line {number}: box {written}: expected ymin < ymax and xmin < xmax; correct it")
-        plate = None if box_px is None and text is None else TruePlate(box_px, text)
-        earlier = rows.setdefault(img_id, {})
+            shown = ",".join(f"{value:g}" for value in box_px)
+            raise UserError(f"{path}, line {number}: box {shown}: expected ymin < ymax and xmin < xmax; correct it")
+        plate = None if box_px is None and row.text is None else TruePlate(box_px, row.text)
+        earlier = rows.setdefault(row.img_id, {})
         for other, line in earlier.items():
             fault = _contradiction(plate, other)
             if fault is not None:
-                raise UserError(f"{path}, line {number}: img_id {img_id!r}: {fault}, as line {line} says; correct one")
+                raise UserError(
+                    f"{path}, line {number}: img_id {row.img_id!r}: {fault}, as line {line} says; correct one"
+                )
         earlier[plate] = number
     return [_truth(img_id, plates, has_boxes) for img_id, plates in rows.items()]
 
