@@ -87,7 +87,7 @@ def _parts(text: str | Sequence[str], size: float) -> Iterator[tuple[str, ImageF
         for from_the_right, run in runs[::-1] if reads_from_the_right(one) else runs:
             parts = [(face, "".join(part)) for face, part in groupby(clusters(run), _face_of)]
             for face, part in parts[::-1] if from_the_right else parts:
-                if not _raqm():
+                if not face.path or not _raqm():  # Pillow's own font is never shaped.
                     yield "".join(visual_order(part)), _font(face, size), None
                 else:
                     yield part, _font(face, size), "rtl" if from_the_right else "ltr"

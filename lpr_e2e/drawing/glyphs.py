@@ -48,12 +48,8 @@ SCRIPT_FACES = {
     "GREEK": (("roboto-condensed", 500, 1.0), ("roboto-condensed", 700, 1.0)),
     "HEBREW": (("heebo", 500, 1.0), ("heebo", 700, 1.0)),
     "THAI": (("sarabun", 500, 1.0), ("sarabun", 700, 1.0), ("noto-sans-thai", 500, 1.0), ("noto-sans-thai", 700, 1.0)),
-    "DEVANAGARI": (
-        ("rajdhani", 600, 1.0),
-        ("rajdhani", 700, 1.0),
-        ("noto-sans-devanagari", 500, 1.0),
-        ("noto-sans-devanagari", 700, 1.0),
-    ),
+    # Rajdhani has this script too, but draws its digits like Latin ones.
+    "DEVANAGARI": (("noto-sans-devanagari", 500, 1.0), ("noto-sans-devanagari", 700, 1.0)),
 }
 # What is as high as a digit beside it: Chinese characters are drawn as high as digits, Arabic letters as their digits.
 REFERENCES = {

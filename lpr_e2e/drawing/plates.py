@@ -40,6 +40,7 @@ TUNISIAN_WORDS = {"T": "تونس", "N": "ن ت"}
 TUNISIAN_TEXT = re.compile(r"\d{1,3}T\d{1,4}|\d{6}N")
 
 STYLED_SHARE = 0.7  # share of plates that look like the crops of a style; the others keep all variety
+APART = 0.17  # the least distance of Arabic letters that are not joined, in character heights
 # A character's rows may reach this share of the room from the middle of its line to the plate's edge, both ways.
 _ROOM = 1.9
 # Where a glyph of a line of two may be no higher than this, in heights of the plate.
@@ -98,6 +99,10 @@ class PlatePainter:
         self._characters = self._sampler.characters
         self._word_sets, self._word_odds = word_sets(words) if words else ([], [])
         self._looks = style.looks if style and not self.tunisian else ()
+        self._gaps: dict[tuple[int, int], list[tuple[int, ...]]] = {}
+        for look in self._looks:
+            if look.gaps is not None:
+                self._gaps.setdefault(look.form, []).append(look.gaps)
         self._joined = joined if joined is not None else bool(style and style.joined)
         self._joined = self._joined and joins_letters()
         self._surface = Surface()
@@ -127,7 +132,8 @@ class PlatePainter:
         height = ink.shape[0]
         framed = rng.random() < 0.88
         rim = (rng.uniform(0.03, 0.1) if framed else rng.uniform(-0.02, 0.05)) * height
-        rows = self._letter(ink, lines, rim, look, rng)
+        apart = not self._joined and any(right_to_left(character) for character in text)
+        rows = self._letter(ink, lines, rim, apart, look, rng)
         if rng.random() < 0.12:
             ink = slanted(ink, rng.uniform(-0.06, 0.22))
         # Paint and embossing round every corner; moving the threshold makes the strokes thinner or bolder.
@@ -183,7 +189,13 @@ class PlatePainter:
         return height, int(height * aspect)
 
     def _letter(
-        self, ink: np.ndarray, lines: list[list[Group]], rim: float, look: PlateLook | None, rng: np.random.Generator
+        self,
+        ink: np.ndarray,
+        lines: list[list[Group]],
+        rim: float,
+        apart: bool,
+        look: PlateLook | None,
+        rng: np.random.Generator,
     ) -> tuple[float, float]:
         """Set the lines into the ink, in place; the rows between which they stand."""
         height = ink.shape[0]
@@ -204,6 +216,8 @@ class PlatePainter:
         if fits < 1 and (look or max(map(highest, lines)) > 1):
             sizes = [size * fits for size in sizes]
         lettering = Lettering(sizes[0] * height, rng)
+        if apart:
+            lettering.tracking = max(lettering.tracking, APART * lettering.size)
         for line, centre, size in zip(lines, centres, sizes, strict=True):
             lettering.size = size * height
             lettering.draw(ink, line, centre * height, rim + rng.uniform(0.05, 0.16) * height, rng)
@@ -237,20 +251,22 @@ class PlatePainter:
     def _lines_of_look(
         self, text: str, look: PlateLook, alphabet: Alphabet, rng: np.random.Generator
     ) -> list[list[Group]]:
-        """Lines broken and groups parted as on the plate of the look, where the text is as long."""
+        """Lines broken as on the plate of the look, and groups parted as on plates of as many characters and lines."""
         parts = [part for part in clusters(text) if not part.isspace()]
         breaks = [0, len(parts)]
         if len(look.lines) == 2 and len(parts) > 1 and sum(look.pieces):
             first = round(len(parts) * look.pieces[0] / sum(look.pieces))
             breaks.insert(1, int(np.clip(first, 1, len(parts) - 1)))
+        known = self._gaps.get((len(parts), len(breaks) - 1))
+        gaps = known[rng.integers(len(known))] if known else None
         lines = []
         for first, last in zip(breaks, breaks[1:], strict=False):
             line = "".join(parts[first:last])
-            if look.gaps is None or look.length != len(parts) or self._joins(line):
+            if gaps is None or self._joins(line):
                 groups = self._set(_groups(line), reads_from_the_right(text), alphabet)
             else:
                 shown = visual_order(line)
-                cuts = [0, *(gap - first for gap in look.gaps if first < gap < last), len(shown)]
+                cuts = [0, *(gap - first for gap in gaps if first < gap < last), len(shown)]
                 pieces = [shown[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
                 groups = [Group(alphabet.masks[part] for part in piece) for piece in pieces]
             lines.append(separated(groups, rng))

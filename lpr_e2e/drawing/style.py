@@ -20,9 +20,9 @@ ROWS, MOST_LOOKS = 48, 400
 LEAST_CROPS = 8  # a style of fewer would be chance
 # The columns that are looked at: the ends of a crop often show the car.
 _INNER = (0.08, 0.92)
-# Rows with half of the greatest change from column to column belong to a line of characters; a line takes at least this
-# share of the plate, and the second of two is at least so high in heights of the first.
-_LINE, _LEAST_LINE, _SECOND_LINE = 0.5, 0.2, 0.6
+# Rows with this share of the greatest change from column to column belong to a line of characters; a line takes at least
+# this share of the plate, and the second of two is at least so high in heights of the first.
+_LINE, _LEAST_LINE, _SECOND_LINE = 0.42, 0.2, 0.6
 _TWO_LINES_ASPECT = 2.6  # no plate longer than this has two lines
 # Distance of RGB colours from which on a part of a plate has another colour than its ground, and characters show.
 _OTHER_COLOUR, _LEAST_CONTRAST = 60.0, 24.0
@@ -56,6 +56,11 @@ class PlateLook:
     length: int
     gaps: tuple[int, ...] | None
     pieces: tuple[int, ...]
+
+    @property
+    def form(self) -> tuple[int, int]:
+        """Plates of one form have gaps at the same places: the numbers of characters and lines."""
+        return self.length, len(self.lines)
 
     @property
     def dark_on_light(self) -> bool:
@@ -127,15 +132,15 @@ def read_look(picture: np.ndarray, text: str) -> PlateLook | None:
     inner = small[:, round(_INNER[0] * small.shape[1]) : round(_INNER[1] * small.shape[1])]
     change = np.abs(np.diff(inner.astype("float32"), axis=1)).max(2).mean(1)
     change = np.convolve(change, np.ones(3) / 3, "same")
-    lines = _lines(change, aspect)
+    length = len(clusters(text.replace(" ", "")))
+    lines = _lines_of(text_lines, inner, length) if (text_lines := _lines(change, aspect)) else []
     if not lines:
         return None
     top, bottom = lines[0][0], lines[-1][1]
-    colours = [_ground_and_paint(inner[first:last]) for first, last in lines]
-    ground, paint = colours[int(np.argmax([last - first for first, last in lines]))]
+    ground, paint = _ground_and_paint(inner[slice(*max(lines, key=lambda line: line[1] - line[0]))])
     if np.linalg.norm(paint - ground) < _LEAST_CONTRAST:
         return None
-    runs = [_runs(inner[first:last], ground, paint) for first, last in lines]
+    runs = [_runs(inner[first:last]) for first, last in lines]
     level = max(float(change[first:last].mean()) for first, last in lines)
     return PlateLook(
         _plain(ground),
@@ -146,8 +151,8 @@ def read_look(picture: np.ndarray, text: str) -> PlateLook | None:
         _other_colour(inner[bottom + 2 :], ground),
         bool(change[: max(0, top - 3)].max(initial=0) > _SMALL_PRINT * level),
         bool(change[bottom + 3 :].max(initial=0) > _SMALL_PRINT * level),
-        len(clusters(text.replace(" ", ""))),
-        _gaps(runs, len(clusters(text.replace(" ", "")))),
+        length,
+        _gaps(runs, length),
         tuple(map(len, runs)),
     )
 
@@ -176,6 +181,16 @@ def _lines(change: np.ndarray, aspect: float) -> list[tuple[int, int]]:
     return largest[:1]
 
 
+def _lines_of(lines: list[tuple[int, int]], inner: np.ndarray, length: int) -> list[tuple[int, int]]:
+    """Those of the lines that the text stands on: both, or the one whose pieces of ink are about as many as it has.
+
+    Above or below the number there may be a country's name as large as that.
+    """
+    choices = [lines, *([line] for line in lines)] if len(lines) == 2 else [lines]
+    pieces = [sum(len(_runs(inner[first:last])) for first, last in choice) for choice in choices]
+    return choices[int(np.argmin([abs(count - length) for count in pieces]))]
+
+
 def _ground_and_paint(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The two colours of a part of a plate, float `(3,)` each; most of it is ground."""
     pixels = part.reshape(-1, 3).astype("float32")
@@ -197,9 +212,10 @@ def _outer_mean(pixels: np.ndarray, other: np.ndarray) -> np.ndarray:
     return pixels[distances >= np.median(distances)].mean(0)
 
 
-def _runs(line: np.ndarray, ground: np.ndarray, paint: np.ndarray) -> list[tuple[float, float]]:
+def _runs(line: np.ndarray) -> list[tuple[float, float]]:
     """The pieces of ink of a line of characters from left to right: where each begins and ends, in line heights."""
-    axis = (paint - ground) / np.sum((paint - ground) ** 2)
+    ground, paint = _ground_and_paint(line)
+    axis = (paint - ground) / max(1.0, np.sum((paint - ground) ** 2))
     ink = ((line.astype("float32") - ground) @ axis > 0.5).sum(0) >= max(2, 0.15 * line.shape[0])
     steps = np.flatnonzero(np.diff(np.concatenate([[0], ink.astype(int), [0]])))
     return [(first / line.shape[0], last / line.shape[0]) for first, last in zip(steps[::2], steps[1::2], strict=True)]

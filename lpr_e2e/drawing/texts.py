@@ -20,10 +20,12 @@ from lpr_e2e.common.scripts import clusters, is_digit, is_letter, kind
 SHORTENED_SHARE = 0.08  # share of sampled texts whose numbers lose digits, where training numbers vary in length
 # A few letters of a script are series marks, which mean something where they stand; more are part of a number.
 MOST_MARKS = 4
-# A place has letters of its own if training texts show fewer than this share of the letters that chance would.
-OWN_LETTERS = 0.6
-# How often such a place shows another letter of its kind nevertheless: the training texts are not all there is.
-OTHER_LETTERS = 0.1
+# A place has letters of its own if training texts show fewer than this share of the letters that chance would, or
+# are so many that chance would have shown this share of all letters.
+OWN_LETTERS, ENOUGH_SEEN = 0.6, 0.9
+# How often such a place shows another letter of its kind nevertheless, as the training texts are not all there is; and
+# how much more often its own letters come, each, than another one.
+OTHER_LETTERS, OWN_PER_OTHER = 0.1, 5
 _FIRST_CLASS = 0xE000  # of the private characters that stand for a kind of letters in a pattern
 
 Place = tuple[str, int, int, int]
@@ -45,8 +47,10 @@ class TextSampler:
 
     def __init__(self, texts: Sequence[str], extra: str = "", undrawable: Collection[str] = ()):
         self.characters = set("".join(texts)) | set(extra)
-        drawable = sorted(self.characters - set(undrawable))
-        kinds = sorted({kind(one) for one in self.characters})
+        # What only ever has marks is not exchanged: nobody said that it can stand alone.
+        alone = {part for text in texts for part in clusters(text) if len(part) == 1} | set(extra)
+        drawable = sorted(alone - set(undrawable))
+        kinds = sorted({kind(one) for one in alone})
         self._pools = {name: [one for one in drawable if kind(one) == name] for name in kinds}
         self._extra = set(extra) - set("".join(texts)) - set(undrawable)
         many = {name for name, pool in self._pools.items() if len(pool) > MOST_MARKS and is_letter(pool[0])}
@@ -75,8 +79,10 @@ class TextSampler:
         """The form of a text, a character for each of its own: letters with marks stay what they are."""
         form = ""
         for part in clusters(text):
-            letter = self._classes.get(kind(part)) if len(part) == 1 else None
-            form += kind(part) if is_digit(part[0]) and len(part) == 1 else letter or part
+            if len(part) > 1:
+                form += part
+            else:
+                form += kind(part) if is_digit(part) else self._classes.get(kind(part), part)
         return form
 
     def _learn_forms(self, texts: Sequence[str]) -> None:
@@ -111,12 +117,12 @@ class TextSampler:
             own = sorted((set(letters) | (self._extra if len(letters) > 1 else set())) & set(pool))
             others = sorted(set(pool) - set(own)) if len(own) > 1 else []
             times = round(len(others) * (1 - OTHER_LETTERS) / OTHER_LETTERS / max(1, len(own)))
-            self._allowed[place] = own * max(1, times) + others or pool
+            self._allowed[place] = own * max(OWN_PER_OTHER, times) + others if others else own or pool
 
     def _has_own_letters(self, letters: Counter[str], pool: Sequence[str]) -> bool:
         size = len(set(pool) - self._extra) or len(pool)
         by_chance = size * (1 - (1 - 1 / size) ** letters.total())
-        return len(letters) < OWN_LETTERS * by_chance
+        return len(letters) < OWN_LETTERS * by_chance or by_chance > ENOUGH_SEEN * size
 
     def _places(self, pattern: str) -> dict[int, Place]:
         """The places of a pattern's exchanged letters by their index."""
