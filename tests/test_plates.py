@@ -1,16 +1,21 @@
 """The plates that are drawn: their texts, shapes, and the errors for texts that cannot be drawn."""
 
+import json
+import pickle
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.drawing import glyphs
+from lpr_e2e.common.fonts import brought_along
+from lpr_e2e.drawing import glyphs, plates
 from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.style import PlateLook, PlateStyle, learn_style, read_look
 
 TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 
@@ -109,9 +114,151 @@ def test_missing_raqm_is_an_error(monkeypatch):
 def test_what_cannot_be_drawn_is_an_error(painter):
     with pytest.raises(ValueError, match="at least one"):
         PlatePainter(["", " "])
-    with pytest.raises(ValueError, match="京"):
-        PlatePainter(["京A1234"])
+    with pytest.raises(ValueError, match="no font.*\U0001f697"):
+        PlatePainter(["\U0001f697123"]).draw("\U0001f697123", np.random.default_rng(0))
     with pytest.raises(ValueError, match="'X'"):
         painter.draw("12X3", np.random.default_rng(0))
     with pytest.raises(ValueError, match="found ''"):
         painter.draw("", np.random.default_rng(0))
+
+
+def test_right_to_left_letters_stand_right_of_the_digits_and_from_the_right(monkeypatch):
+    painter = PlatePainter(["سطن٧١٢٦", "أنع٨١٩"])
+    alphabet = painter._alphabets.choose(np.random.default_rng(0))
+    (line,) = painter._lines("سطن٧١٢٦", None, np.random.default_rng(0))
+    shown = [glyph for group in line for glyph in group]
+    assert [group.word for group in line] == [False, False]
+    for way in painter._alphabets._ways[0].alphabets:
+        if all(any(glyph is mask for mask in way.masks.values()) for glyph in shown):
+            alphabet = way
+    for glyph, mask in zip(shown, [alphabet.masks[one] for one in "٧١٢٦نطس"], strict=True):
+        assert glyph is mask
+
+
+@pytest.mark.skipif(not glyphs.joins_letters(), reason="Pillow has no raqm here")
+def test_letters_are_joined_only_where_they_are_said_to_be():
+    def pieces(joined):
+        painter = PlatePainter(["بسمل١٢", "سبلم٤٥"], worn=0.0, joined=joined)
+        rng = np.random.default_rng(2)
+        return np.mean([sum(read_look(painter.draw("بسمل١٢", rng)[0], "بسمل١٢").pieces) for _ in range(20)])
+
+    assert pieces(True) < pieces(None) - 1.5
+    assert pieces(False) == pieces(None)
+
+
+def test_what_no_font_has_is_named_and_left_to_real_plates():
+    """No font has emoji in one colour; a set with one trains nevertheless."""
+    painter = PlatePainter(["\U0001f697A1234", "\U0001f697B5678", "B4321"])
+    assert painter.undrawable == {"\U0001f697"} and painter.can_draw
+    texts = sampled(painter, 100)
+    assert all(re.fullmatch(r"[AB]\d{1,4}", text) for text in texts)
+    for text in texts[:10]:
+        painter.draw(text, np.random.default_rng(0))
+    nothing = PlatePainter(["\U0001f697"])
+    assert not nothing.can_draw
+    with pytest.raises(UserError, match="no font"):
+        nothing.sample_text(np.random.default_rng(0))
+
+
+def test_scripts_that_meet_on_one_plate_have_one_height_and_about_one_stroke():
+    alphabets = glyphs.Alphabets(sorted("АВ12سม"))
+    assert not alphabets.undrawable
+    ratios = []
+    for seed in range(30):
+        masks = alphabets.choose(np.random.default_rng(seed)).masks
+        assert masks["1"].shape[0] == masks["А"].shape[0] == glyphs.GLYPH_HEIGHT
+        assert all(glyphs.GLYPH_HEIGHT <= mask.shape[0] < 3 * glyphs.GLYPH_HEIGHT for mask in masks.values())
+        ratios.append(glyphs._stroke([masks["А"]]) / glyphs._stroke([masks["1"]]))
+    assert 0.6 < np.median(ratios) < 1.5
+
+
+def test_a_named_font_draws_all_that_it_has():
+    path = brought_along("sarabun", 700).path
+    named = glyphs.Alphabets(sorted("AB12กЖ"), [path])
+    assert not named.undrawable
+    masks = [named.choose(np.random.default_rng(seed)).masks for seed in range(8)]
+    assert all(np.array_equal(one["A"], masks[0]["A"]) and np.array_equal(one["ก"], masks[0]["ก"]) for one in masks)
+    others = [glyphs.Alphabets(sorted("AB12")).choose(np.random.default_rng(seed)).masks["A"] for seed in range(8)]
+    assert not any(np.array_equal(one, masks[0]["A"]) for one in others)
+    with pytest.raises(UserError, match="missing.ttf.*font file"):
+        PlatePainter(["AB12"], fonts=["missing.ttf"])
+
+
+def test_the_painter_is_ready_in_a_worker_process():
+    painter = pickle.loads(pickle.dumps(PlatePainter(["กข1234", "คง5678"])))
+    plate, _ = painter.draw("กข1234", np.random.default_rng(0))
+    assert plate.std() > 3
+
+
+class TestStyle:
+    """What is learned from crops, and drawn like them. The crops are drawn plates of one look."""
+
+    BLUE, WHITE = (20.0, 60.0, 190.0), (240.0, 240.0, 240.0)
+    LOOK = PlateLook(BLUE, WHITE, 3.2, ((0.5, 0.62),), None, None, False, False, 7, (2,), (7,))
+
+    @classmethod
+    def crops(cls, look, count=40):
+        painter = PlatePainter(["AB12345", "CD67890"], worn=0.0, style=PlateStyle((look,)))
+        rng, crops = np.random.default_rng(4), []
+        while len(crops) < count:
+            text = painter.sample_text(rng)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(plates, "STYLED_SHARE", 1.0)
+                crops.append((painter.draw(text, rng)[0], text))
+        return crops
+
+    def test_colours_shape_and_gaps_are_learned(self):
+        style = learn_style(self.crops(self.LOOK))
+        summary = style.summary()
+        assert summary["plates"] >= 35 and summary["dark_on_light"] < 0.1 and summary["two_lines"] == 0
+        assert summary["aspect"] == pytest.approx(3.2, abs=0.25)
+        assert summary["character_height"] == pytest.approx(0.6, abs=0.12)
+        ground = np.median([look.ground for look in style.looks], 0)
+        assert ground[2] > 2 * ground[0] and ground[2] > 1.5 * ground[1]
+        gaps = Counter(look.gaps for look in style.looks if look.gaps)
+        assert gaps.most_common(1)[0][0] == (2,)
+
+    def test_two_lines_are_learned(self):
+        look = replace(self.LOOK, aspect=1.5, lines=((0.28, 0.34), (0.72, 0.36)), pieces=(2, 5))
+        style = learn_style(self.crops(look))
+        assert style.summary()["two_lines"] > 0.6
+
+    def test_plates_are_drawn_like_that_but_not_all_of_them(self):
+        style = learn_style(self.crops(self.LOOK))
+        painter, rng = PlatePainter(["AB12345", "CD67890"], style=style), np.random.default_rng(5)
+        drawn = [painter.draw(painter.sample_text(rng), rng)[0] for _ in range(80)]
+        looks = [look for picture in drawn if (look := read_look(picture, "AB12345"))]
+        blue = [look for look in looks if look.ground[2] > 1.5 * look.ground[0]]
+        assert 0.5 < len(blue) / len(drawn) < 0.9
+        generic = PlatePainter(["AB12345", "CD67890"])
+        drawn = [generic.draw(generic.sample_text(rng), rng)[0] for _ in range(80)]
+        looks = [look for picture in drawn if (look := read_look(picture, "AB12345"))]
+        assert sum(look.ground[2] > 1.5 * look.ground[0] for look in looks) < 0.15 * len(drawn)
+
+    def test_it_is_plain_numbers(self):
+        style = learn_style(self.crops(self.LOOK))
+        assert PlateStyle.of_numbers(json.loads(json.dumps(style.as_numbers()))) == style
+        assert learn_style(self.crops(self.LOOK)) == style
+
+    @pytest.mark.parametrize(
+        "picture",
+        [np.zeros((40, 160, 3), "uint8"), np.zeros((3, 3, 3), "uint8"), np.full((1, 500, 3), 255, "uint8")],
+    )
+    def test_crops_without_characters_teach_nothing(self, picture):
+        assert read_look(picture, "AB12345") is None and learn_style([(picture, "AB12345")] * 20) is None
+
+    def test_hostile_crops_do_no_harm(self):
+        rng = np.random.default_rng(6)
+        crops = [(rng.integers(0, 256, (*rng.integers(1, 90, 2), 3)).astype("uint8"), "AB12345") for _ in range(200)]
+        style = learn_style(crops)
+        if style is not None:
+            painter = PlatePainter(["AB12345"], style=style)
+            for _ in range(100):
+                plate, outline = painter.draw("AB12345", rng)
+                assert plate.shape[:2] == outline.shape and min(plate.shape[:2]) >= 40
+
+    def test_tunisian_plates_do_without(self):
+        style = learn_style(self.crops(self.LOOK))
+        with_style, without = PlatePainter(TUNISIAN, style=style), PlatePainter(TUNISIAN)
+        one, other = (painter.draw("71T625", np.random.default_rng(7))[0] for painter in (with_style, without))
+        assert np.array_equal(one, other)
