@@ -1,21 +1,18 @@
 """The plates that are drawn: their texts, shapes, and the errors for texts that cannot be drawn."""
 
-import json
 import pickle
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import cv2
 import numpy as np
 import pytest
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.fonts import brought_along
-from lpr_e2e.drawing import glyphs, plates
+from lpr_e2e.drawing import glyphs
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.drawing.style import PlateLook, PlateStyle, learn_style, read_look
+from lpr_e2e.drawing.style import read_look
 
 TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 
@@ -94,16 +91,6 @@ def test_drawing_is_decided_by_the_generator(painter):
     assert not np.array_equal(draw(0), draw(1))
 
 
-def test_arabic_words_are_joined():
-    """The word has one mask, wider than high, whose letters are joined: few separate parts."""
-    sets, odds = glyphs.word_sets({"T": "تونس"})
-    assert odds.sum() == pytest.approx(1)
-    for masks in sets:
-        assert masks["T"].shape[1] > masks["T"].shape[0]
-        parts = cv2.connectedComponents((masks["T"] > 127).astype("uint8"))[0] - 1
-        assert parts <= 6  # Two joined groups, tu and nis, and up to three dots (a speck more after resizing).
-
-
 def test_missing_raqm_is_an_error(monkeypatch):
     monkeypatch.setattr(glyphs.features, "check", lambda name: False)
     with pytest.raises(UserError, match="raqm.*libfribidi0"):
@@ -160,105 +147,7 @@ def test_what_no_font_has_is_named_and_left_to_real_plates():
         nothing.sample_text(np.random.default_rng(0))
 
 
-def test_scripts_that_meet_on_one_plate_have_one_height_and_about_one_stroke():
-    alphabets = glyphs.Alphabets(sorted("АВ12سม"))
-    assert not alphabets.undrawable
-    ratios = []
-    for seed in range(30):
-        masks = alphabets.choose(np.random.default_rng(seed)).masks
-        assert masks["1"].shape[0] == masks["А"].shape[0] == glyphs.GLYPH_HEIGHT
-        assert all(glyphs.GLYPH_HEIGHT <= mask.shape[0] < 3 * glyphs.GLYPH_HEIGHT for mask in masks.values())
-        ratios.append(glyphs._stroke([masks["А"]]) / glyphs._stroke([masks["1"]]))
-    assert 0.6 < np.median(ratios) < 1.5
-
-
-def test_a_named_font_draws_all_that_it_has():
-    path = brought_along("sarabun", 700).path
-    named = glyphs.Alphabets(sorted("AB12กЖ"), [path])
-    assert not named.undrawable
-    masks = [named.choose(np.random.default_rng(seed)).masks for seed in range(8)]
-    assert all(np.array_equal(one["A"], masks[0]["A"]) and np.array_equal(one["ก"], masks[0]["ก"]) for one in masks)
-    others = [glyphs.Alphabets(sorted("AB12")).choose(np.random.default_rng(seed)).masks["A"] for seed in range(8)]
-    assert not any(np.array_equal(one, masks[0]["A"]) for one in others)
-    with pytest.raises(UserError, match="missing.ttf.*font file"):
-        PlatePainter(["AB12"], fonts=["missing.ttf"])
-
-
 def test_the_painter_is_ready_in_a_worker_process():
     painter = pickle.loads(pickle.dumps(PlatePainter(["กข1234", "คง5678"])))
     plate, _ = painter.draw("กข1234", np.random.default_rng(0))
     assert plate.std() > 3
-
-
-class TestStyle:
-    """What is learned from crops, and drawn like them. The crops are drawn plates of one look."""
-
-    BLUE, WHITE = (20.0, 60.0, 190.0), (240.0, 240.0, 240.0)
-    LOOK = PlateLook(BLUE, WHITE, 3.2, ((0.5, 0.62),), None, None, False, False, 7, (2,), (7,))
-
-    @classmethod
-    def crops(cls, look, count=40):
-        painter = PlatePainter(["AB12345", "CD67890"], worn=0.0, style=PlateStyle((look,)))
-        rng, crops = np.random.default_rng(4), []
-        while len(crops) < count:
-            text = painter.sample_text(rng)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setattr(plates, "STYLED_SHARE", 1.0)
-                crops.append((painter.draw(text, rng)[0], text))
-        return crops
-
-    def test_colours_shape_and_gaps_are_learned(self):
-        style = learn_style(self.crops(self.LOOK))
-        summary = style.summary()
-        assert summary["plates"] >= 35 and summary["dark_on_light"] < 0.1 and summary["two_lines"] == 0
-        assert summary["aspect"] == pytest.approx(3.2, abs=0.25)
-        assert summary["character_height"] == pytest.approx(0.6, abs=0.12)
-        ground = np.median([look.ground for look in style.looks], 0)
-        assert ground[2] > 2 * ground[0] and ground[2] > 1.5 * ground[1]
-        gaps = Counter(look.gaps for look in style.looks if look.gaps)
-        assert gaps.most_common(1)[0][0] == (2,)
-
-    def test_two_lines_are_learned(self):
-        look = replace(self.LOOK, aspect=1.5, lines=((0.28, 0.34), (0.72, 0.36)), pieces=(2, 5))
-        style = learn_style(self.crops(look))
-        assert style.summary()["two_lines"] > 0.6
-
-    def test_plates_are_drawn_like_that_but_not_all_of_them(self):
-        style = learn_style(self.crops(self.LOOK))
-        painter, rng = PlatePainter(["AB12345", "CD67890"], style=style), np.random.default_rng(5)
-        drawn = [painter.draw(painter.sample_text(rng), rng)[0] for _ in range(80)]
-        looks = [look for picture in drawn if (look := read_look(picture, "AB12345"))]
-        blue = [look for look in looks if look.ground[2] > 1.5 * look.ground[0]]
-        assert 0.5 < len(blue) / len(drawn) < 0.9
-        generic = PlatePainter(["AB12345", "CD67890"])
-        drawn = [generic.draw(generic.sample_text(rng), rng)[0] for _ in range(80)]
-        looks = [look for picture in drawn if (look := read_look(picture, "AB12345"))]
-        assert sum(look.ground[2] > 1.5 * look.ground[0] for look in looks) < 0.15 * len(drawn)
-
-    def test_it_is_plain_numbers(self):
-        style = learn_style(self.crops(self.LOOK))
-        assert PlateStyle.of_numbers(json.loads(json.dumps(style.as_numbers()))) == style
-        assert learn_style(self.crops(self.LOOK)) == style
-
-    @pytest.mark.parametrize(
-        "picture",
-        [np.zeros((40, 160, 3), "uint8"), np.zeros((3, 3, 3), "uint8"), np.full((1, 500, 3), 255, "uint8")],
-    )
-    def test_crops_without_characters_teach_nothing(self, picture):
-        assert read_look(picture, "AB12345") is None and learn_style([(picture, "AB12345")] * 20) is None
-
-    def test_hostile_crops_do_no_harm(self):
-        rng = np.random.default_rng(6)
-        crops = [(rng.integers(0, 256, (*rng.integers(1, 90, 2), 3)).astype("uint8"), "AB12345") for _ in range(200)]
-        style = learn_style(crops)
-        if style is not None:
-            painter = PlatePainter(["AB12345"], style=style)
-            for _ in range(100):
-                plate, outline = painter.draw("AB12345", rng)
-                assert plate.shape[:2] == outline.shape and min(plate.shape[:2]) >= 40
-
-    def test_tunisian_plates_do_without(self):
-        style = learn_style(self.crops(self.LOOK))
-        with_style, without = PlatePainter(TUNISIAN, style=style), PlatePainter(TUNISIAN)
-        one, other = (painter.draw("71T625", np.random.default_rng(7))[0] for painter in (with_style, without))
-        assert np.array_equal(one, other)

@@ -132,10 +132,8 @@ def _set_weight(font: ImageFont.FreeTypeFont, weight: int) -> None:
         axes = font.get_variation_axes()
     except (OSError, NotImplementedError):
         return
-    values = []
+    values: list[float] = []
     for axis in axes:
-        name = axis["name"] or b""
-        name = name.decode("ascii", "replace") if isinstance(name, bytes) else name
-        is_weight = name.strip().lower() in ("weight", "wght")
-        values.append(float(weight) if is_weight else float(axis["default"]))
+        name = (axis["name"] or b"").decode("ascii", "replace").strip().lower()
+        values.append(float(weight) if name in ("weight", "wght") else float(axis["default"] or 0))
     font.set_variation_by_axes(values)

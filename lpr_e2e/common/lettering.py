@@ -82,7 +82,8 @@ def _parts(text: str | Sequence[str], size: float) -> Iterator[tuple[str, ImageF
     """What is drawn in one go, from left to right: letters of one direction and font."""
     for one in [text] if isinstance(text, str) else text:
         runs = [
-            (from_the_right, "".join(run)) for from_the_right, run in groupby(clusters(one), lambda part: right_to_left(part[0]))
+            (from_the_right, "".join(run))
+            for from_the_right, run in groupby(clusters(one), lambda part: right_to_left(part[0]))
         ]
         for from_the_right, run in runs[::-1] if reads_from_the_right(one) else runs:
             parts = [(face, "".join(part)) for face, part in groupby(clusters(run), _face_of)]

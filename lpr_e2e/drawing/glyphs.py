@@ -1,7 +1,7 @@
 """The shapes of characters: masks rendered once per font, from which plates are composed.
 
-The fonts come from `fontpkg-*` packages, all under the SIL Open Font License 1.1, and where these lack a character, from
-the machine. Characters of different scripts may come from different fonts: they are brought to one height.
+The fonts come from `fontpkg-*` packages, all under the SIL Open Font License 1.1, and where these lack a character,
+from the machine. Characters of different scripts may come from different fonts: they are brought to one height.
 """
 
 from __future__ import annotations

@@ -9,7 +9,7 @@ import numpy as np
 
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 
-# Between groups: share of the plates with a mark there, where crops decide how plates look, and of dots among the marks.
+# Of plates that look like crops, the share with a mark between two groups; and the share of dots among the marks.
 SEPARATED, DOTS = 0.35, 0.6
 
 

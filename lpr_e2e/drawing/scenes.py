@@ -116,24 +116,16 @@ def write_demo(
         raise UserError(f"like: no font on this machine has any of {''.join(sorted(painter.undrawable))!r}; name one")
     shown = _write_photographs(folder, photographs, cars, painter, rng)
     numbers = _write_crops(folder, crops, [plate for plates in shown for plate in plates], painter, rng)
-    for number in range(photographs + empty + 1, photographs + empty + test + 1):
-        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, _cars(cars, rng)).photograph, rng)
+    _write_test(folder, range(photographs + empty + 1, photographs + empty + test + 1), cars, painter, rng)
     held_out = sorted(rng.permutation(photographs)[:validation])
-    rows = [[[plate.img_id, *plate.box_px] for plate in plates] for plates in shown]
+    boxes = [[plate.img_id, *plate.box_px] for plates in shown for plate in plates]
     for number in range(photographs + 1, photographs + empty + 1):
         _write_jpeg(folder / PHOTOGRAPHS / f"{number}.jpg", draw_scene(painter, rng, 0).photograph, rng)
-        rows.append([[f"{number}.jpg", "", "", "", ""]])
-    _write_table(folder / f"{PHOTOGRAPHS}.csv", BOX_COLUMNS, [row for of_one in rows for row in of_one])
+        boxes.append([f"{number}.jpg", "", "", "", ""])
+    _write_table(folder / f"{PHOTOGRAPHS}.csv", BOX_COLUMNS, boxes)
     _write_table(folder / f"{CROPS}.csv", ["img_id", "text"], numbers)
     texts = [[plate.img_id, *plate.box_px, plate.text] for number in held_out for plate in shown[number]]
     _write_table(folder / "validation.csv", [*BOX_COLUMNS, "text"], texts)
-    if painter.tunisian:
-        asked = [
-            [f"img_{number}_{row}", *[""] * 10]
-            for number in range(photographs + empty + 1, photographs + empty + test + 1)
-            for row in range(1, SUBMISSION_ROWS + 1)
-        ]
-        _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
     return painter.undrawable
 
 
@@ -145,6 +137,15 @@ class _Shown:
     box_px: list[int]
     text: str
     crop: np.ndarray
+
+
+def _write_test(folder: Path, numbers: range, cars: int, painter: PlatePainter, rng: np.random.Generator) -> None:
+    """Write the photographs without labels, and the challenge's form for them if it is about such plates."""
+    for number in numbers:
+        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, _cars(cars, rng)).photograph, rng)
+    if painter.tunisian:
+        asked = [[f"img_{number}_{row}", *[""] * 10] for number in numbers for row in range(1, SUBMISSION_ROWS + 1)]
+        _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
 
 
 def _cars(most: int, rng: np.random.Generator) -> int:

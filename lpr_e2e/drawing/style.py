@@ -18,12 +18,12 @@ Colour = tuple[float, float, float]
 # Crops are looked at with so many rows, and looks kept of at most so many crops.
 ROWS, MOST_LOOKS = 48, 400
 LEAST_CROPS = 8  # a style of fewer would be chance
-# Letters are joined if more than this share of the plates looks so. Drawn joined plates: 42 %; apart: 3 %, Egypt's: 4 %.
+# Letters are joined if more than this share of the plates looks so. Of drawn joined plates 42 % do; apart, 3 %.
 JOINED_SHARE = 0.2
 # The columns that are looked at: the ends of a crop often show the car.
 _INNER = (0.08, 0.92)
-# Rows with this share of the greatest change from column to column belong to a line of characters; a line takes at least
-# this share of the plate, and the second of two is at least so high in heights of the first.
+# Rows with this share of the greatest change from column to column belong to a line of characters; a line takes at
+# least this share of the plate, and the second of two is at least so high in heights of the first.
 _LINE, _LEAST_LINE, _SECOND_LINE = 0.42, 0.2, 0.6
 _FAINTEST = 0.3  # change along a second line, in that along the first
 _TWO_LINES_ASPECT = 2.6  # no plate longer than this has two lines
@@ -162,15 +162,20 @@ def read_look(picture: np.ndarray, text: str) -> PlateLook | None:
 
 def _looks_joined(look: PlateLook, text: str) -> bool | None:
     """Whether the letters of a plate are joined; None if it has none that could be, or cannot say."""
-    parts = clusters(text)
-    joints = sum(joins_next(one[0]) and joins_next(next_one[0]) for one, next_one in zip(parts, parts[1:], strict=False))
+    parts = clusters(text) if len(look.lines) == 1 else []
+    joints = sum(
+        joins_next(one[0]) and joins_next(next_one[0]) for one, next_one in zip(parts, parts[1:], strict=False)
+    )
     if not joints:
         return None
     return sum(look.pieces) <= look.length - 0.5 * joints - 0.5
 
 
 def _lines(change: np.ndarray, aspect: float) -> list[tuple[int, int]]:
-    """First row, and row behind the last, of each line of characters, by the change along each row, `(ROWS,)`."""
+    """First row, and row behind the last, of each line of characters, by the change along each row, `(ROWS,)`.
+
+    The main line comes first; another one may stand above or below it.
+    """
     first = _strongest(change, 2, len(change) - 2)
     if first is None or first[1] - first[0] < _LEAST_LINE * ROWS:
         return []
@@ -181,7 +186,7 @@ def _lines(change: np.ndarray, aspect: float) -> list[tuple[int, int]]:
     others = [run for run in (above, below) if run and change[slice(*run)].max() > _FAINTEST * change[2:-2].max()]
     second = max(others, key=lambda run: run[1] - run[0], default=(0, 0))
     high_enough = second[1] - second[0] >= max(_SECOND_LINE * (first[1] - first[0]), _LEAST_LINE * ROWS)
-    return sorted([first, second]) if high_enough else [first]
+    return [first, second] if high_enough else [first]
 
 
 def _strongest(change: np.ndarray, start: int, end: int) -> tuple[int, int] | None:
@@ -195,15 +200,13 @@ def _strongest(change: np.ndarray, start: int, end: int) -> tuple[int, int] | No
 
 
 def _lines_of(lines: list[tuple[int, int]], inner: np.ndarray, length: int) -> list[tuple[int, int]]:
-    """Those of the lines that the text stands on: both, or the higher one if its pieces of ink are about as many.
+    """Those of the lines, the main one first, that the text stands on, from above: both if both are needed for it.
 
     Above or below the number there may be a country's name nearly as large as that.
     """
-    if len(lines) < 2:
-        return lines
     pieces = [len(_runs(inner[first:last])) for first, last in lines]
-    higher = int(np.argmax([last - first for first, last in lines]))
-    return lines if abs(sum(pieces) - length) < abs(pieces[higher] - length) else [lines[higher]]
+    needed = len(lines) == 2 and abs(sum(pieces) - length) <= 1 < abs(pieces[0] - length)
+    return sorted(lines) if needed else lines[:1]
 
 
 def _ground_and_paint(part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

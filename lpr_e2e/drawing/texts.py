@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection, Sequence
-from itertools import groupby
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 
@@ -28,7 +27,8 @@ OWN_LETTERS, ENOUGH_SEEN = 0.6, 0.9
 OTHER_LETTERS, OWN_PER_OTHER = 0.1, 5
 _FIRST_CLASS = 0xE000  # of the private characters that stand for a kind of letters in a pattern
 
-Place = tuple[str, int, int, int]
+# A kind of letters, the end of the text that is counted from, and how many characters from there.
+Place = tuple[str, str, int]
 
 
 class TextSampler:
@@ -102,38 +102,39 @@ class TextSampler:
         self._varying = {pattern for pattern in counts if lengths[self._digit_runs.sub("0", pattern)] > 1}
 
     def _learn_places(self, texts: Sequence[str]) -> None:
-        """Which letters stand at each place: a place is a kind of letters, its run in the text, and where in it."""
+        """Which letters each form may show at each of its places."""
         seen: dict[Place, Counter[str]] = {}
         for text in texts:
-            pattern = self._pattern(text)
-            for index, place in self._places(pattern).items():
+            for index, place in self._places(self._pattern(text)):
                 seen.setdefault(place, Counter())[text[index]] += 1
-        self._allowed: dict[Place, list[str]] = {}
-        for place, letters in seen.items():
-            pool = self._pools[place[0]]
-            if not self._has_own_letters(letters, pool):
-                self._allowed[place] = pool
-                continue
-            own = sorted((set(letters) | (self._extra if len(letters) > 1 else set())) & set(pool))
-            others = sorted(set(pool) - set(own)) if len(own) > 1 else []
-            times = round(len(others) * (1 - OTHER_LETTERS) / OTHER_LETTERS / max(1, len(own)))
-            self._allowed[place] = own * max(OWN_PER_OTHER, times) + others if others else own or pool
+        allowed = {place: self._letters_at(letters, self._pools[place[0]]) for place, letters in seen.items()}
+        self._allowed: dict[str, dict[int, list[str]]] = {pattern: {} for pattern in self._patterns}
+        for pattern, letters in self._allowed.items():
+            for index, place in self._places(pattern):
+                # Counted from the left or from the right: whichever says more.
+                letters[index] = min(letters.get(index, allowed[place]), allowed[place], key=lambda one: len(set(one)))
+
+    def _letters_at(self, letters: Counter[str], pool: list[str]) -> list[str]:
+        """The letters that a place may show, given those it shows in the texts; some of them several times."""
+        if not self._has_own_letters(letters, pool):
+            return pool
+        own = sorted((set(letters) | (self._extra if len(letters) > 1 else set())) & set(pool))
+        others = sorted(set(pool) - set(own)) if len(own) > 1 else []
+        times = round(len(others) * (1 - OTHER_LETTERS) / OTHER_LETTERS / max(1, len(own)))
+        return own * max(OWN_PER_OTHER, times) + others if others else own or pool
 
     def _has_own_letters(self, letters: Counter[str], pool: Sequence[str]) -> bool:
         size = len(set(pool) - self._extra) or len(pool)
         by_chance = size * (1 - (1 - 1 / size) ** letters.total())
         return len(letters) < OWN_LETTERS * by_chance or by_chance > ENOUGH_SEEN * size
 
-    def _places(self, pattern: str) -> dict[int, Place]:
-        """The places of a pattern's exchanged letters by their index."""
+    def _places(self, pattern: str) -> Iterator[tuple[int, Place]]:
+        """The places of a pattern's exchanged letters after their index: twice, counted from either end."""
         names = {letter: name for name, letter in self._classes.items()}
-        places, index = {}, 0
-        for run, (character, members) in enumerate(groupby(pattern)):
-            length = len(list(members))
-            if character in names:
-                places |= {index + offset: (names[character], run, length, offset) for offset in range(length)}
-            index += length
-        return places
+        for index, letter in enumerate(pattern):
+            if letter in names:
+                yield index, (names[letter], "left", index)
+                yield index, (names[letter], "right", len(pattern) - 1 - index)
 
     def sample(self, rng: np.random.Generator) -> str:
         """A text of a training text's form with evenly spread digits; rare forms come more often than there.
@@ -148,13 +149,12 @@ class TextSampler:
         pattern = self._patterns[rng.choice(len(self._patterns), p=self._odds)]
         examples = self._examples[pattern]
         text = list(examples[rng.integers(len(examples))])
-        places = self._places(pattern)
+        letters = self._allowed[pattern]
         for index, form in enumerate(pattern):
             if form in self._zeros and is_digit(text[index]):
                 text[index] = self._sampled_digit(pattern, index, text[index], rng)
-            elif index in places:
-                allowed = self._allowed[places[index]]
-                text[index] = allowed[rng.integers(len(allowed))]
+            elif index in letters:
+                text[index] = letters[index][rng.integers(len(letters[index]))]
         sampled = "".join(text)
         if pattern in self._varying and rng.random() < SHORTENED_SHARE:
             sampled = re.sub(r"\d+", lambda match: match[0][: rng.integers(1, len(match[0]) + 1)], sampled)
