@@ -119,9 +119,7 @@ def write_demo(
     _write_test(folder, range(photographs + empty + 1, photographs + empty + test + 1), cars, painter, rng)
     held_out = sorted(rng.permutation(photographs)[:validation])
     boxes = [[plate.img_id, *plate.box_px] for plates in shown for plate in plates]
-    for number in range(photographs + 1, photographs + empty + 1):
-        _write_jpeg(folder / PHOTOGRAPHS / f"{number}.jpg", draw_scene(painter, rng, 0).photograph, rng)
-        boxes.append([f"{number}.jpg", "", "", "", ""])
+    boxes += _write_empty(folder, range(photographs + 1, photographs + empty + 1), painter, rng)
     _write_table(folder / f"{PHOTOGRAPHS}.csv", BOX_COLUMNS, boxes)
     _write_table(folder / f"{CROPS}.csv", ["img_id", "text"], numbers)
     texts = [[plate.img_id, *plate.box_px, plate.text] for number in held_out for plate in shown[number]]
@@ -137,6 +135,13 @@ class _Shown:
     box_px: list[int]
     text: str
     crop: np.ndarray
+
+
+def _write_empty(folder: Path, numbers: range, painter: PlatePainter, rng: np.random.Generator) -> list[list[str]]:
+    """Write the photographs of set 1 that have no plate: their rows."""
+    for number in numbers:
+        _write_jpeg(folder / PHOTOGRAPHS / f"{number}.jpg", draw_scene(painter, rng, 0).photograph, rng)
+    return [[f"{number}.jpg", "", "", "", ""] for number in numbers]
 
 
 def _write_test(folder: Path, numbers: range, cars: int, painter: PlatePainter, rng: np.random.Generator) -> None:
