@@ -12,6 +12,8 @@ from itertools import groupby
 
 # Joins what stands on both sides of it into one letter, in the scripts of India.
 _VIRAMA = 9  # its canonical combining class
+# Unicode's marks of direction: what is between isolates is ordered by itself; behind a mark digits run on to the right.
+_LEFT_ISOLATE, _RIGHT_ISOLATE, _ISOLATE_END, _LEFT_MARK = "\u2066", "\u2067", "\u2069", "\u200e"
 # Letters of Arabic that do not reach over to the next one; the others do.
 _JOINS_NOT_ON = frozenset("اأإآٱدذرزوؤءةىژڑڈۀۃ")
 
@@ -92,6 +94,21 @@ def visual_order(text: str) -> list[str]:
 def reads_from_the_right(text: str) -> bool:
     """Whether a text as a whole is read from the right: it begins with a letter of such a script."""
     return bool(text) and right_to_left(text[0])
+
+
+def with_direction(text: str) -> str:
+    """A text in logical order with the marks by which browsers show it as a plate does, see `visual_order`.
+
+    Alone, they would take a text that has a right-to-left letter anywhere for one that is read from the right. Texts
+    without such letters, and whole sentences that hold some, stay as they are.
+    """
+    if " " in text or not any(right_to_left(character) for character in text):
+        return text
+    if reads_from_the_right(text):
+        return f"{_RIGHT_ISOLATE}{text}{_ISOLATE_END}"
+    runs = groupby(text, key=right_to_left)
+    marked = "".join("".join(run) + (_LEFT_MARK if from_the_right else "") for from_the_right, run in runs)
+    return f"{_LEFT_ISOLATE}{marked}{_ISOLATE_END}"
 
 
 def joins_next(character: str) -> bool:
