@@ -8,11 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.drawing import glyphs
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.drawing.style import read_look
+from lpr_e2e.drawing.style import PlateLook, PlateStyle, read_look
 
 TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 
@@ -151,3 +153,30 @@ def test_the_painter_is_ready_in_a_worker_process():
     painter = pickle.loads(pickle.dumps(PlatePainter(["กข1234", "คง5678"])))
     plate, _ = painter.draw("กข1234", np.random.default_rng(0))
     assert plate.std() > 3
+
+
+# Letters, digits and marks of many scripts, blanks, control characters, and what no font has.
+ODD = st.sampled_from("AB12 -סאןטسطن٧١۴กข้ำबाक१২Ж京가ぶ\u0300\u200f\x1c\ufeff\U0001f697")
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(st.text(ODD, min_size=1, max_size=8), min_size=1, max_size=12),
+    st.text(ODD, max_size=3),
+    st.sampled_from([None, True, False]),
+    st.booleans(),
+)
+def test_any_texts_are_drawn_or_named(texts, characters, joined, like_crops):
+    if not any(text.strip() for text in texts):
+        return
+    looks = [
+        PlateLook((20.0,) * 3, (240.0,) * 3, 3.2, ((0.5, 0.6),), None, None, True, True, 4, (2,), (4,)),
+        PlateLook((20.0,) * 3, (240.0,) * 3, 1.4, ((0.3, 0.3), (0.7, 0.4)), None, None, False, True, 4, None, (2, 2)),
+    ]
+    style = PlateStyle(tuple(looks)) if like_crops else None
+    painter, rng = PlatePainter(texts, characters=characters, joined=joined, style=style), np.random.default_rng(0)
+    for _ in range(6 if painter.can_draw else 0):
+        text = painter.sample_text(rng)
+        assert text.strip() and set(text) <= set("".join(texts)) | set(characters)
+        plate, outline = painter.draw(text, rng)
+        assert plate.shape[:2] == outline.shape

@@ -67,7 +67,8 @@ def clusters(text: str) -> list[str]:
     parts: list[str] = []
     for character in text:
         joined = parts and unicodedata.combining(parts[-1][-1]) == _VIRAMA and is_letter(character)
-        if parts and (unicodedata.category(character)[0] == "M" or joined):
+        belongs = joined or unicodedata.category(character)[0] == "M"
+        if parts and belongs and not parts[-1].isspace():
             parts[-1] += character
         else:
             parts.append(character)
@@ -81,8 +82,12 @@ def visual_order(text: str) -> list[str]:
     letters right of its digits, the first letter rightmost. Otherwise the parts stand from left to right as they come,
     and only the letters of such a part are turned round. Digits always run from left to right.
     """
-    parts = clusters(text)
-    if not any(right_to_left(character) for character in text):
+    return in_visual_order(clusters(text))
+
+
+def in_visual_order(parts: list[str]) -> list[str]:
+    """The clusters of a text, in logical order, from left to right; see `visual_order`."""
+    if not any(right_to_left(part[0]) for part in parts):
         return parts
     runs = [list(run) for _, run in groupby(parts, key=lambda part: right_to_left(part[0]))]
     turned = [run[::-1] if right_to_left(run[0][0]) else run for run in runs]

@@ -211,6 +211,12 @@ def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
         return _Ways([Alphabet({})], np.ones(1), np.ones(1))
     leading = _leading(sources, drawable)
     alphabets = [_alphabet(face, faces, drawable, name) for face, _ in leading]
+    # What one of them shows too faintly, another one lends it.
+    any_of: dict[str, np.ndarray] = {}
+    for alphabet in alphabets[::-1]:
+        any_of |= alphabet.masks
+    for alphabet in alphabets:
+        alphabet.masks.update({one: mask for one, mask in any_of.items() if one not in alphabet.masks})
     strokes = np.array([_stroke(alphabet.masks.values()) for alphabet in alphabets])
     return _Ways(alphabets, _odds([share for _, share in leading]), strokes)
 

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.scripts import clusters, is_digit, reads_from_the_right, right_to_left, visual_order
+from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
 from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
 from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
@@ -231,7 +231,7 @@ class PlatePainter:
             return self._tunisian_lines(text, alphabet.masks, rng)
         if look:
             return self._lines_of_look(text, look, alphabet, rng)
-        groups = _groups(text)
+        groups = _groups(clusters(text))
         from_the_right = reads_from_the_right(text)
         if len(groups) > 1 and rng.random() < self._two_lines:
             halves = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
@@ -261,44 +261,43 @@ class PlatePainter:
         gaps = known[rng.integers(len(known))] if known else None
         lines = []
         for first, last in zip(breaks, breaks[1:], strict=False):
-            line = "".join(parts[first:last])
+            line = parts[first:last]
             if gaps is None or self._joins(line):
                 groups = self._set(_groups(line), reads_from_the_right(text), alphabet)
             else:
-                shown = visual_order(line)
+                shown = in_visual_order(line)
                 cuts = [0, *(gap - first for gap in gaps if first < gap < last), len(shown)]
                 pieces = [shown[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
                 groups = [Group(alphabet.masks[part] for part in piece) for piece in pieces]
             lines.append(separated(groups, rng))
         return lines
 
-    def _joins(self, text: str) -> bool:
-        return self._joined and any(right_to_left(character) for character in text)
+    def _joins(self, parts: Sequence[str]) -> bool:
+        return self._joined and any(right_to_left(part[0]) for part in parts)
 
-    def _set(self, groups: Sequence[str], from_the_right: bool, alphabet: Alphabet) -> list[Group]:
+    def _set(self, groups: Sequence[list[str]], from_the_right: bool, alphabet: Alphabet) -> list[Group]:
         """Groups of characters as glyphs, left to right."""
         shown = []
         for group in groups[::-1] if from_the_right else groups:
             if alphabet.face and self._joins(group):
                 shown.append(self._joined_group(group, alphabet))
             else:
-                shown.append(Group(alphabet.masks[part] for part in visual_order(group)))
+                shown.append(Group(alphabet.masks[part] for part in in_visual_order(group)))
         return shown
 
-    def _joined_group(self, group: str, alphabet: Alphabet) -> Group:
+    def _joined_group(self, group: list[str], alphabet: Alphabet) -> Group:
         """A group whose right-to-left letters are joined, each run of them as one glyph."""
         glyphs: list[np.ndarray] = []
-        for from_the_right, run in groupby(group, key=lambda one: right_to_left(one) or one.isspace()):
-            word = "".join(run)
+        for from_the_right, run in groupby(group, key=lambda part: right_to_left(part[0])):
             if from_the_right and alphabet.face:
-                glyphs.append(joined_word(word, alphabet.face))
+                glyphs.append(joined_word("".join(run), alphabet.face))
             else:
-                glyphs += [alphabet.masks[part] for part in clusters(word)]
+                glyphs += [alphabet.masks[part] for part in run]
         return Group(glyphs)
 
 
-def _groups(text: str) -> list[str]:
-    """The text parted where digits, letters and other characters meet, and at blanks."""
+def _groups(parts: list[str]) -> list[list[str]]:
+    """The clusters of a text parted where digits, letters and other characters meet, and at blanks."""
 
     def sort_of(part: str) -> str:
         first = part[0]
@@ -306,7 +305,7 @@ def _groups(text: str) -> list[str]:
             return "digit"
         return "blank" if first.isspace() else "letter" if first.isalnum() or first == "_" else "other"
 
-    return ["".join(run) for sort, run in groupby(clusters(text), key=sort_of) if sort != "blank"]
+    return [list(run) for sort, run in groupby(parts, key=sort_of) if sort != "blank"]
 
 
 def _look_colours(look: PlateLook, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

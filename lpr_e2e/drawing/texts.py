@@ -70,7 +70,9 @@ class TextSampler:
             for part in clusters(text)
             if part not in undrawable or (len(part) == 1 and self._pools.get(kind(part)) and self._exchanged(part))
         ]
-        return "".join(kept)
+        text = "".join(kept)
+        # A mark that now stands behind another letter would be something that nobody has labelled.
+        return text if clusters(text) == kept else ""
 
     def _exchanged(self, part: str) -> bool:
         return is_digit(part) or kind(part) in self._classes
@@ -156,7 +158,8 @@ class TextSampler:
             elif index in letters:
                 text[index] = letters[index][rng.integers(len(letters[index]))]
         sampled = "".join(text)
-        if pattern in self._varying and rng.random() < SHORTENED_SHARE:
+        shorter = pattern in self._varying and rng.random() < SHORTENED_SHARE
+        if shorter and len(clusters(sampled)) == len(sampled):  # No mark may come behind another digit.
             sampled = re.sub(r"\d+", lambda match: match[0][: rng.integers(1, len(match[0]) + 1)], sampled)
         return sampled
 
