@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         dest="fonts",
         default=argparse.SUPPRESS,
-        help="font files that draw all letters they have, before the fonts that come along",
+        help="font files that come first, before the fonts that come along",
     )
     parser.add_argument(
         "--two-lines", type=float, metavar="SHARE", default=argparse.SUPPRESS, help="share of the plates with two lines"

@@ -63,6 +63,7 @@ REFERENCES = {
     "DEVANAGARI": "क",
 }
 MOST_SYSTEM_FACES = 6  # of the machine, for one script: more would take long to render
+NAMED_SHARE = 0.5  # of plates drawn with a font that somebody named, where others have the characters as well
 STROKE_LIKENESS = 0.15  # ratio of strokes, as a logarithm, at which two scripts' faces go together e times less often
 # Digits drawn with round strokes as well, as cut and painted ones are: stroke per height, 6 and 9 with a straight stem.
 STROKES = ((0.11, False), (0.13, True), (0.14, False), (0.16, True), (0.17, False), (0.2, False))
@@ -98,7 +99,8 @@ class Alphabets:
 
     Args:
         characters: to be drawn; each may have marks that belong to it.
-        fonts: files that come first: they draw whatever they have.
+        fonts: files that come first: what they have, they draw on half of the plates, and on all if no other font
+            draws that script.
 
     Attributes:
         undrawable: the characters that no font on this machine has.
@@ -193,9 +195,9 @@ def _weights(face: Face) -> list[Face]:
 
 
 def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
-    """The ways to draw characters of one script: the faces that have all of them, of the first source that has some.
+    """The ways to draw characters of one script.
 
-    If no face has them all, some come from one and some from another. A character that none has is left out.
+    What a face lacks comes from another one. A character that none has is left out.
     """
     brought = [(brought_along(family, weight), share) for family, weight, share in _faces_of(name)]
     sources = [[(face, 1.0) for face in named], [(face, share) for face, share in brought if face]]
@@ -226,14 +228,17 @@ def _faces_of(name: str) -> Sequence[tuple[str, int, float]]:
 
 
 def _leading(sources: list[list[tuple[Face, float]]], drawable: list[str]) -> list[tuple[Face, float]]:
-    """The faces to begin with: named ones that have any of the characters, else those that have all, else most."""
+    """The faces to begin with: named ones, half of the time, and of the first source that has some those with all of
+    the characters; if no face has all, those that have most."""
     named = [(face, share) for face, share in sources[0] if any(face.has(one) for one in drawable)]
-    if named:
-        return named
-    for source in sources:
-        complete = [(face, share) for face, share in source if all(face.has(one) for one in drawable)]
-        if complete:
-            return complete
+    complete: list[tuple[Face, float]] = []
+    for source in sources[1:]:
+        complete = complete or [(face, share) for face, share in source if all(face.has(one) for one in drawable)]
+    if named and complete:
+        per_share = NAMED_SHARE / (1 - NAMED_SHARE) * sum(share for _, share in complete) / len(named)
+        return [(face, per_share) for face, _ in named] + complete
+    if named or complete:
+        return named or complete
     having = [(sum(face.has(one) for one in drawable), face, share) for source in sources for face, share in source]
     most = max(count for count, _, _ in having)
     return [(face, share) for count, face, share in having if count == most]

@@ -59,7 +59,7 @@ class PlatePainter:
         two_lines: share of the plates with two lines, of those whose text has groups to part. Where a style is given,
             its looks decide.
         style: how real plates look, see `lpr_e2e.drawing.style.learn_style`; Tunisian plates do without.
-        fonts: font files that draw all characters that they have, before the fonts that come along.
+        fonts: font files that come first, see `lpr_e2e.drawing.glyphs.Alphabets`.
         characters: further characters, which no text has: they are sampled where characters of their kind stand.
         joined: whether right-to-left letters are joined; None: as the style says, else apart.
 
