@@ -133,3 +133,11 @@ def test_plots_name_characters_of_any_script(recwarn):
     assert plot.std() > 5
     assert not [warning for warning in recwarn if "missing from" in str(warning.message)]
     assert font_families("AB12") == [] and font_families("ก") == ["Noto Sans Thai"]
+
+
+def test_latin_texts_look_for_no_other_font(monkeypatch):
+    """Reading Latin plates imports neither fontpkg nor matplotlib, which an installation for reading lacks."""
+    lettering._face_of.cache_clear()
+    for name in ("brought_along", "system_faces"):
+        monkeypatch.setattr(lettering, name, lambda *_: pytest.fail("looked for another font"))
+    assert written(("AB12-", "  98%")).max() == 255

@@ -5,6 +5,7 @@ Pillow shapes and orders letters with raqm, where it has that; without it Arabic
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby
@@ -103,11 +104,16 @@ def _raqm() -> bool:
 def _face_of(part: str) -> Face:
     """The first font that has a character with its marks; Pillow's own if none has it."""
     own = Face("")
-    brought = (face for family in _FAMILIES if (face := brought_along(family, _WEIGHT)))
-    for face in (own, *brought):
-        if face.has(part):
-            return face
-    return next((face for face in system_faces() if face.has(part)), own)
+    if own.has(part):  # Nearly always: no other font is looked for then.
+        return own
+    brought = (brought_along(family, _WEIGHT) for family in _FAMILIES)
+    faces = itertools.chain((face for face in brought if face), _system_faces())
+    return next((face for face in faces if face.has(part)), own)
+
+
+def _system_faces() -> Iterator[Face]:
+    """The machine's fonts, looked for only when they are needed."""
+    yield from system_faces()
 
 
 def font_families(text: str) -> list[str]:
