@@ -100,3 +100,14 @@ def test_letters_keep_their_places_above_and_below_the_line():
         rows = np.flatnonzero(masks[letter].max(1) > 127)
         middles[letter] = (rows[0] + rows[-1]) / 2 - masks[letter].shape[0] / 2
     assert middles["ب"] > 5  # Below the middle of the digits.
+
+
+@pytest.mark.skipif(not glyphs.joins_letters(), reason="Pillow has no raqm here")
+def test_heh_stands_in_both_forms_that_plates_show():
+    """As at the beginning of a word it has two eyes; alone it is a ring like the five."""
+    alphabets = glyphs.Alphabets(sorted("هس٥"))
+    (ways,) = alphabets._ways
+    half = len(ways.alphabets) // 2
+    for alone, other in zip(ways.alphabets[:half], ways.alphabets[half:], strict=True):
+        assert np.array_equal(alone.masks["س"], other.masks["س"])
+        assert not np.array_equal(alone.masks["ه"], other.masks["ه"])

@@ -62,6 +62,9 @@ REFERENCES = {
     "THAI": "ก",
     "DEVANAGARI": "क",
 }
+# Letters that half of the plates with letters apart show in another form than alone: heh as at the beginning of a word,
+# because alone it is like the five. An invisible joiner behind it does that.
+OTHER_FORMS = {"ه": "ه\u200d"}
 MOST_SYSTEM_FACES = 6  # of the machine, for one script: more would take long to render
 NAMED_SHARE = 0.5  # of plates drawn with a font that somebody named, where others have the characters as well
 STROKE_LIKENESS = 0.15  # ratio of strokes, as a logarithm, at which two scripts' faces go together e times less often
@@ -219,8 +222,22 @@ def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
         any_of |= alphabet.masks
     for alphabet in alphabets:
         alphabet.masks.update({one: mask for one, mask in any_of.items() if one not in alphabet.masks})
+    shares = [share for _, share in leading]
+    if set(OTHER_FORMS) & set(drawable) and joins_letters():
+        others = [_with_other_forms(alphabet, face) for alphabet, (face, _) in zip(alphabets, leading, strict=True)]
+        alphabets, shares = [*alphabets, *others], [*shares, *shares]
     strokes = np.array([_stroke(alphabet.masks.values()) for alphabet in alphabets])
-    return _Ways(alphabets, _odds([share for _, share in leading]), strokes)
+    return _Ways(alphabets, _odds(shares), strokes)
+
+
+def _with_other_forms(alphabet: Alphabet, face: Face) -> Alphabet:
+    """The alphabet with the other forms of its letters, as far as the face has them."""
+    font = face.font(GLYPH_HEIGHT * 2)
+    pages = {one: _mask(form, font) for one, form in OTHER_FORMS.items() if one in alphabet.masks and face.has(one)}
+    forms = {
+        one: _cut(page, _reference_rows(font, face, script(one), [page])) for one, page in pages.items() if page.any()
+    }
+    return Alphabet(alphabet.masks | forms, alphabet.face)
 
 
 def _faces_of(name: str) -> Sequence[tuple[str, int, float]]:
