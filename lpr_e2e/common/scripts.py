@@ -89,11 +89,15 @@ def in_visual_order(parts: list[str]) -> list[str]:
     """The clusters of a text, in logical order, from left to right; see `visual_order`."""
     if not any(right_to_left(part[0]) for part in parts):
         return parts
-    runs = [list(run) for _, run in groupby(parts, key=lambda part: right_to_left(part[0]))]
-    turned = [run[::-1] if right_to_left(run[0][0]) else run for run in runs]
-    if right_to_left(parts[0][0]):
-        turned = turned[::-1]
-    return [part for run in turned for part in run]
+    from_the_right = right_to_left(parts[0][0])
+
+    def turns(part: str) -> bool | None:
+        """Whether it runs from the right; None: it goes with the text as a whole, as a hyphen does."""
+        return right_to_left(part[0]) or (None if unicodedata.category(part[0])[0] not in "LN" else False)
+
+    runs = [(turn, list(run)) for turn, run in groupby(parts, key=turns)]
+    turned = [run[::-1] if turn or (turn is None and from_the_right) else run for turn, run in runs]
+    return [part for run in (turned[::-1] if from_the_right else turned) for part in run]
 
 
 def reads_from_the_right(text: str) -> bool:
