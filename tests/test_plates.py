@@ -1,5 +1,6 @@
 """The plates that are drawn: their texts, shapes, and the errors for texts that cannot be drawn."""
 
+import pickle
 import re
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -7,10 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.drawing import glyphs
 from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.style import PlateLook, PlateStyle, read_look
 
 TUNISIAN = ["123T4567", "129T8760", "71T625", "150T12", "123456N"] + ["155T3241", "93T5877"] * 10
 
@@ -89,16 +93,6 @@ def test_drawing_is_decided_by_the_generator(painter):
     assert not np.array_equal(draw(0), draw(1))
 
 
-def test_arabic_words_are_joined():
-    """The word has one mask, wider than high, whose letters are joined: few separate parts."""
-    sets, odds = glyphs.word_sets({"T": "تونس"})
-    assert odds.sum() == pytest.approx(1)
-    for masks in sets:
-        assert masks["T"].shape[1] > masks["T"].shape[0]
-        parts = cv2.connectedComponents((masks["T"] > 127).astype("uint8"))[0] - 1
-        assert parts <= 6  # Two joined groups, tu and nis, and up to three dots (a speck more after resizing).
-
-
 def test_missing_raqm_is_an_error(monkeypatch):
     monkeypatch.setattr(glyphs.features, "check", lambda name: False)
     with pytest.raises(UserError, match="raqm.*libfribidi0"):
@@ -109,9 +103,80 @@ def test_missing_raqm_is_an_error(monkeypatch):
 def test_what_cannot_be_drawn_is_an_error(painter):
     with pytest.raises(ValueError, match="at least one"):
         PlatePainter(["", " "])
-    with pytest.raises(ValueError, match="京"):
-        PlatePainter(["京A1234"])
+    with pytest.raises(ValueError, match="no font.*\U0001f697"):
+        PlatePainter(["\U0001f697123"]).draw("\U0001f697123", np.random.default_rng(0))
     with pytest.raises(ValueError, match="'X'"):
         painter.draw("12X3", np.random.default_rng(0))
     with pytest.raises(ValueError, match="found ''"):
         painter.draw("", np.random.default_rng(0))
+
+
+def test_right_to_left_letters_stand_right_of_the_digits_and_from_the_right(monkeypatch):
+    painter = PlatePainter(["سطن٧١٢٦", "أنع٨١٩"])
+    alphabet = painter._alphabets.choose(np.random.default_rng(0))
+    (line,) = painter._lines("سطن٧١٢٦", None, np.random.default_rng(0))
+    shown = [glyph for group in line for glyph in group]
+    assert [group.word for group in line] == [False, False]
+    for way in painter._alphabets._ways[0].alphabets:
+        if all(any(glyph is mask for mask in way.masks.values()) for glyph in shown):
+            alphabet = way
+    for glyph, mask in zip(shown, [alphabet.masks[one] for one in "٧١٢٦نطس"], strict=True):
+        assert glyph is mask
+
+
+@pytest.mark.skipif(not glyphs.joins_letters(), reason="Pillow has no raqm here")
+def test_letters_are_joined_only_where_they_are_said_to_be():
+    def pieces(joined):
+        painter = PlatePainter(["بسمل١٢", "سبلم٤٥"], worn=0.0, joined=joined)
+        rng = np.random.default_rng(2)
+        return np.mean([sum(read_look(painter.draw("بسمل١٢", rng)[0], "بسمل١٢").pieces) for _ in range(20)])
+
+    assert pieces(True) < pieces(None) - 1.5
+    assert pieces(False) == pieces(None)
+
+
+def test_what_no_font_has_is_named_and_left_to_real_plates():
+    """No font has emoji in one colour; a set with one trains nevertheless."""
+    painter = PlatePainter(["\U0001f697A1234", "\U0001f697B5678", "B4321"])
+    assert painter.undrawable == {"\U0001f697"} and painter.can_draw
+    texts = sampled(painter, 100)
+    assert all(re.fullmatch(r"[AB]\d{1,4}", text) for text in texts)
+    for text in texts[:10]:
+        painter.draw(text, np.random.default_rng(0))
+    nothing = PlatePainter(["\U0001f697"])
+    assert not nothing.can_draw
+    with pytest.raises(UserError, match="no font"):
+        nothing.sample_text(np.random.default_rng(0))
+
+
+def test_the_painter_is_ready_in_a_worker_process():
+    painter = pickle.loads(pickle.dumps(PlatePainter(["กข1234", "คง5678"])))
+    plate, _ = painter.draw("กข1234", np.random.default_rng(0))
+    assert plate.std() > 3
+
+
+# Letters, digits and marks of many scripts, blanks, control characters, and what no font has.
+ODD = st.sampled_from("AB12 -סאןטسطن٧١۴กข้ำबाक१২Ж京가ぶ\u0300\u200f\x1c\ufeff\U0001f697")
+
+
+@settings(max_examples=40, deadline=None, derandomize=True)
+@given(
+    st.lists(st.text(ODD, min_size=1, max_size=8), min_size=1, max_size=12),
+    st.text(ODD, max_size=3),
+    st.sampled_from([None, True, False]),
+    st.booleans(),
+)
+def test_any_texts_are_drawn_or_named(texts, characters, joined, like_crops):
+    if not any(text.strip() for text in texts):
+        return
+    looks = [
+        PlateLook((20.0,) * 3, (240.0,) * 3, 3.2, ((0.5, 0.6),), None, None, True, True, 4, (2,), (4,)),
+        PlateLook((20.0,) * 3, (240.0,) * 3, 1.4, ((0.3, 0.3), (0.7, 0.4)), None, None, False, True, 4, None, (2, 2)),
+    ]
+    style = PlateStyle(tuple(looks)) if like_crops else None
+    painter, rng = PlatePainter(texts, characters=characters, joined=joined, style=style), np.random.default_rng(0)
+    for _ in range(6 if painter.can_draw else 0):
+        text = painter.sample_text(rng)
+        assert text.strip() and set(text) <= set("".join(texts)) | set(characters)
+        plate, outline = painter.draw(text, rng)
+        assert plate.shape[:2] == outline.shape

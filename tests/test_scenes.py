@@ -129,3 +129,38 @@ def test_plates_like_other_texts(tmp_path):
     texts = [row["text"] for row in rows(tmp_path / "license_plates_recognition_train.csv")]
     assert all(re.fullmatch(r"[A-R]{2}\d{2}[A-R]{3}", text) for text in texts) and len(set(texts)) > 3
     assert not (tmp_path / "SampleSubmission.csv").exists()
+
+
+def test_labels_hold_all_plates_and_photographs_without_one(tmp_path):
+    write_demo(tmp_path, **SIZES, empty=2, cars=3, like=["AB12CDE", "FG34HJK", "LM56NPR"], seed=1)
+    boxes = rows(tmp_path / "license_plates_detection_train.csv")
+    by_photograph = {}
+    for row in boxes:
+        by_photograph.setdefault(row["img_id"], []).append(row)
+    assert set(by_photograph) == {f"{number}.jpg" for number in range(1, 9)}
+    assert max(map(len, by_photograph.values())) > 1
+    for name in ("7.jpg", "8.jpg"):
+        (empty,) = by_photograph[name]
+        assert not any(empty[side] for side in ("ymin", "xmin", "ymax", "xmax"))
+        assert (tmp_path / "license_plates_detection_train" / name).exists()
+    validation = rows(tmp_path / "validation.csv")
+    assert len({row["img_id"] for row in validation}) == SIZES["validation"] and all(row["text"] for row in validation)
+    held = {row["img_id"] for row in validation}
+    assert len(validation) == sum(len(by_photograph[name]) for name in held)
+    assert sorted(path.name for path in (tmp_path / "test").iterdir()) == ["10.jpg", "9.jpg"]
+
+
+def test_other_scripts_and_letters_that_no_text_has(tmp_path):
+    like = ["سطن٧١٢٦", "أنع٨١٩٣", "بدم٤٣٦٤"]
+    assert write_demo(tmp_path, **SIZES | {"crops": 40}, like=like, characters="ق") == frozenset()
+    texts = [row["text"] for row in rows(tmp_path / "license_plates_recognition_train.csv")]
+    assert all(re.fullmatch("[سطنأعبدمق]{3}[٠-٩]{4}", text) for text in texts)
+    assert any("ق" in text for text in texts)
+
+
+def test_what_no_font_has_is_returned_or_an_error(tmp_path):
+    assert write_demo(tmp_path, **SIZES, like=["\U0001f697A12", "\U0001f697B34"]) == {"\U0001f697"}
+    with pytest.raises(ValueError, match="no font"):
+        write_demo(tmp_path / "nothing", **SIZES, like=["\U0001f697"])
+    with pytest.raises(ValueError, match="none.ttf"):
+        write_demo(tmp_path / "nothing", **SIZES, fonts=["none.ttf"])

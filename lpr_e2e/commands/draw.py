@@ -2,6 +2,7 @@
 
     lpr-e2e draw FOLDER
     lpr-e2e draw FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB --cars 2 --two-lines 0.2
+    lpr-e2e draw FOLDER --like سطن٧١٢٦ أنع٨١٩ بد٤٣٦٤ --empty 20
 
 It has the layout that training takes, with plates of the 2019 challenge's country or like the texts given. It takes
 about half a minute. What it shows is far simpler than real photographs: figures measured on it say nothing about real
@@ -20,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command: those of `lpr_e2e.drawing.scenes.write_demo`."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to; it is made")
     for name, what in (
-        ("photographs", "photographs with a box, those held out included, default 400"),
+        ("photographs", "photographs with plates, those held out included, default 400"),
+        ("empty", "further photographs without a plate, default 0"),
         ("crops", "crops with a text, default 500"),
         ("test", "photographs without labels, default 40"),
         ("validation", "photographs with box and text that are held out, default 60"),
@@ -31,7 +33,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--like", nargs="+", metavar="TEXT", default=argparse.SUPPRESS, help="what the plates are to say"
     )
     parser.add_argument(
-        "--cars", type=int, metavar="N", default=argparse.SUPPRESS, help="the most cars on a test photograph, 1 to 3"
+        "--cars", type=int, metavar="N", default=argparse.SUPPRESS, help="the most cars on a photograph, 1 to 3"
+    )
+    parser.add_argument(
+        "--characters", metavar="LETTERS", default=argparse.SUPPRESS, help="letters that the texts lack, drawn as well"
+    )
+    parser.add_argument(
+        "--font",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        dest="fonts",
+        default=argparse.SUPPRESS,
+        help="font files that come first, before the fonts that come along",
     )
     parser.add_argument(
         "--two-lines", type=float, metavar="SHARE", default=argparse.SUPPRESS, help="share of the plates with two lines"
@@ -42,7 +56,10 @@ def run(options: argparse.Namespace) -> int:
     """Draw."""
     from lpr_e2e.drawing.scenes import write_demo
 
-    names = ("photographs", "crops", "test", "validation", "seed", "like", "cars", "two_lines")
-    write_demo(options.folder, **{name: value for name, value in vars(options).items() if name in names})
+    names = ("photographs", "empty", "crops", "test", "validation", "seed", "like", "cars", "two_lines", "characters")
+    chosen = {name: value for name, value in vars(options).items() if name in (*names, "fonts")}
+    lacking = write_demo(options.folder, **chosen)
+    if lacking:
+        say(f"no font on this machine has {''.join(sorted(lacking))}: not drawn; --font names one that has")
     say(f"drawn into {options.folder}; train on it: {options.spelled('train')} --data {options.folder}")
     return 0

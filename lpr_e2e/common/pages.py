@@ -13,13 +13,16 @@ THUMBNAIL_SIDE, PAGE_QUALITY = 224, 65
 STYLE = """:root {
     --ink: #1d2327; --soft: #6a737b; --line: #d9dee2; --ground: #f5f6f7; --card: #fff;
     --ok: #1f9d55; --doubt: #d97706; --wrong: #c53030; --true: #2563eb;
+    --scripts: Noto Sans, Noto Sans Arabic, Noto Sans Thai, Noto Sans Devanagari, Noto Sans CJK SC,
+      PingFang SC, Microsoft YaHei, WenQuanYi Micro Hei;
+    --letters: system-ui, var(--scripts), sans-serif; --plate-letters: ui-monospace, var(--scripts), monospace;
   }
   @media (prefers-color-scheme: dark) { :root {
     --ink: #e8eaec; --soft: #9aa4ad; --line: #3a4249; --ground: #171b1f; --card: #21272c;
     --ok: #34d17f; --doubt: #f5a524; --wrong: #f87171; --true: #60a5fa;
   } }
   * { box-sizing: border-box; }
-  body { margin: 0; font: 15px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--ground); }
+  body { margin: 0; font: 15px/1.45 var(--letters); color: var(--ink); background: var(--ground); }
   h1 { font-size: 1.3rem; margin: 0 0 .3rem; }
   article { background: var(--card); border: 1px solid var(--line); border-radius: 9px; min-width: 0; }
   table { border-collapse: collapse; }

@@ -14,6 +14,7 @@ import numpy as np
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.common.scripts import with_direction
 from lpr_e2e.data.check import LEFT_OUT, Check
 from lpr_e2e.data.findings import View
 from lpr_e2e.data.problems import by_kind
@@ -35,6 +36,7 @@ def write_page(check: Check, path: str | PathLike) -> None:
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    templates.filters["plate"] = lambda value: with_direction(value) if isinstance(value, str) else value
     page = templates.get_template("check.html").render(
         check=check,
         problems=by_kind(check.problems),

@@ -5,8 +5,11 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from lpr_e2e.drawing.style import PlateLook
+
 FIELD_HEIGHT, FIELD_WIDTH = 260, 1100  # pixels of a cached texture; a plate shows a random window of it
 GRAINS = (2, 3, 5, 9, 16, 40)  # grain sizes of the cached textures, in pixels: specks to large blotches
+_HERSHEY_HEIGHT = 22  # pixels of a capital of OpenCV's font at scale 1
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 # The corners of a rounded rectangle, clockwise from the top left, five points each: at which end of its sides, x and y,
 # and where on the circle.
@@ -141,6 +144,48 @@ def draw_sticker(plate: np.ndarray, rng: np.random.Generator) -> None:
     cv2.rectangle(plate, (left, top), (right, bottom), rng.uniform(20, 230, 3).tolist(), -1)
     middle = ((left + right) // 2, round(top + (bottom - top) * 0.7))
     cv2.circle(plate, middle, max(1, height // 24), (230, 230, 230), -1, cv2.LINE_AA)
+
+
+def draw_surroundings(
+    plate: np.ndarray, look: PlateLook, rows: tuple[float, float], paint: np.ndarray, rng: np.random.Generator
+) -> None:
+    """What is above and below the characters of a look, in place: bands of another colour, small print.
+
+    Args:
+        plate: uint8 RGB `(h, w, 3)`.
+        look: says what is there.
+        rows: between which the characters stand.
+        paint: the characters' colour, RGB.
+        rng: decides.
+    """
+    height = plate.shape[0]
+    above, below = max(0, round(rows[0] - 0.03 * height)), round(rows[1] + 0.03 * height)
+    for part, colour, small in (
+        (plate[:above], look.above, look.small_above),
+        (plate[below:], look.below, look.small_below),
+    ):
+        if part.shape[0] < 0.1 * height:
+            continue
+        if colour is not None and rng.random() < 0.85:
+            band = np.clip(np.array(colour) * rng.uniform(0.9, 1.5) * rng.uniform(0.95, 1.05, 3), 0, 255)
+            part[:] = cv2.addWeighted(part, 0.2, np.full_like(part, band.astype("uint8")), 0.8, 0)
+        if small and rng.random() < 0.8:
+            _small_print(part, min(0.7 * part.shape[0], 0.5 * (rows[1] - rows[0])), paint, rng)
+
+
+def _small_print(part: np.ndarray, most: float, paint: np.ndarray, rng: np.random.Generator) -> None:
+    """Small letters and digits that are no part of the number, such as a month or a country's name, in place.
+
+    They are at most `most` pixels high.
+    """
+    letters = "".join(rng.choice(list("ABCDEGILMNOPRSTUWXY0123456789.-"), rng.integers(3, 11)))
+    scale = most * rng.uniform(0.55, 1.0) / _HERSHEY_HEIGHT
+    thickness = max(1, round(1.6 * scale))
+    (width, height), _ = cv2.getTextSize(letters, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+    left = max(0, round((part.shape[1] - width) * rng.uniform(0.1, 0.9)))
+    bottom = round((part.shape[0] + height) / 2)
+    shade = tuple(np.clip(paint * rng.uniform(0.8, 1.2), 0, 255).tolist())
+    cv2.putText(part, letters, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness, cv2.LINE_AA)
 
 
 def with_strip(plate: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -1,151 +1,143 @@
 """Synthetic licence plates: upright, frontal, tight to the plate's edge, with the wear of real ones.
 
-`PlatePainter` learns from the training texts what numbers look like and which characters they use. Perspective, blur,
-noise and light are not drawn here: the augmentation adds them to real and synthetic plates alike.
+`PlatePainter` learns from the training texts what numbers look like and which characters they use (`texts`), and, given
+a style, from crops how plates look (`style`). Perspective, blur, noise and light are not drawn here: the augmentation
+adds them to real and synthetic plates alike.
 
-Every glyph is rendered once per font, as a mask (`glyphs`). A plate is composed from resized masks (here) and then
+Every glyph is rendered once per font, as a mask (`glyphs`). A plate is composed from resized masks (`letters`) and then
 coloured and worn (`plate_surface`), which takes about one millisecond.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
 
 import cv2
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT, alphabets, word_sets
+from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
+from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
+from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
     Surface,
     draw_bolts,
     draw_end_dots,
     draw_frame,
     draw_sticker,
+    draw_surroundings,
     outline,
     with_strip,
 )
+from lpr_e2e.drawing.style import PlateLook, PlateStyle
+from lpr_e2e.drawing.texts import TextSampler
 
 # Words that Tunisian plates show where the text has a mark, right to left as they are read.
 TUNISIAN_WORDS = {"T": "تونس", "N": "ن ت"}
 TUNISIAN_TEXT = re.compile(r"\d{1,3}T\d{1,4}|\d{6}N")
 
-SHORTENED_SHARE = 0.08  # share of sampled texts whose numbers lose digits, where training numbers vary in length
+STYLED_SHARE = 0.7  # share of plates that look like the crops of a style; the others keep all variety
+APART = 0.17  # the least distance of Arabic letters that are not joined, in character heights
+# A character's rows may reach this share of the room from the middle of its line to the plate's edge, both ways.
+_ROOM = 1.9
+# Where a glyph of a line of two may be no higher than this, in heights of the plate.
+_ROOM_OF_TWO = 0.48
 
 
 class PlatePainter:
     """Draws plates like those of the training texts. Read-only after construction: threads may share it.
 
     If nearly all texts are Tunisian (`123T4567`, `123456N`), the plates are: light on black, the marks as Arabic
-    words. Otherwise characters are drawn as they are.
+    words. Otherwise characters are drawn as they are, each script's by fonts that have them.
 
     Args:
         texts: training texts; their patterns and characters decide what is sampled and drawn.
         worn: share of the plates that have seen the road: scratches, dirt, missing paint, bolts, stickers.
-        two_lines: share of the plates with two lines, of those whose text has groups to part.
+        two_lines: share of the plates with two lines, of those whose text has groups to part. Where a style is given,
+            its looks decide.
+        style: how real plates look, see `lpr_e2e.drawing.style.learn_style`; Tunisian plates do without.
+        fonts: font files that come first, see `lpr_e2e.drawing.glyphs.Alphabets`.
+        characters: further characters, which no text has: they are sampled where characters of their kind stand.
+        joined: whether right-to-left letters are joined; None: as the style says, else apart.
+
+    Attributes:
+        tunisian: whether the plates are Tunisian.
+        undrawable: characters that no font has. They are not drawn: only real plates show them.
+        can_draw: whether there is anything to draw; else `sample_text` and `draw` raise `UserError`.
 
     Raises:
-        ValueError: there is no text, or no font has one of the characters.
-        RuntimeError: Pillow lacks raqm, without which Arabic letters are not joined.
+        UserError: there is no text, a font file cannot be read, or, for Tunisian plates alone, Pillow lacks raqm,
+            without which Arabic letters are not joined.
     """
 
-    def __init__(self, texts: Sequence[str], worn: float = 1.0, two_lines: float = 0.05):
+    def __init__(
+        self,
+        texts: Sequence[str],
+        worn: float = 1.0,
+        two_lines: float = 0.05,
+        *,
+        style: PlateStyle | None = None,
+        fonts: Sequence[str | Path] = (),
+        characters: str = "",
+        joined: bool | None = None,
+    ):
         self._worn, self._two_lines = worn, two_lines
         texts = [text for text in texts if text.strip()]
         if not texts:
             raise UserError("texts: expected at least one non-empty training text to learn what plates say")
         self.tunisian = sum(bool(TUNISIAN_TEXT.fullmatch(text)) for text in texts) >= 0.95 * len(texts)
-        self._learn_patterns(texts)
-        self._characters = set("".join(texts))
         words = TUNISIAN_WORDS if self.tunisian else {}
-        drawn = [character for character in self._characters if character not in words and not character.isspace()]
-        self._alphabets, self._alphabet_odds = alphabets(sorted(drawn))
+        drawn = {part for text in [*texts, *characters] for part in clusters(text)}
+        drawn = {part for part in drawn if part not in words and not part.isspace()}
+        self._alphabets = Alphabets(sorted(drawn), fonts)
+        self.undrawable = self._alphabets.undrawable
+        self._sampler = TextSampler(texts, characters, self.undrawable)
+        self.can_draw = not self._sampler.is_empty
+        self._characters = self._sampler.characters
         self._word_sets, self._word_odds = word_sets(words) if words else ([], [])
+        self._looks = style.looks if style and not self.tunisian else ()
+        self._gaps: dict[tuple[int, int], list[tuple[int, ...]]] = {}
+        for look in self._looks:
+            if look.gaps is not None:
+                self._gaps.setdefault(look.form, []).append(look.gaps)
+        self._joined = joined if joined is not None else bool(style and style.joined)
+        self._joined = self._joined and joins_letters()
         self._surface = Surface()
 
-    def _learn_patterns(self, texts: Sequence[str]) -> None:
-        letters = sorted({character for character in "".join(texts) if character.isalpha()})
-        # A few letters are series marks, which mean something where they stand; many letters are part of a number.
-        self._letters = letters if len(letters) > 4 else []
-        # Digits that no training text has are unknown to the vocabulary too.
-        self._digits = sorted(set("".join(texts)) & set("0123456789"))
-        self._first_digits = [digit for digit in self._digits if digit != "0"] or self._digits
-        patterns = [re.sub("[0-9]", "0", text) for text in texts]
-        counts = Counter(patterns)
-        self._examples = {pattern: [] for pattern in counts}
-        self._zero_starts = set()
-        for text, pattern in zip(texts, patterns, strict=True):
-            self._examples[pattern].append(text)
-            starts = (match.start() for match in re.finditer("[0-9]+", text))
-            self._zero_starts.update((pattern, start) for start in starts if text[start] == "0")
-        self._patterns = list(counts)
-        # The square root lets rare patterns be seen often enough to be learnt.
-        self._pattern_odds = np.sqrt(list(counts.values())) / np.sqrt(list(counts.values())).sum()
-        lengths = Counter(re.sub("[0-9]+", "0", pattern) for pattern in counts)
-        self._varying = {pattern for pattern in counts if lengths[re.sub("[0-9]+", "0", pattern)] > 1}
-
     def sample_text(self, rng: np.random.Generator) -> str:
-        """A text of a training text's pattern with evenly spread digits; rare patterns come more often than there.
+        """A text of a training text's form, see `lpr_e2e.drawing.texts.TextSampler`; all of it can be drawn.
 
-        Half of the numbers keep the first digit of a training text: which numbers exist helps to read a faint digit.
+        Raises:
+            UserError: nothing can be drawn.
         """
-        pattern = self._patterns[rng.choice(len(self._patterns), p=self._pattern_odds)]
-        examples = self._examples[pattern]
-        text = list(examples[rng.integers(len(examples))])
-        for index, character in enumerate(text):
-            if pattern[index] == "0":
-                if pattern[index - 1 : index] != "0" and rng.random() < 0.5:
-                    continue
-                starts = pattern[index - 1 : index] != "0" and pattern[index + 1 : index + 2] == "0"
-                # No number starts with a zero unless training numbers do, at the same place.
-                allowed = self._digits if not starts or (pattern, index) in self._zero_starts else self._first_digits
-                text[index] = allowed[rng.integers(len(allowed))]
-            elif self._letters and character.isalpha():
-                text[index] = self._letters[rng.integers(len(self._letters))]
-        text = "".join(text)
-        if pattern in self._varying and rng.random() < SHORTENED_SHARE:
-            text = re.sub("[0-9]+", lambda match: match[0][: rng.integers(1, len(match[0]) + 1)], text)
-        return text
+        return self._sampler.sample(rng)
 
     def draw(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-        """One plate with this text, upright and frontal, 60 to 120 px high (a dealer's strip adds to that).
+        """One plate with this text, upright and frontal, 60 to 145 px high (a dealer's strip adds to that).
 
         Returns:
             uint8 RGB plate `(height, width, 3)` and its uint8 outline `(height, width)`: 255 on the plate, 0 outside
             its rounded corners.
 
         Raises:
-            ValueError: the text is empty, or has a character that no training text had.
+            UserError: the text is empty, or has a character that no training text had or that no font has.
         """
-        unknown = "".join(sorted(set(text) - self._characters))
-        if unknown or not text.strip():
-            known = "".join(sorted(self._characters))
-            raise UserError(f"text {text!r}: expected characters of the training texts ({known}), found {unknown!r}")
-        lines = self._lines(text, rng)
-        height = int(rng.integers(60, 97))
-        if len(lines) == 2:
-            height = int(height * 1.25)
-            aspect = rng.uniform(1.15, 1.8)
-        elif self.tunisian:
-            aspect = float(np.clip(rng.normal(4.6, 0.25), 3.9, 5.3))
-        else:
-            aspect = rng.uniform(2.4, 5.2) if len(text) > 4 else rng.uniform(1.6, 3.6)
-        ink = np.zeros((height, int(height * aspect)), "uint8")
+        self._check(text)
+        look = self._look(rng)
+        lines = self._lines(text, look, rng)
+        ink = np.zeros(self._shape(len(text), len(lines), look, rng), "uint8")
+        height = ink.shape[0]
         framed = rng.random() < 0.88
         rim = (rng.uniform(0.03, 0.1) if framed else rng.uniform(-0.02, 0.05)) * height
-        if len(lines) == 2:
-            centres, size = (0.3 + rng.uniform(-0.02, 0.02), 0.71 + rng.uniform(-0.02, 0.02)), rng.uniform(0.28, 0.37)
-        else:
-            centres, size = (0.5 + rng.normal(0, 0.015),), float(np.clip(rng.normal(0.61, 0.06), 0.47, 0.75))
-        style = _Lettering(size * height, rng)
-        for line, centre in zip(lines, centres, strict=True):
-            style.draw(ink, line, centre * height, rim + rng.uniform(0.05, 0.16) * height, rng)
+        apart = not self._joined and any(right_to_left(character) for character in text)
+        rows = self._letter(ink, lines, rim, apart, look, rng)
         if rng.random() < 0.12:
-            ink = _slanted(ink, rng.uniform(-0.06, 0.22))
+            ink = slanted(ink, rng.uniform(-0.06, 0.22))
         # Paint and embossing round every corner; moving the threshold makes the strokes thinner or bolder.
-        ink = _contrast(cv2.GaussianBlur(ink, (3, 3), 0.9), rng.uniform(0.3, 0.58))
+        ink = contrast(cv2.GaussianBlur(ink, (3, 3), 0.9), rng.uniform(0.3, 0.58))
         if framed:
             draw_frame(ink, rim, rng)
         if self.tunisian and rng.random() < 0.5:
@@ -153,7 +145,10 @@ class PlatePainter:
         worn = rng.random() < self._worn
         if worn:
             self._surface.wear(ink, rng)
-        plate = self._surface.paint(ink, *_colours(self.tunisian, rng), rng)
+        ground, paint = _look_colours(look, rng) if look else _colours(self.tunisian, rng)
+        plate = self._surface.paint(ink, ground, paint, rng)
+        if look:
+            draw_surroundings(plate, look, rows, paint, rng)
         if worn:
             draw_bolts(plate, rng)
         if worn and rng.random() < 0.025:
@@ -162,97 +157,168 @@ class PlatePainter:
             plate = with_strip(plate, rng)
         return plate, outline(plate.shape[:2], rng.uniform(0.0, 0.12) * height)
 
-    def _lines(self, text: str, rng: np.random.Generator) -> list[list[_Group]]:
+    def _check(self, text: str) -> None:
+        unknown = "".join(sorted(set(text) - self._characters))
+        if unknown or not text.strip():
+            known = "".join(sorted(self._characters))
+            raise UserError(f"text {text!r}: expected characters of the training texts ({known}), found {unknown!r}")
+        missing = sorted(set(clusters(text)) & self.undrawable)
+        if missing:
+            raise UserError(f"text {text!r}: no font on this machine has {''.join(missing)!r}; name one that has them")
+
+    def _look(self, rng: np.random.Generator) -> PlateLook | None:
+        """The look of a real plate to draw like, or none."""
+        if not self._looks or rng.random() >= STYLED_SHARE:
+            return None
+        return self._looks[rng.integers(len(self._looks))]
+
+    def _shape(self, length: int, lines: int, look: PlateLook | None, rng: np.random.Generator) -> tuple[int, int]:
+        """Height and width of a plate, pixels."""
+        height = int(rng.integers(60, 97))
+        if look:
+            # Where characters take little of the plate, it is drawn larger, so that they are as large as on others.
+            height = int(height * np.clip(0.6 / max(line[1] for line in look.lines), 1.0, 1.5))
+            aspect = float(np.clip(look.aspect * rng.uniform(0.93, 1.08), 1.0, 6.5))
+        elif lines == 2:
+            height = int(height * 1.25)
+            aspect = rng.uniform(1.15, 1.8)
+        elif self.tunisian:
+            aspect = float(np.clip(rng.normal(4.6, 0.25), 3.9, 5.3))
+        else:
+            aspect = rng.uniform(2.4, 5.2) if length > 4 else rng.uniform(1.6, 3.6)
+        return height, int(height * aspect)
+
+    def _letter(
+        self,
+        ink: np.ndarray,
+        lines: list[list[Group]],
+        rim: float,
+        apart: bool,
+        look: PlateLook | None,
+        rng: np.random.Generator,
+    ) -> tuple[float, float]:
+        """Set the lines into the ink, in place; the rows between which they stand."""
+        height = ink.shape[0]
+        sizes: Sequence[float]
+        if look and len(look.lines) == len(lines):
+            centres = tuple(centre + rng.normal(0, 0.015) for centre, _ in look.lines)
+            sizes = [size * rng.uniform(0.85, 1.05) for _, size in look.lines]
+        elif len(lines) == 2:
+            centres = (0.3 + rng.uniform(-0.02, 0.02), 0.71 + rng.uniform(-0.02, 0.02))
+            sizes = [rng.uniform(0.28, 0.37)] * 2
+        else:
+            centres, sizes = (0.5 + rng.normal(0, 0.015),), [float(np.clip(rng.normal(0.61, 0.06), 0.47, 0.75))]
+        rooms = [_ROOM * min(centre, 1 - centre) for centre in centres]
+        if len(lines) == 2:
+            rooms = [min(room, _ROOM_OF_TWO) for room in rooms]
+        # A letter that reaches far above or below its line makes all of them smaller: none is cut off.
+        fits = min(room / (size * highest(line)) for room, size, line in zip(rooms, sizes, lines, strict=True))
+        if fits < 1 and (look or max(map(highest, lines)) > 1):
+            sizes = [size * fits for size in sizes]
+        lettering = Lettering(sizes[0] * height, rng)
+        if apart:
+            lettering.tracking = max(lettering.tracking, APART * lettering.size)
+        for line, centre, size in zip(lines, centres, sizes, strict=True):
+            lettering.size = size * height
+            lettering.draw(ink, line, centre * height, rim + rng.uniform(0.05, 0.16) * height, rng)
+        halves = [size * highest(line) / 2 for size, line in zip(sizes, lines, strict=True)]
+        return (centres[0] - halves[0]) * height, (centres[-1] + halves[-1]) * height
+
+    def _lines(self, text: str, look: PlateLook | None, rng: np.random.Generator) -> list[list[Group]]:
         """The lines of a plate, each a list of groups of glyphs, left to right."""
-        alphabet = self._alphabets[rng.choice(len(self._alphabets), p=self._alphabet_odds)]
+        alphabet = self._alphabets.choose(rng)
         if self.tunisian:
-            words = self._word_sets[rng.choice(len(self._word_sets), p=self._word_odds)]
-            groups = [
-                _Group([words[piece]], True) if piece in words else _Group([alphabet[digit] for digit in piece])
-                for piece in re.findall(r"[0-9]+|[^0-9\s]", text)
-            ]
-            if len(groups) == 3 and rng.random() < self._two_lines:
-                return [[groups[2]], groups[:2]]
-            return [groups]
-        groups = [
-            _Group([alphabet[character] for character in piece]) for piece in re.findall(r"\d+|[^\W\d]+|[^\w\s]+", text)
-        ]
+            return self._tunisian_lines(text, alphabet.masks, rng)
+        if look:
+            return self._lines_of_look(text, look, alphabet, rng)
+        groups = _groups(clusters(text))
+        from_the_right = reads_from_the_right(text)
         if len(groups) > 1 and rng.random() < self._two_lines:
-            return [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
+            halves = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
+            return [self._set(half, from_the_right, alphabet) for half in halves]
+        return [self._set(groups, from_the_right, alphabet)]
+
+    def _tunisian_lines(self, text: str, masks: dict[str, np.ndarray], rng: np.random.Generator) -> list[list[Group]]:
+        words = self._word_sets[rng.choice(len(self._word_sets), p=self._word_odds)]
+        groups = [
+            Group([words[piece]], True) if piece in words else Group([masks[digit] for digit in piece])
+            for piece in re.findall(r"[0-9]+|[^0-9\s]", text)
+        ]
+        if len(groups) == 3 and rng.random() < self._two_lines:
+            return [[groups[2]], groups[:2]]
         return [groups]
 
+    def _lines_of_look(
+        self, text: str, look: PlateLook, alphabet: Alphabet, rng: np.random.Generator
+    ) -> list[list[Group]]:
+        """Lines broken as on the plate of the look, and groups parted as on plates of as many characters and lines."""
+        parts = [part for part in clusters(text) if not part.isspace()]
+        breaks = [0, len(parts)]
+        if len(look.lines) == 2 and len(parts) > 1 and sum(look.pieces):
+            first = round(len(parts) * look.pieces[0] / sum(look.pieces))
+            breaks.insert(1, int(np.clip(first, 1, len(parts) - 1)))
+        known = self._gaps.get((len(parts), len(breaks) - 1))
+        gaps = known[rng.integers(len(known))] if known else None
+        lines = []
+        for first, last in zip(breaks, breaks[1:], strict=False):
+            line = parts[first:last]
+            if gaps is None or self._joins(line):
+                groups = self._set(_groups(line), reads_from_the_right(text), alphabet)
+            else:
+                shown = in_visual_order(line)
+                cuts = [0, *(gap - first for gap in gaps if first < gap < last), len(shown)]
+                pieces = [shown[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
+                groups = [Group(alphabet.masks[part] for part in piece) for piece in pieces]
+            lines.append(separated(groups, rng))
+        return lines
 
-class _Group(list):
-    """The glyph masks of one group of characters; a word's mask is higher than a digit's and keeps its own shape."""
+    def _joins(self, parts: Sequence[str]) -> bool:
+        return self._joined and any(right_to_left(part[0]) for part in parts)
 
-    def __init__(self, glyphs: Sequence[np.ndarray], word: bool = False):
-        super().__init__(glyphs)
-        self.word = word
+    def _set(self, groups: Sequence[list[str]], from_the_right: bool, alphabet: Alphabet) -> list[Group]:
+        """Groups of characters as glyphs, left to right."""
+        shown = []
+        for group in groups[::-1] if from_the_right else groups:
+            if alphabet.face and self._joins(group):
+                shown.append(self._joined_group(group, alphabet))
+            else:
+                shown.append(Group(alphabet.masks[part] for part in in_visual_order(group)))
+        return shown
 
-
-class _Lettering:
-    """How one plate's characters are set: size, width, spacing. Lengths in plate pixels."""
-
-    def __init__(self, size: float, rng: np.random.Generator):
-        self.size = size
-        self.stretch = float(np.clip(rng.normal(1.05, 0.13), 0.8, 1.5))
-        self.tracking = size * (rng.uniform(0.06, 0.2) if rng.random() < 0.85 else rng.uniform(0.2, 0.5))
-        self.gap = size * rng.uniform(0.08, 0.65)
-        self.spread = rng.random() < 0.35  # Numbers near the plate's ends, instead of all packed in the middle.
-        self.cells = rng.random() < 0.45  # Every character takes the same width, so a 1 stands alone.
-        self.word_size = size * rng.uniform(0.82, 1.15)
-        self.word_stretch = rng.uniform(0.8, 1.2)
-        self.uneven = rng.uniform(0, 0.06) if rng.random() < 0.5 else 0.0
-
-    def draw(self, ink: np.ndarray, groups: list[_Group], centre: float, margin: float, rng: np.random.Generator):
-        """Draw one line of groups into the ink mask, in place, around this height, between these margins."""
-        boxes = [[self._box(glyph, group.word, rng) for glyph in group] for group in groups]
-        gaps = [self.gap * rng.uniform(0.7, 1.3) for _ in groups[1:]]
-        lengths = [sum(cell for _, _, cell in group) + self.tracking * (len(group) - 1) for group in boxes]
-        available = ink.shape[1] - 2 * margin
-        squeeze = min(1.0, available / (sum(lengths) + sum(gaps)))
-        free = available - squeeze * (sum(lengths) + sum(gaps))
-        if self.spread and gaps:
-            shares = rng.uniform(0.6, 1.0) * rng.dirichlet([12.0] * len(gaps))
-            gaps = [gap + free * share for gap, share in zip(gaps, shares, strict=True)]
-            free -= free * sum(shares)
-        left = margin + free * (0.5 + rng.normal(0, 0.1))
-        for group, row, gap in zip(groups, boxes, [*gaps, 0.0], strict=True):
-            drop = self.size * (rng.uniform(-0.06, 0.12) if group.word else 0)
-            for glyph, (height, width, cell) in zip(group, row, strict=True):
-                shift = rng.normal(0, self.uneven) * self.size
-                x = left + squeeze * (cell / 2 + shift)
-                _stamp(ink, glyph, centre + drop + shift * 0.4, x, height, squeeze * width)
-                left += squeeze * (cell + self.tracking)
-            left += squeeze * (gap - self.tracking)
-
-    def _box(self, glyph: np.ndarray, word: bool, rng: np.random.Generator) -> tuple[float, float, float]:
-        """Height and width of a glyph as drawn, and the width of the cell it stands in."""
-        if word:
-            width = glyph.shape[1] * self.word_size / glyph.shape[0] * self.word_stretch
-            return self.word_size, width, width
-        width = glyph.shape[1] * self.size / GLYPH_HEIGHT * self.stretch * (1 + rng.normal(0, self.uneven / 2))
-        return self.size, width, max(width, 0.5 * self.size * self.stretch) if self.cells else width
+    def _joined_group(self, group: list[str], alphabet: Alphabet) -> Group:
+        """A group whose right-to-left letters are joined, each run of them as one glyph."""
+        glyphs: list[np.ndarray] = []
+        for from_the_right, run in groupby(group, key=lambda part: right_to_left(part[0])):
+            if from_the_right and alphabet.face:
+                glyphs.append(joined_word("".join(run), alphabet.face))
+            else:
+                glyphs += [alphabet.masks[part] for part in run]
+        return Group(glyphs)
 
 
-def _stamp(ink: np.ndarray, glyph: np.ndarray, y: float, x: float, height: float, width: float) -> None:
-    """Add a glyph, resized, around the point `(y, x)` of the ink mask, in place; what lies outside is cut off."""
-    rows, columns = max(2, round(height)), max(2, round(width))
-    top, left = round(y - height / 2), round(x - width / 2)
-    resized = cv2.resize(glyph, (columns, rows), interpolation=cv2.INTER_AREA)
-    clip_top, clip_left = max(0, -top), max(0, -left)
-    part = ink[max(0, top) : top + rows, max(0, left) : left + columns]
-    np.maximum(part, resized[clip_top : clip_top + part.shape[0], clip_left : clip_left + part.shape[1]], out=part)
+def _groups(parts: list[str]) -> list[list[str]]:
+    """The clusters of a text parted where digits, letters and other characters meet, and at blanks."""
+
+    def sort_of(part: str) -> str:
+        first = part[0]
+        if is_digit(first):
+            return "digit"
+        return "blank" if first.isspace() else "letter" if first.isalnum() or first == "_" else "other"
+
+    return [list(run) for sort, run in groupby(parts, key=sort_of) if sort != "blank"]
 
 
-def _slanted(ink: np.ndarray, shear: float) -> np.ndarray:
-    matrix = np.array([[1, -shear, shear * ink.shape[0] / 2], [0, 1, 0]])
-    return cv2.warpAffine(ink, matrix, ink.shape[::-1], flags=cv2.INTER_LINEAR)
+def _look_colours(look: PlateLook, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of the ground and of the paint of a look, float `(3,)` RGB 0..255, as in daylight.
 
-
-def _contrast(ink: np.ndarray, threshold: float) -> np.ndarray:
-    levels = np.clip((np.arange(256) / 255 - threshold) * 3 + 0.5, 0, 1)
-    return cv2.LUT(ink, (levels * 255).astype("uint8"))
+    Crops are small, so that blur has brought their colours together, and some were taken at night.
+    """
+    ground, paint = np.array(look.ground), np.array(look.paint)
+    middle, half = (ground + paint) / 2, (paint - ground) / 2 * rng.uniform(1.0, 1.5)
+    ground, paint = np.maximum(middle - half, 0), np.maximum(middle + half, 0)
+    brightest = max(ground.max(), paint.max(), 1.0)
+    gain = max(1.0, rng.uniform(130, 250) / brightest) * rng.uniform(0.93, 1.07, 3)
+    return np.clip(ground * gain, 0, 255), np.clip(paint * gain, 0, 255)
 
 
 def _colours(tunisian: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:

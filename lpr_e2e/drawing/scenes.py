@@ -25,6 +25,8 @@ EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + (
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
 TALL_PLATE_PER_CAR = 0.17  # width of a plate of two lines
 MOST_CARS = 3  # on one photograph; more would leave their plates too small to read
+PHOTOGRAPHS, CROPS = "license_plates_detection_train", "license_plates_recognition_train"
+BOX_COLUMNS = ["img_id", "ymin", "xmin", "ymax", "xmax"]
 SUBMISSION_ROWS = 7  # the challenge asks for seven digits per photograph
 
 
@@ -73,24 +75,34 @@ def write_demo(
     like: Sequence[str] = EXAMPLE_TEXTS,
     cars: int = 1,
     two_lines: float = DEMO_TWO_LINES,
-) -> None:
+    empty: int = 0,
+    fonts: Sequence[Path | str] = (),
+    characters: str = "",
+) -> frozenset[str]:
     """Write a drawn data set in the challenge's layout; the same arguments write the same files.
+
+    A photograph has a row for each of its plates, one without a plate a row with an empty box.
 
     Args:
         folder: where to; it is made. Files of the same names are replaced.
-        photographs: photographs with a box (set 1), the validation ones included.
+        photographs: photographs with plates (set 1), the validation ones included.
         crops: plate crops with a text (set 2); four in five are cut out of set 1 as far as it reaches.
         test: photographs without labels.
-        validation: how many photographs of set 1 `validation.csv` lists with box and text.
+        validation: how many photographs of set 1 `validation.csv` lists with boxes and texts.
         seed: of everything random.
         like: texts whose patterns and characters the plates have, see `lpr_e2e.drawing.plates.PlatePainter`.
             `SampleSubmission` is only for the challenge's patterns.
-        cars: the most cars on a test photograph; on the others there is one, because training is told of one.
+        cars: the most cars on a photograph.
         two_lines: share of the plates with two lines, of those whose text has groups to part.
+        empty: further photographs of set 1, without a car.
+        fonts, characters: see `lpr_e2e.drawing.plates.PlatePainter`.
+
+    Returns:
+        The characters that are not drawn, because no font has them.
 
     Raises:
-        ValueError: `validation` exceeds `photographs`, `cars` or `two_lines` is out of range, or a character of `like`
-            cannot be drawn.
+        UserError: `validation` exceeds `photographs`, `cars` or `two_lines` is out of range, a font cannot be read, or
+            no font has any of the characters of `like`.
     """
     if not 1 <= cars <= MOST_CARS:
         raise UserError(f"cars: {cars}; expected 1 to {MOST_CARS}")
@@ -99,46 +111,76 @@ def write_demo(
     if validation > photographs:
         raise UserError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
     folder, rng = Path(folder), np.random.default_rng(seed)
-    painter = PlatePainter(like, DEMO_WORN, two_lines)
-    boxes, plates = _write_photographs(folder, photographs, painter, rng)
-    texts = [text for _, text in plates]
-    numbers = _write_crops(folder, crops, plates, painter, rng)
-    for number in range(photographs + 1, photographs + test + 1):
-        shown = int(rng.integers(1, cars + 1)) if cars > 1 else 1
-        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, shown).photograph, rng)
-    box_columns = ["img_id", "ymin", "xmin", "ymax", "xmax"]
+    painter = PlatePainter(like, DEMO_WORN, two_lines, fonts=fonts, characters=characters)
+    if not painter.can_draw:
+        raise UserError(f"like: no font on this machine has any of {''.join(sorted(painter.undrawable))!r}; name one")
+    shown = _write_photographs(folder, photographs, cars, painter, rng)
+    numbers = _write_crops(folder, crops, [plate for plates in shown for plate in plates], painter, rng)
+    _write_test(folder, range(photographs + empty + 1, photographs + empty + test + 1), cars, painter, rng)
     held_out = sorted(rng.permutation(photographs)[:validation])
-    _write_table(folder / "license_plates_detection_train.csv", box_columns, boxes)
-    _write_table(folder / "license_plates_recognition_train.csv", ["img_id", "text"], numbers)
-    _write_table(folder / "validation.csv", [*box_columns, "text"], [[*boxes[row], texts[row]] for row in held_out])
+    boxes = [[plate.img_id, *plate.box_px] for plates in shown for plate in plates]
+    boxes += _write_empty(folder, range(photographs + 1, photographs + empty + 1), painter, rng)
+    _write_table(folder / f"{PHOTOGRAPHS}.csv", BOX_COLUMNS, boxes)
+    _write_table(folder / f"{CROPS}.csv", ["img_id", "text"], numbers)
+    texts = [[plate.img_id, *plate.box_px, plate.text] for number in held_out for plate in shown[number]]
+    _write_table(folder / "validation.csv", [*BOX_COLUMNS, "text"], texts)
+    return painter.undrawable
+
+
+@dataclass(frozen=True)
+class _Shown:
+    """A plate on a photograph that was written: its box, yxyx in whole pixels, its text, and what the box frames."""
+
+    img_id: str
+    box_px: list[int]
+    text: str
+    crop: np.ndarray
+
+
+def _write_empty(folder: Path, numbers: range, painter: PlatePainter, rng: np.random.Generator) -> list[list[str]]:
+    """Write the photographs of set 1 that have no plate: their rows."""
+    for number in numbers:
+        _write_jpeg(folder / PHOTOGRAPHS / f"{number}.jpg", draw_scene(painter, rng, 0).photograph, rng)
+    return [[f"{number}.jpg", "", "", "", ""] for number in numbers]
+
+
+def _write_test(folder: Path, numbers: range, cars: int, painter: PlatePainter, rng: np.random.Generator) -> None:
+    """Write the photographs without labels, and the challenge's form for them if it is about such plates."""
+    for number in numbers:
+        _write_jpeg(folder / "test" / f"{number}.jpg", draw_scene(painter, rng, _cars(cars, rng)).photograph, rng)
     if painter.tunisian:
-        asked = [
-            [f"img_{number}_{row}", *[""] * 10]
-            for number in range(photographs + 1, photographs + test + 1)
-            for row in range(1, SUBMISSION_ROWS + 1)
-        ]
+        asked = [[f"img_{number}_{row}", *[""] * 10] for number in numbers for row in range(1, SUBMISSION_ROWS + 1)]
         _write_table(folder / "SampleSubmission.csv", ["id", *map(str, range(10))], asked)
 
 
+def _cars(most: int, rng: np.random.Generator) -> int:
+    return int(rng.integers(1, most + 1)) if most > 1 else 1
+
+
 def _write_photographs(
-    folder: Path, count: int, painter: PlatePainter, rng: np.random.Generator
-) -> tuple[list[list], list[tuple[np.ndarray, str]]]:
-    """Write set 1: the rows of its table, and each photograph's plate, cut out, with its text."""
-    boxes, plates = [], []
+    folder: Path, count: int, cars: int, painter: PlatePainter, rng: np.random.Generator
+) -> list[list[_Shown]]:
+    """Write the photographs of set 1 that have plates: the plates of each."""
+    shown = []
     for number in range(1, count + 1):
-        scene = draw_scene(painter, rng)
-        photograph = _write_jpeg(folder / "license_plates_detection_train" / f"{number}.jpg", scene.photograph, rng)
-        boxes.append([f"{number}.jpg", *_whole_pixels(scene.boxes_px[0], photograph)])
-        plates.append((cut_plate(photograph, np.array(boxes[-1][1:])), scene.texts[0]))
-    return boxes, plates
+        scene, name = draw_scene(painter, rng, _cars(cars, rng)), f"{number}.jpg"
+        photograph = _write_jpeg(folder / PHOTOGRAPHS / name, scene.photograph, rng)
+        boxes = [_whole_pixels(box_px, photograph) for box_px in scene.boxes_px]
+        shown.append(
+            [
+                _Shown(name, box_px, text, cut_plate(photograph, np.array(box_px)))
+                for box_px, text in zip(boxes, scene.texts, strict=True)
+            ]
+        )
+    return shown
 
 
 def _write_crops(
-    folder: Path, count: int, plates: list[tuple[np.ndarray, str]], painter: PlatePainter, rng: np.random.Generator
+    folder: Path, count: int, plates: list[_Shown], painter: PlatePainter, rng: np.random.Generator
 ) -> list[list[str]]:
     """Write set 2, four in five of its crops out of set 1 as far as that reaches: the rows of its table."""
     matched = min(len(plates), round(count * 0.8))
-    labelled = [plates[source] for source in rng.permutation(len(plates))[:matched]]
+    labelled = [(plates[source].crop, plates[source].text) for source in rng.permutation(len(plates))[:matched]]
     for _ in range(count - matched):
         scene = draw_scene(painter, rng)
         box_px = np.array(_whole_pixels(scene.boxes_px[0], scene.photograph))
@@ -146,7 +188,7 @@ def _write_crops(
     rows = []
     for number, index in enumerate(rng.permutation(count)):
         crop, text = labelled[index]
-        _write_jpeg(folder / "license_plates_recognition_train" / f"{number}.jpg", crop, rng)
+        _write_jpeg(folder / CROPS / f"{number}.jpg", crop, rng)
         rows.append([f"{number}.jpg", text])
     return rows
 

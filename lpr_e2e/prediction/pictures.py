@@ -8,9 +8,10 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
 from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.lettering import text_size, write_text
 from lpr_e2e.prediction.reading import Reading
 
 # Annotated pictures are for looking at: their longer side is brought into this range, in pixels.
@@ -19,7 +20,6 @@ LARGEST_SIDE = 2048
 JPEG_QUALITY = 85
 
 Colour = tuple[int, int, int]
-Font = ImageFont.ImageFont | ImageFont.FreeTypeFont
 
 OK = (46, 204, 113)
 DOUBTFUL = (255, 159, 28)
@@ -54,7 +54,7 @@ def annotate(
     picture = Image.fromarray(cv2.resize(photograph, (width, height), interpolation=interpolation))
     draw = ImageDraw.Draw(picture)
     line = max(2, round(max(height, width) / 320))
-    font = ImageFont.load_default(max(14, round(max(height, width) / 32)))
+    size = max(14, round(max(height, width) / 32))
 
     for box_px in true_boxes_px:
         _draw_box(draw, box_px, scale, TRUE_BOX, max(1, line // 2))
@@ -64,10 +64,10 @@ def annotate(
         _draw_box(draw, box_px, scale, OK if reading.status == "ok" else DOUBTFUL, line)
     for reading, box_px in reversed(plates):
         colour = OK if reading.status == "ok" else DOUBTFUL
-        label = f"{reading.text}  {reading.confidence:.0%}" if reading.text else "not legible"
-        _draw_label(draw, label, np.asarray(box_px) * scale, colour, font, line)
+        label = (reading.text, f"  {reading.confidence:.0%}") if reading.text else ("not legible",)
+        _draw_label(draw, label, np.asarray(box_px) * scale, colour, size, line)
     if not plates:
-        _draw_label(draw, "no plate", np.zeros(4), DOUBTFUL, font, line)
+        _draw_label(draw, ("no plate",), np.zeros(4), DOUBTFUL, size, line)
     return np.asarray(picture)
 
 
@@ -91,7 +91,6 @@ def attention_strip(glimpse: np.ndarray, attention: np.ndarray, text: str) -> np
     glimpse = np.clip(np.asarray(glimpse, "float32"), 0, 255)
     faded = 0.5 * glimpse.mean(-1, keepdims=True)
     caption = max(14, round(height * 0.3))
-    font = ImageFont.load_default(round(caption * 0.8))
 
     cells = [(text or "nothing read", glimpse)]
     for slot, label in enumerate([*text, "end"][:slots]):
@@ -113,7 +112,7 @@ def attention_strip(glimpse: np.ndarray, attention: np.ndarray, text: str) -> np
     draw = ImageDraw.Draw(picture)
     for (row, column), (label, _) in zip(corners, cells, strict=True):
         left, middle = STRIP_GAP + column * cell_width, STRIP_GAP + row * cell_height + caption / 2
-        draw.text((left + 2, middle), label, font=font, fill=(240, 240, 240), anchor="lm")
+        write_text(draw, label, (left + 2, middle), round(caption * 0.8), (240, 240, 240))
     return np.asarray(picture)
 
 
@@ -134,15 +133,17 @@ def _draw_box(draw: ImageDraw.ImageDraw, box_px: Sequence[float], scale: float, 
     )
 
 
-def _draw_label(draw: ImageDraw.ImageDraw, label: str, box: np.ndarray, colour: Colour, font: Font, line: int) -> None:
+def _draw_label(
+    draw: ImageDraw.ImageDraw, label: Sequence[str], box: np.ndarray, colour: Colour, size: int, line: int
+) -> None:
     """Write a label on a filled ground above a box (yxyx, picture pixels), or below it where there is no room."""
     padding = 2 * line
-    left, top, right, bottom = draw.textbbox((0, 0), label, font=font)
-    width, height = right - left + 2 * padding, bottom - top + 2 * padding
+    text_width, above, below = text_size(label, size)
+    width, height = text_width + 2 * padding, above + below + 2 * padding
     picture_width, picture_height = draw.im.size
     y = box[0] - line - height
     if y < 0:
         y = min(box[2] + line, picture_height - height)
     y, x = max(0, y), max(0, min(box[1] - line, picture_width - width))
     draw.rectangle((x, y, x + width, y + height), fill=colour)
-    draw.text((x + padding - left, y + padding - top), label, font=font, fill=LABEL_TEXT)
+    write_text(draw, label, (x + padding, y + padding + above), size, LABEL_TEXT)

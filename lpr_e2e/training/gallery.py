@@ -12,6 +12,7 @@ import numpy as np
 
 from lpr_e2e.common.boxes import Letterbox
 from lpr_e2e.common.images import read_picture
+from lpr_e2e.common.lettering import write_text
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.evaluation.matching import match
@@ -39,7 +40,8 @@ class Gallery:
 
     def show_training(self, batch: Mapping[str, np.ndarray]) -> None:
         """The augmented samples of a batch of stage two."""
-        photographs = canvas_gallery if has_keras_cv() else canvas_pictures
+        # keras-cv writes with OpenCV, which has Latin letters alone.
+        photographs = canvas_gallery if has_keras_cv() and self.vocabulary.characters.isascii() else canvas_pictures
         self.board.pictures(0, "training/photographs", photographs(batch, self.vocabulary))
         self.board.pictures(0, "training/glimpses", glimpse_pictures(batch, self.vocabulary))
 
@@ -83,7 +85,7 @@ def glimpse_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary, co
         text, _ = vocabulary.decode(np.eye(vocabulary.classes)[classes])
         shown = cv2.resize(glimpse, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
         shown = cv2.copyMakeBorder(shown, 0, 28, 0, 0, cv2.BORDER_CONSTANT, value=(32, 32, 32))
-        cv2.putText(shown, text, (4, shown.shape[0] - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (240, 240, 240), 2)
+        write_text(shown, text, (4, shown.shape[0] - 14), 20, (240, 240, 240))
         pictures.append(shown)
     return pictures
 
@@ -154,8 +156,7 @@ def canvas_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary) -> 
             if visible:
                 ymin, xmin, ymax, xmax = (box * _SHOWN_SIDE).round().astype(int).tolist()
                 cv2.rectangle(shown, (xmin, ymin), (xmax, ymax), TRUE_BOX, 2)
-        cv2.putText(shown, names[0], (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (16, 16, 16), 4)
-        cv2.putText(shown, names[0], (6, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.8, (255, 255, 255), 2)
+        write_text(shown, names[0], (6, 17), 24, (255, 255, 255), outline=(16, 16, 16))
         pictures.append(shown)
     return pictures
 

@@ -6,9 +6,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 import numpy as np
+from matplotlib import font_manager
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
+from lpr_e2e.common.lettering import font_families, font_files
 from lpr_e2e.evaluation.calibration import reliability_bins
 from lpr_e2e.evaluation.metrics import alignment
 
@@ -50,8 +52,9 @@ def confusion_plot(pairs: Iterable[tuple[str, str]], characters: str) -> np.ndar
             fontsize=8,
             color="#999999" if right else "black",
         )
-    axes.set_xticks(range(len(names)), names)
-    axes.set_yticks(range(len(names)), names)
+    families = _families("".join(names))
+    axes.set_xticks(range(len(names)), names, fontfamily=families)
+    axes.set_yticks(range(len(names)), names, fontfamily=families)
     axes.set_xlabel("read")
     axes.set_ylabel("true")
     axes.set_title(f"{wrong.sum()} of {counts[:-1].sum()} characters wrong")
@@ -99,6 +102,15 @@ def _figure(width: float, height: float):
     figure = Figure((width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
     return figure, figure.add_subplot()
+
+
+def _families(characters: str) -> list[str]:
+    """Font families that show these characters, matplotlib's own first."""
+    own = set(font_manager.get_font(font_manager.findfont(font_manager.FontProperties())).get_charmap())
+    lacking = "".join(character for character in characters if ord(character) not in own)
+    for path in font_files(lacking):
+        font_manager.fontManager.addfont(path)
+    return ["sans-serif", *font_families(lacking)]
 
 
 def _picture(figure: Figure) -> np.ndarray:

@@ -84,7 +84,7 @@ class BatchRecipe:
             self.vocabulary,
             self.architecture,
             self.procedure,
-            PlatePainter(self.texts, self.mixture.worn),
+            PlatePainter(self.texts, self.mixture.worn, fonts=self.fonts, characters=self.characters),
             self.mixture,
             self.seed,
             self.own,

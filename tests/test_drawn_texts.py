@@ -1,0 +1,108 @@
+"""What drawn plates say keeps to the form, the script and the places of the training texts."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from lpr_e2e.common.scripts import clusters, kind, reads_from_the_right, script, visual_order, with_direction
+from lpr_e2e.drawing.texts import TextSampler
+
+PROVINCES = "京津沪渝冀豫云辽黑湘皖鲁新苏浙赣鄂桂甘晋蒙陕吉闽贵粤青藏川宁琼"
+
+
+def sampled(texts, count=600, **options):
+    sampler, rng = TextSampler(texts, **options), np.random.default_rng(0)
+    return [sampler.sample(rng) for _ in range(count)]
+
+
+def chinese(count=200, provinces=PROVINCES[:12]):
+    rng = np.random.default_rng(1)
+    letters, any_of = list("ABCDEFGH"), list("ABCDEFGHJKLMNPQRSTUVWXYZ0123456789")
+    return [
+        provinces[index % len(provinces)] + rng.choice(letters) + "".join(rng.choice(any_of, 5))
+        for index in range(count)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("texts", "digits", "form"),
+    [
+        (["سطن٧١٢٦", "أنع٨١٩٠", "بدم٤٣٦٤", "قصه٥٥٠٠"], "٠١٣٤٥٦٧٨٩", r"[سطنأعبدمقصه]{3}[٠-٩]{4}"),
+        (["12۴۵", "34۶۷"], "۴۵۶۷", r"[1-4]{2}[۴-۷]{2}"),
+        (["กข1234", "คง5678", "จฉ9012", "ชซ3456"], "1234567890", r"[กขคงจฉชซ]{2}\d{4}"),
+        (["बा१च२३४", "बा५ज६७८"], "१२३", r"बा[१-८][चज][१-८]{3}"),
+    ],
+)
+def test_each_set_of_digits_and_each_script_keeps_to_itself(texts, digits, form):
+    found = sampled(texts)
+    assert all(re.fullmatch(form, text) for text in found)
+    assert len(set(found)) > 100 and set(digits) <= set("".join(found))
+
+
+def test_provinces_stay_in_front_and_serial_letters_behind():
+    found = sampled(chinese())
+    assert all(re.fullmatch(rf"[{PROVINCES}][A-Z][A-Z0-9]{{5}}|[{PROVINCES}].*\d", text) for text in found)
+    assert all(kind(text[0]) == "CJK Lo" and not any(kind(one) == "CJK Lo" for one in text[1:]) for text in found)
+    assert set(PROVINCES[:12]) == {text[0] for text in found}
+
+
+def test_a_place_with_few_letters_shows_mostly_these():
+    """Behind the province stand A to H in the texts; elsewhere any letter."""
+    found = sampled(chinese(), 2000)
+    second, third = (Counter(text[place] for text in found if text[place].isalpha()) for place in (1, 2))
+    own = [sum(counts[letter] for letter in "ABCDEFGH") / counts.total() for counts in (second, third)]
+    assert 0.85 < own[0] < 0.97 and own[1] < 0.6
+
+
+def test_letters_that_no_text_has_stand_where_their_kind_stands():
+    found = sampled(chinese(), 1500, extra=PROVINCES[12:])
+    first = Counter(text[0] for text in found)
+    assert set(first) == set(PROVINCES)
+    assert min(first.values()) > len(found) / len(PROVINCES) / 3
+    assert not any(one in PROVINCES for text in found for one in text[1:])
+    assert "Q" in "".join(sampled(["AB12", "CD34", "EF56", "GH78"], extra="Q"))
+
+
+def test_a_mark_at_one_place_does_not_wander():
+    texts = chinese() + [text[:-1] + "学" for text in chinese(30)]
+    found = sampled(texts, 1500)
+    trainers = [text for text in found if "学" in text]
+    assert len(trainers) > 30  # One in eight of the texts, and more often here.
+    assert sum(text[-1] == "学" for text in trainers) > 0.8 * len(trainers)
+
+
+def test_rare_forms_come_more_often_than_in_the_texts():
+    texts = [f"B{1000 + number}UYP" for number in range(95)] + [f"AB{number}X" for number in range(5)]
+    rare = sum(bool(re.match("[A-Z]{2}", text)) for text in sampled(texts, 1000))
+    assert 120 < rare < 350
+
+
+def test_what_cannot_be_drawn_is_replaced_or_left_out():
+    found = sampled(chinese(), undrawable=[PROVINCES[0], PROVINCES[1]])
+    assert not any(one in PROVINCES[:2] for text in found for one in text)
+    assert all(text[0] in PROVINCES for text in found)
+    found = sampled(chinese(), undrawable=PROVINCES)
+    assert all(re.fullmatch("[A-Z0-9]+", text) for text in found)
+
+
+def test_the_order_on_the_plate():
+    """Egypt's letters stand right of its digits; a text that begins with digits runs from the left."""
+    assert "".join(visual_order("سطن٧١٢٦")) == "٧١٢٦نطس"
+    assert "".join(visual_order("سطن-٧١٢")) == "٧١٢-نطس"
+    assert "".join(visual_order("12ب345")) == "12ب345"
+    assert "".join(visual_order("12אב345")) == "12בא345"
+    assert "".join(visual_order("粤BA9H07")) == "粤BA9H07"
+    assert reads_from_the_right("سطن٧") and not reads_from_the_right("12ب") and not reads_from_the_right("")
+    assert clusters("बा१") == ["बा", "१"]
+    assert script("٧") == script("س") == "ARABIC" and script("7") == script("-") == "" and script("京") == "CJK"
+
+
+def test_browsers_are_told_the_direction_of_a_plate_and_nothing_else():
+    assert with_direction("AB12") == "AB12" and with_direction("粤BA9H07") == "粤BA9H07"
+    assert with_direction("سطن٧") == "\u2067سطن٧\u2069"
+    assert with_direction("12ب34") == "\u206612ب\u200e34\u2069"
+    assert with_direction("text 'سطن٧': expected") == "text 'سطن٧': expected"
