@@ -7,20 +7,16 @@ comparing them, and `split` for what is held out.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from os import PathLike
 from pathlib import Path
 
-from lpr_e2e.data.fingerprints import (
-    CropFingerprint,
-    PhotographFingerprint,
-    Picture,
-    usable_crops,
-    usable_photographs,
-)
+from lpr_e2e.data.fingerprint_cache import FingerprintCache
+from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
+from lpr_e2e.data.lending import texts_of_plates, upright_turns
 from lpr_e2e.data.matching import Compared, compare
+from lpr_e2e.data.pictures import CropPicture, PhotographPicture, usable
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate
 from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
@@ -33,9 +29,6 @@ from lpr_e2e.data.tables import (
     read_table,
     usable_rows_by_kind,
 )
-
-# A plate wider than this times its height is not on its side; two-line plates can be nearly square.
-UPRIGHT_ASPECT = 1.1
 
 
 def load_dataset(
@@ -75,12 +68,12 @@ def load_dataset(
         f"{len({number for pair in compared.twins for number in pair})} photographs have a near twin."
     )
     if validation:
-        split = split_by_table(compared, validation)
+        split = split_by_table(compared)
         problems += _contradicting(compared, split, validation)
     else:
         split = draw_split(compared, seed, validation_share)
-    notes.append(_note_on_split(split, validation, seed))
-    texts, contradictory = _texts_of_photographs(compared, split)
+    notes += split.notes
+    texts, contradictory = texts_of_plates(compared, split)
     problems += contradictory
     withheld = frozenset(usable.excluded_keys | _keys_of(validation))
     dataset = _divide(compared, split, texts, Dataset([], [], [], [], problems, notes, withheld))
@@ -106,8 +99,8 @@ def _keys_of(table: Table | None) -> set[str]:
 class _Usable:
     """What can be used of a data folder, before anything is held out; `excluded_keys` are texts left out as told."""
 
-    photographs: list[Picture[PhotographFingerprint]]
-    crops: list[Picture[CropFingerprint]]
+    photographs: list[PhotographPicture]
+    crops: list[CropPicture]
     excluded_keys: set[str]
     problems: list[Problem]
     notes: list[str]
@@ -126,9 +119,13 @@ def _usable_pictures(folder: Path, tables: dict[str, Table], exclude: Table | No
     # Named in the validation table, usable there or not: not to be trained on.
     named = {values["img_id"] for _, values in tables["validation"].records} if "validation" in tables else set()
     photograph_rows = rows.get("validation", []) + [row for row in rows["detection"] if row.img_id not in named]
-    photographs, found = usable_photographs(photograph_rows, folders["detection"])
-    crops, found_in_crops = usable_crops(rows["recognition"], folders["recognition"])
-    return _Usable(photographs, crops, keys, problems + found + found_in_crops, notes)
+    photographs = [
+        LabelledPhotograph(row.img_id, folders["detection"] / row.img_id, (row,), row.img_id in named)
+        for row in photograph_rows
+    ]
+    crops = [LabelledCrop(row, folders["recognition"] / row.img_id) for row in rows["recognition"]]
+    found = usable(Labelled(photographs, crops, [], [], bool(named)), FingerprintCache.beside(folder))
+    return _Usable(found.photographs, found.crops, keys, problems + found.problems, notes + found.notes)
 
 
 @dataclass(frozen=True)
@@ -163,19 +160,6 @@ def _exclude(rows: list[Row], recognition: Table, listed: Table) -> _Exclusion:
     return _Exclusion(kept, keys, problems, note)
 
 
-def _note_on_split(split: Split, validation: Table | None, seed: int) -> str:
-    photographs, crops = len(split.held_photographs), len(split.held_crops)
-    if not validation:
-        return (
-            f"There is no validation table, so {photographs} photographs and {crops} crops were drawn with seed {seed} "
-            "and held out: no plate text and no near twin is on both sides."
-        )
-    return (
-        f"{validation.path.name} holds out its {photographs} photographs and the {crops} crops with one of its texts; "
-        f"{len(split.unusable_crops)} crops cut from them under another text are left out."
-    )
-
-
 def _contradicting(compared: Compared, split: Split, validation: Table) -> list[Problem]:
     """The crops of held-out plates that have another text than the validation table."""
     problems = []
@@ -187,38 +171,16 @@ def _contradicting(compared: Compared, split: Split, validation: Table) -> list[
     return problems
 
 
-def _texts_of_photographs(compared: Compared, split: Split) -> tuple[dict[int, str], list[Problem]]:
-    """Text by number of the photograph, where the crops cut from it agree, and a problem where they do not.
-
-    A held-out crop lends its text to no photograph of the other side, nor the other way round.
-    """
-    found: dict[int, dict[str, Row]] = defaultdict(dict)
-    for match in compared.matches:
-        same_side = (match.crop in split.held_crops) == (match.photograph in split.held_photographs)
-        if same_side and match.crop not in split.unusable_crops:
-            row = compared.crops[match.crop].row
-            found[match.photograph].setdefault(same_plate_key(row.text), row)
-    texts, problems = {}, []
-    for number, by_key in found.items():
-        first, *others = by_key.values()
-        if not others:
-            texts[number] = first.text
-            continue
-        message = (
-            f"{others[0].img_id} and {first.img_id} (row {first.number}, {first.text!r}) are cut from the same "
-            f"photograph {compared.photographs[number].row.img_id}, which gets no text; correct one of them"
-        )
-        problems.append(others[0].problem(others[0].text, "contradictory texts", message))
-    return texts, problems
-
-
-def _divide(compared: Compared, split: Split, texts: dict[int, str], known: Dataset) -> Dataset:
-    """`known` with the pictures of each side; a photograph has the text of its row, or else that of `texts`."""
-    photograph_turns, crop_turns = _upright_turns(compared)
+def _divide(compared: Compared, split: Split, texts: dict[tuple[int, int], str], known: Dataset) -> Dataset:
+    """`known` with the pictures of each side; a plate has its text of `texts`."""
+    plate_turns, crop_turns = upright_turns(compared)
     photographs = []
-    for number, (one, turns) in enumerate(zip(compared.photographs, photograph_turns, strict=True)):
-        text = one.row.text or texts.get(number)
-        photographs.append(Photograph(one.row.img_id, one.path, (Plate(one.row.box_px, text, turns),)))
+    for number, (one, turns) in enumerate(zip(compared.photographs, plate_turns, strict=True)):
+        plates = [
+            Plate(row.box_px, texts.get((number, index)), turned)
+            for index, (row, turned) in enumerate(zip(one.plates, turns, strict=True))
+        ]
+        photographs.append(Photograph(one.img_id, one.path, tuple(plates), one.complete))
     crops = [
         Crop(one.row.img_id, one.path, one.row.text, turns)
         for one, turns in zip(compared.crops, crop_turns, strict=True)
@@ -232,24 +194,3 @@ def _divide(compared: Compared, split: Split, texts: dict[int, str], known: Data
         validation_crops=[crops[number] for number in sorted(split.held_crops)],
         withheld=known.withheld | {same_plate_key(crops[number].text) for number in not_to_train_on},
     )
-
-
-def _upright_turns(compared: Compared) -> tuple[list[int | None], list[int | None]]:
-    """Turns that put each photograph's plate and each crop upright.
-
-    0 for a plate that is clearly wider than high; else as a matching picture that is wide tells; else None.
-    """
-    photograph_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.photographs]
-    crop_turns = [_turns_of_wide(one.fingerprint.shape) for one in compared.crops]
-    # The crop is rot90(photograph, match.turns), so what puts one upright tells what puts the other upright.
-    for match in compared.matches:
-        if photograph_turns[match.photograph] is None and crop_turns[match.crop] is not None:
-            photograph_turns[match.photograph] = (match.turns + crop_turns[match.crop]) % 4
-    for match in compared.matches:
-        if crop_turns[match.crop] is None and photograph_turns[match.photograph] is not None:
-            crop_turns[match.crop] = (photograph_turns[match.photograph] - match.turns) % 4
-    return photograph_turns, crop_turns
-
-
-def _turns_of_wide(shape: tuple[int, int]) -> int | None:
-    return 0 if shape[1] > UPRIGHT_ASPECT * shape[0] else None

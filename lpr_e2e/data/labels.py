@@ -1,136 +1,178 @@
-"""Labels as people have them: any number of plates on a photograph, each with a box and perhaps a text.
+"""Labels as people have them, and what becomes of them: the vocabulary that the forms of labels share.
 
-Here is what all forms of label files have in common, and the forms of boxes; `labels_table` and `labels_coco` read one
-form of files each.
+    label files --`forms`--> Labels (as written) --`resolving`--> Labelled (files, pixels, one form of text)
+
+A photograph has any number of plates, none included; each has a box, and a text or none.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+import re
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.problems import Problem
-from lpr_e2e.data.tables import Row, stays_inside
+from lpr_e2e.data.tables import Row
 
 # Forms of boxes by keras-cv's names: pixels, or with `rel_` shares of the photograph's width and height. keras-cv lacks
 # `rel_center_xywh`, the form of YOLO's labels, but shares are converted like pixels.
 BOX_FORMS = tuple(prefix + form for prefix in ("", "rel_") for form in ("yxyx", "xyxy", "xywh", "center_xywh"))
+# Where an annotation of a COCO file has the plate's text, if nobody says otherwise; a dot leads into an object.
+TEXT_KEY = "attributes.text"
+
+_VALIDATION_WORDS = frozenset("val valid validation held heldout holdout dev development".split())
 
 
 @dataclass(frozen=True)
 class PlateLabel:
-    """One plate of a photograph.
+    """What one row, annotation or region says of a photograph.
 
     Attributes:
-        row: where it is written, its photograph and its text (None if there is none); without a box.
-        box: yxyx, in pixels or, if `is_relative`, in shares of the photograph's height and width.
-        is_relative: see `box`.
+        row: where it is written: `csv` is the name of its file (below `Labels.path`, if that is a folder), `number`
+            its row or its number in its list; the photograph's name and the text as written (None: no text); no box.
+        box: four finite numbers as written, in the order of `Labels.box_form`; None: no plate is on the photograph,
+            or, where `Labels.holds_crops`, the picture is a plate itself.
     """
 
     row: Row
-    box: tuple[float, float, float, float]
-    is_relative: bool
-
-    def on(self, height: int, width: int) -> Row:
-        """The row with its box in pixels of its photograph, which has `height` x `width` of them."""
-        scale = (height, width) * 2 if self.is_relative else (1, 1) * 2
-        return replace(self.row, box_px=tuple(value * side for value, side in zip(self.box, scale, strict=True)))
+    box: tuple[float, float, float, float] | None
 
 
 @dataclass
 class Labels:
-    """What a label file says.
+    """What a label file says, as it is written; names, texts and boxes are brought to one form later.
 
     Attributes:
-        path: the file.
-        photographs: the img_ids of all photographs that it names, in its order; usable or not.
-        plates: its plates, in its order.
-        without_plate: a row for each photograph that it names without a plate.
-        problems: what is wrong with its other rows.
-        sizes: (height, width) of photographs by img_id, in pixels, as far as the file says them.
+        path: the file; the folder, for forms with a file for each picture.
+        holds_crops: each row names a picture of one plate, with its text; there are no boxes.
+        held_out: these photographs or crops are to be held out from the training.
+        plates: in the order of the file; photographs without a plate among them, see `PlateLabel.box`.
+        box_form: one of `BOX_FORMS`, where the form or the names of columns settle it; None: the numbers have to tell.
+        box_candidates: the readings that the names of columns allow where they settle nothing, the likeliest first;
+            all of them take the four numbers in the order in which `PlateLabel.box` has them.
+        sizes: (height, width) of photographs in pixels by their name as written, as far as the file says them.
+        pictures: folders to look for the pictures in, the likeliest first.
+        problems: what cannot be used, each with its row.
+        notes: what else people should know, such as what was left aside; a line each.
     """
 
     path: Path
-    photographs: dict[str, None] = field(default_factory=dict)
+    holds_crops: bool = False
+    held_out: bool = False
     plates: list[PlateLabel] = field(default_factory=list)
-    without_plate: list[Row] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    box_form: str | None = None
+    box_candidates: tuple[str, ...] = ()
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    pictures: tuple[Path, ...] = ()
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
-    def add_plates(self, rows: Sequence[Row], boxes: Sequence[Sequence[float]], form: str) -> None:
-        """Add plates whose boxes are finite numbers `(n, 4)` of a form of `BOX_FORMS`; inside-out ones are problems.
+    def add(self, row: Row, box: tuple[float, float, float, float] | None = None, text: str | None = None) -> None:
+        """Add a plate, or without a box a picture, with its text as written; a text of blanks alone is none."""
+        self.plates.append(PlateLabel(replace(row, text=text if text and text.strip() else None), box))
 
-        Raises:
-            UserError: the boxes cannot be converted, or are shares that are said to be pixels.
-        """
-        is_relative = form.startswith("rel_")
-        if boxes and not is_relative and max(map(max, boxes)) <= 1:
-            raise UserError(
-                f"{self.path}: no box reaches beyond 1; expected boxes in pixels; if a table has shares of the "
-                f"photograph's width and height, say --boxes rel_{form}"
-            )
-        for row, written, box in zip(rows, boxes, to_yxyx(boxes, form), strict=True):
-            ymin, xmin, ymax, xmax = box
-            if not all(map(math.isfinite, box)) or ymin >= ymax or xmin >= xmax:
-                value = ",".join(f"{number:g}" for number in written)
-                message = f"expected a box of the form {form}; skipped, correct it; of a table, --boxes says the form"
-                self.problems.append(row.problem(value, "inside-out box", message))
-            else:
-                self.plates.append(PlateLabel(row, (ymin, xmin, ymax, xmax), is_relative))
+    @property
+    def names(self) -> list[str]:
+        """The pictures' names as written, each once, in the file's order."""
+        return list(dict.fromkeys(plate.row.img_id for plate in self.plates))
+
+    @property
+    def has_texts(self) -> bool:
+        """Whether any of its plates has a text."""
+        return any(plate.row.text for plate in self.plates)
+
+    @property
+    def has_boxes(self) -> bool:
+        """Whether any of its plates has a box."""
+        return any(plate.box for plate in self.plates)
 
 
-def to_yxyx(boxes: Sequence[Sequence[float]], form: str) -> list[Sequence[float]]:
-    """Boxes `(n, 4)` of a form of `BOX_FORMS` as yxyx; pixels stay pixels and shares stay shares.
+@dataclass(frozen=True)
+class LabelOptions:
+    """What people say where their labels do not say it themselves; None and () leave it to the labels.
 
-    Raises:
-        UserError: the form needs keras-cv, and that cannot be imported.
+    Attributes:
+        form: a name of `lpr_e2e.data.forms.FORMS`.
+        boxes: one of `BOX_FORMS`: the form of the boxes of tables.
+        exif: "before" or "after": whether boxes are of the photograph as stored, or as EXIF says it is meant to be seen.
+        picture_column, text_column: columns of tables, in any case.
+        box_columns: the four columns of a box, in the order of `boxes`.
+        text_key: where an annotation of a COCO file has the text, where a form has named attributes the name of it.
+        category: the name of the plates' category, where a form has several.
+        pictures: folders to look for pictures in, instead of those beside the labels.
+        labels: "complete": every plate of a photograph is labelled; "partial": further ones may not be.
+        no_plates: a folder with further pictures, which show no plate.
+        validation: a further label file or folder, all of which is to be held out.
     """
-    arrangement = form.removeprefix("rel_")
-    if arrangement == "yxyx" or not boxes:
-        return list(boxes)
-    try:
-        import keras_cv  # Takes seconds, and needs TensorFlow whatever the backend.
-        import numpy as np
-    except ImportError as error:
-        raise UserError(
-            f"boxes of the form {form} are converted by keras-cv, which cannot be imported ({error}); install it by "
-            "pip install '.[coco]' in the project's folder, or write the boxes as ymin, xmin, ymax, xmax"
-        ) from error
-    given = np.array(boxes, "float64")
-    converted = keras_cv.bounding_box.convert_format(given, source=arrangement, target="yxyx", dtype="float64")
-    return np.asarray(converted).tolist()
+
+    form: str | None = None
+    boxes: str | None = None
+    exif: str | None = None
+    picture_column: str | None = None
+    box_columns: tuple[str, ...] = ()
+    text_column: str | None = None
+    text_key: str | None = None
+    category: str | None = None
+    pictures: tuple[Path, ...] = ()
+    labels: str | None = None
+    no_plates: Path | None = None
+    validation: Path | None = None
 
 
-def photograph_name(written: str) -> str:
-    """The name of a photograph below its folder, as an img_id: with `/` whatever the system, without `./`."""
-    name = written.strip().replace("\\", "/")
-    return PurePosixPath(name).as_posix() if name else ""
+@dataclass(frozen=True)
+class LabelledPhotograph:
+    """A photograph whose file was found.
+
+    Attributes:
+        img_id: its name, unique among the photographs.
+        path: its file.
+        plates: a row for each of its plates, `box_px` yxyx in pixels of the decoded photograph (after EXIF), `text` in
+            one form or None; () if it shows none.
+        held: whether the labels hold it out.
+    """
+
+    img_id: str
+    path: Path
+    plates: tuple[Row, ...]
+    held: bool = False
 
 
-def name_problem(row: Row) -> Problem | None:
-    """What is wrong with the name of a row's photograph, if anything."""
-    if not row.img_id:
-        return row.problem("", "empty name", "expected a photograph's file name; skipped, fill it in")
-    if not stays_inside(row.img_id) or not _fits_a_line(row.img_id):
-        expected = "expected a name inside the folder of the photographs; skipped, correct it, or say --pictures"
-        return row.problem(row.img_id, "unsafe name", expected)
-    return None
+@dataclass(frozen=True)
+class LabelledCrop:
+    """A plate crop whose file was found; its row has its text in one form and no box."""
+
+    row: Row
+    path: Path
+    held: bool = False
 
 
-def one_line(row: Row, text: str) -> tuple[str | None, Problem | None]:
-    """A text as a CSV can hold it, None for an empty one, and a problem if that is not what was written."""
-    joined = text.replace("\r", "").replace("\n", "").strip()
-    if not _fits_a_line(joined):
-        return None, row.problem(text, "no text", "expected letters and digits; the box is used without, correct it")
-    if joined != text.strip():
-        message = f"expected one line, in reading order; {joined!r} is used, correct it if that is wrong"
-        return joined or None, row.problem(text, "text of several lines", message)
-    return joined or None, None
+@dataclass
+class Labelled:
+    """All photographs and crops that labels name, found and brought to one form.
+
+    Attributes:
+        photographs, crops: in the order of the labels.
+        problems: every row that cannot be used, or was changed.
+        notes: how names, boxes and texts were understood; a line each.
+        has_validation: whether the labels say themselves what is held out.
+    """
+
+    photographs: list[LabelledPhotograph] = field(default_factory=list)
+    crops: list[LabelledCrop] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    has_validation: bool = False
 
 
-def _fits_a_line(value: str) -> bool:
-    """Whether a value can be written to a CSV of UTF-8 and be read from it again."""
-    return not any(character in "\0\n\r" or "\ud800" <= character <= "\udfff" for character in value)
+def names_validation(name: str) -> bool:
+    """Whether a name of a file or folder says that it is held out: `val`, `instances_val2017`, `held-out`, `dev`."""
+    return not _VALIDATION_WORDS.isdisjoint(_words(name))
+
+
+def names_test(name: str) -> bool:
+    """Whether a name of a file or folder says that it is a test set, which nothing is ever learnt from."""
+    return not {"test", "testing"}.isdisjoint(_words(name))
+
+
+def _words(name: str) -> list[str]:
+    return re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", name).lower())

@@ -1,0 +1,135 @@
+"""The plates that a crop may show, out of any number of them: nearest neighbours of small descriptors.
+
+A descriptor holds the lowest frequencies of a plate that is brought to one size, without those of light from one side.
+A crop is cut more loosely or more tightly than a box, or beside it, so a plate has a descriptor for several such cuts.
+All pairs of descriptors are multiplied in blocks of a matrix product: for ten thousand plates that is quicker than a
+tree, which gains nothing in so many dimensions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+
+# A plate's height and width for its descriptor, in pixels, and how many frequencies are kept of each.
+SIDES, FREQUENCIES = (16, 32), (8, 14)
+# How crops are cut: further out than the box on every side, then up and down, and to the right, by its shorter side.
+CUTS = (
+    (0.0, 0.0, 0.0),
+    (-0.1, 0.0, 0.0),
+    (0.1, 0.0, 0.0),
+    (0.2, 0.0, 0.0),
+    (0.35, 0.0, 0.0),
+    (0.0, -0.12, 0.0),
+    (0.0, 0.12, 0.0),
+    (0.0, 0.0, -0.2),
+    (0.0, 0.0, 0.2),
+    (0.15, -0.12, 0.0),
+    (0.15, 0.12, 0.0),
+)
+# Products that are in memory at once.
+_BLOCK = 8_000_000
+
+
+class Candidate(NamedTuple):
+    """A plate that may be what is looked for, if that is cut like `CUTS[cut]`."""
+
+    plate: int
+    cut: int
+    similarity: float
+
+
+def cut_boxes(box: Sequence[float]) -> np.ndarray:
+    """The boxes, yxyx float `(cuts, 4)`, along which crops of a plate with this box may be cut."""
+    ymin, xmin, ymax, xmax = box
+    shorter = min(ymax - ymin, xmax - xmin)
+    return np.array(
+        [
+            (
+                ymin + (down - out) * shorter,
+                xmin + (right - out) * shorter,
+                ymax + (down + out) * shorter,
+                xmax + (right + out) * shorter,
+            )
+            for out, down, right in CUTS
+        ]
+    )
+
+
+def plate_descriptors(grey: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
+    """Float32 `(cuts, length)` of a plate, wider than high, in uint8 greys `(h, w)`."""
+    # Shrunk at once for all cuts, so that nothing is lost between the pixels.
+    scales = SIDES[0] / (box[2] - box[0]), SIDES[1] / (box[3] - box[1])
+    sides = max(1, round(grey.shape[1] * scales[1])), max(1, round(grey.shape[0] * scales[0]))
+    small = cv2.resize(grey, sides, interpolation=cv2.INTER_AREA)
+    scales = small.shape[0] / grey.shape[0], small.shape[1] / grey.shape[1]
+    windows = []
+    for ymin, xmin, ymax, xmax in cut_boxes(box):
+        step_y, step_x = (ymax - ymin) * scales[0] / SIDES[0], (xmax - xmin) * scales[1] / SIDES[1]
+        place = np.array(
+            [[step_x, 0, xmin * scales[1] + step_x / 2 - 0.5], [0, step_y, ymin * scales[0] + step_y / 2 - 0.5]]
+        )
+        flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        windows.append(cv2.warpAffine(small, place, SIDES[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE))
+    return _descriptors(np.stack(windows))
+
+
+def crop_descriptor(grey: np.ndarray) -> np.ndarray:
+    """Float32 `(length,)` of a crop, wider than high, uint8 greys `(h, w)`."""
+    return _descriptors(cv2.resize(grey, SIDES[::-1], interpolation=cv2.INTER_AREA)[None])[0]
+
+
+def scene_descriptors(wholes: np.ndarray) -> np.ndarray:
+    """Float32 `(n, length)` of whole photographs, uint8 greys `(n, side, side)`."""
+    return _descriptors(np.stack([cv2.resize(whole, SIDES[::-1], interpolation=cv2.INTER_AREA) for whole in wholes]))
+
+
+def nearest(queries: np.ndarray, plates: np.ndarray, count: int, least: float) -> list[list[Candidate]]:
+    """For each query its nearest plates, nearest first.
+
+    Args:
+        queries: float32 `(n, length)`.
+        plates: float32 `(m, cuts, length)`.
+        count: how many at most.
+        least: the least similarity, from -1 to 1.
+    """
+    if not len(queries) or not len(plates):
+        return [[] for _ in queries]
+    cuts = plates.shape[1]
+    columns = plates.reshape(-1, plates.shape[2]).T.copy()
+    count = min(count, len(plates))
+    rows = max(1, _BLOCK // columns.shape[1])
+    found = []
+    for start in range(0, len(queries), rows):
+        products = (queries[start : start + rows] @ columns).reshape(-1, len(plates), cuts)
+        best = products.max(2)
+        for row, plate_numbers in enumerate(np.argpartition(-best, count - 1, axis=1)[:, :count]):
+            ordered = plate_numbers[np.argsort(-best[row, plate_numbers], kind="stable")]
+            found.append(
+                [
+                    Candidate(int(plate), int(products[row, plate].argmax()), float(best[row, plate]))
+                    for plate in ordered
+                    if best[row, plate] >= least
+                ]
+            )
+    return found
+
+
+def _descriptors(windows: np.ndarray) -> np.ndarray:
+    """Float32 unit vectors `(n, length)` of windows of `SIDES`, uint8 `(n, h, w)`; of zeros for those of one grey."""
+    down, across = (_cosines(side, kept) for side, kept in zip(SIDES, FREQUENCIES, strict=True))
+    waves = np.einsum("uy,nyx,vx->nuv", down, windows.astype("float32"), across, optimize=True)
+    # Mean grey, and light that comes from one side.
+    waves[:, 0, :2] = waves[:, 1, 0] = 0
+    vectors = waves.reshape(len(windows), -1)
+    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-3)
+
+
+def _cosines(side: int, kept: int) -> np.ndarray:
+    """The lowest rows, float32 `(kept, side)`, of the discrete cosine transform."""
+    waves = np.cos(np.pi / side * np.outer(np.arange(kept), np.arange(side) + 0.5)) * np.sqrt(2 / side)
+    waves[0] /= np.sqrt(2)
+    return waves.astype("float32")
