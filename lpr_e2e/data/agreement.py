@@ -1,9 +1,10 @@
 """Whether two small grey pictures show the same plate in the same moment, pixel for pixel.
 
 Plates of one fleet differ in a single digit, so what decides is the place where two pictures agree least. First they
-are laid on one another (S. Baker, I. Matthews: Lucas-Kanade 20 years on; G. Evangelidis, E. Psarakis: ECC, TPAMI 2008),
-as crops are cut along other boxes, and photographs resized. Then what varies slowly, such as light from one side, is
-taken out of both, contrast is made the same everywhere, and windows smaller than a character are compared.
+are laid on one another, as crops are cut along other boxes, and photographs resized (ECC: G. Evangelidis, E. Psarakis,
+Parametric image alignment using enhanced correlation coefficient maximization, TPAMI 2008). Then what varies slowly,
+such as light from one side, is taken out of both, contrast is made the same everywhere, and windows smaller than a
+character are compared.
 """
 
 from __future__ import annotations
@@ -13,21 +14,24 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# Sides of a plate's box, in pixels, at which pictures are laid on one another, coarsely and finely. Smaller ones stay
-# as they are, and what has a shorter side below the least shows nothing that could be told from another plate.
-COARSE_SIDE, FINE_SIDE, LEAST_SIDE = 12, 32, 7
+# The shorter side of a plate's box, in pixels, at which pictures are compared, and that at which a place is looked for
+# from further away. Smaller plates stay as they are; below the least nothing tells two of them apart.
+FINE_SIDE, COARSE_SIDE, LEAST_SIDE = 32, 12, 7
 # Standard deviation of the greys, of 255, below which a picture shows nothing.
 PLAIN = 4.0
-# Shares of the plate's shorter side: what is coarser than this is light, what is compared at once, and what contrast is
-# measured over.
-LIGHT, WINDOW, CONTRAST = 0.35, 0.22, 0.6
+# Correlation where two pictures lie on one another: below the first a better place is looked for, below the second
+# they are different ones. Plates that are the same reach 0.93 and mostly 0.99.
+GOOD_FIT, LEAST_FIT = 0.9, 0.8
+# Shares of the plate's shorter side: windows over which light and contrast are measured, and those that are compared.
+LIGHT, CONTRAST, WINDOW = 0.5, 0.9, 0.17
 # Contrast that counts as none, by that of the whole plate.
 FAINT = 0.35
 # Of the first picture, how much must lie on the second; and of the plate's box, how much must be seen.
 SHARE_COMPARED = 0.7
-# How far the sides may be stretched on the way from the first guess.
-STRETCH = 1.6
-_STEPS = 20
+# How far the sides may be stretched on the way from the first guess, and the picture sheared.
+STRETCH, SHEAR = 1.6, 0.3
+# Steps on the way to the best place.
+_STEPS = 12
 
 
 @dataclass(frozen=True)
@@ -57,121 +61,126 @@ def agreement(
         box: the plate in `around`, yxyx, pixels of `around`.
         guess: where about `cut` lies in `around`, yxyx, pixels of `around`; it may reach out of it.
     """
-    if min(cut.shape) < LEAST_SIDE or cut.std() < PLAIN or around.std() < PLAIN:
-        return NONE
     height, width = guess[2] - guess[0], guess[3] - guess[1]
-    # Pixels of the second picture for one of the first: the place of (x, y) of `cut` in `around`, pixel centres whole.
+    # Where the corner (x, y) of a pixel of `cut` lies in `around`.
     place = np.array([[width / cut.shape[1], 0, guess[1]], [0, height / cut.shape[0], guess[0]]])
     shorter = min(box[2] - box[0], box[3] - box[1])
     density = min(1.0, cut.shape[0] / height, cut.shape[1] / width)
-    for side in (COARSE_SIDE, FINE_SIDE):
-        scale = min(density, side / shorter)
-        first, second = _sized(cut, place, scale), _shrunk(around, scale)
-        if min(first.shape) < LEAST_SIDE:
-            return NONE
-        placed = _laid(first, second, _at_scale(place, cut, first, around, second))
-        if placed is None:
-            return NONE
-        place = _at_scale(placed, first, cut, second, around)
-    return _compared(first, second, placed, box, second.shape[0] / around.shape[0])
+    if min(height, width, shorter) * density < LEAST_SIDE or cut.std() < PLAIN or around.std() < PLAIN:
+        return NONE
+    fine = _Pair(cut, around, place, min(density, FINE_SIDE / shorter))
+    placed, fit = fine.laid(place)
+    if placed is None or fit < GOOD_FIT:
+        coarse, _ = _Pair(cut, around, place, min(density, COARSE_SIDE / shorter)).laid(place)
+        if coarse is not None:
+            placed, fit = fine.laid(coarse)
+    return NONE if placed is None or fit < LEAST_FIT else fine.compared(placed, box)
 
 
 def scene_agreement(first: np.ndarray, second: np.ndarray) -> float:
     """Where two small whole photographs, uint8 grey of one size, agree least; as `Agreement.worst`."""
-    seen = np.ones(first.shape, bool)
-    flat = (_flat(grey.astype("float32"), seen, min(first.shape)) for grey in (first, second))
-    return 1.0 - float(_disagreement(*flat, min(first.shape)).max())
+    shown = np.ones(first.shape, "float32")
+    one, other = (_flat(grey.astype("float32"), shown, min(first.shape)) for grey in (first, second))
+    return 1.0 - float(_disagreement(one, other, min(first.shape)).max())
 
 
-def _sized(cut: np.ndarray, place: np.ndarray, scale: float) -> np.ndarray:
-    """`cut` with as many pixels as the place where it lies has at this scale."""
-    sides = max(1, round(cut.shape[1] * place[0, 0] * scale)), max(1, round(cut.shape[0] * place[1, 1] * scale))
-    shrinks = sides[0] <= cut.shape[1] and sides[1] <= cut.shape[0]
-    return cv2.resize(cut, sides, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
+class _Pair:
+    """A picture, and one in which it lies about at `place`, both with `scale` pixels for one of the latter.
+
+    Places, float64 `(2, 3)`, lead from (x, y) of the first to (x, y) of the second, as they were given, corner to
+    corner of pixels.
+    """
+
+    def __init__(self, cut: np.ndarray, around: np.ndarray, place: np.ndarray, scale: float):
+        self._first = _resized(cut, cut.shape[0] * place[1, 1] * scale, cut.shape[1] * place[0, 0] * scale)
+        self._second = _resized(around, around.shape[0] * scale, around.shape[1] * scale)
+        # Pixels, (x, y), that there are now for one that was given.
+        self._of_first = np.array(self._first.shape[::-1]) / cut.shape[::-1]
+        self._of_second = np.array(self._second.shape[::-1]) / around.shape[::-1]
+
+    def laid(self, place: np.ndarray) -> tuple[np.ndarray | None, float]:
+        """Where the first fits the second best, from near `place` on, and the correlation there; None if nowhere."""
+        criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, 1e-3)
+        try:
+            fit, warp = cv2.findTransformECC(
+                self._first, self._second, self._warp(place), cv2.MOTION_AFFINE, criteria, None, 3
+            )
+        except cv2.error:  # It runs away from where they do not fit.
+            return None, -1.0
+        placed = warp.astype("float64")
+        placed[:, 2] += 0.5 - placed[:, :2].sum(1) / 2  # From centres of pixels to their corners.
+        placed = placed / self._of_second[:, None] * [*self._of_first, 1]
+        stretch = placed[(0, 1), (0, 1)] / place[(0, 1), (0, 1)]
+        sheared = np.abs(placed[(0, 1), (1, 0)]).max() / np.abs(placed[(0, 1), (0, 1)]).max()
+        # Comparisons with NaN are false.
+        sound = stretch.max() < STRETCH and stretch.min() > 1 / STRETCH and sheared < SHEAR
+        return (placed, float(fit)) if sound else (None, -1.0)
+
+    def compared(self, place: np.ndarray, box: tuple[int, int, int, int]) -> Agreement:
+        """The agreement of the two where they lie on one another at `place`; `box` is the plate in the second."""
+        warp, sides, flags = self._warp(place), self._first.shape[::-1], cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+        second = self._second.astype("float32")
+        moved = cv2.warpAffine(second, warp, sides, flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        shown = (cv2.warpAffine(np.ones_like(second), warp, sides, flags=flags) > 0.99).astype("float32")
+        plates = np.zeros_like(second)
+        ymin, xmin, ymax, xmax = (round(side * self._of_second[1 - axis % 2]) for axis, side in enumerate(box))
+        plates[ymin:ymax, xmin:xmax] = 1
+        plate = cv2.warpAffine(plates, warp, sides, flags=flags)
+        whole = plates.sum() / max(abs(float(np.linalg.det(warp[:, :2]))), 1e-6)
+        if shown.mean() < SHARE_COMPARED or (plate * shown).sum() < SHARE_COMPARED * whole:
+            return NONE
+        shorter = min(ymax - ymin, xmax - xmin)
+        first = self._first.astype("float32")
+        places = (shown * plate) > 0.5
+        worst = _disagreement(_flat(first, shown, shorter), _flat(moved, shown, shorter), shorter)[places].max()
+        return Agreement(1.0 - float(worst), _correlation(first[shown > 0], moved[shown > 0]))
+
+    def _warp(self, place: np.ndarray) -> np.ndarray:
+        """The place as OpenCV wants it: float32, in pixels as they are now, from centre to centre."""
+        warp = place * self._of_second[:, None] / [*self._of_first, 1]
+        warp[:, 2] += warp[:, :2].sum(1) / 2 - 0.5
+        return warp.astype("float32")
 
 
-def _shrunk(grey: np.ndarray, scale: float) -> np.ndarray:
-    sides = max(1, round(grey.shape[1] * scale)), max(1, round(grey.shape[0] * scale))
-    return grey if sides == grey.shape[::-1] else cv2.resize(grey, sides, interpolation=cv2.INTER_AREA)
+def _resized(grey: np.ndarray, height: float, width: float) -> np.ndarray:
+    sides = max(1, round(width)), max(1, round(height))
+    if sides == grey.shape[::-1]:
+        return grey
+    grows = sides[0] > grey.shape[1] or sides[1] > grey.shape[0]
+    return cv2.resize(grey, sides, interpolation=cv2.INTER_LINEAR if grows else cv2.INTER_AREA)
 
 
-def _at_scale(
-    place: np.ndarray, first: np.ndarray, new_first: np.ndarray, second: np.ndarray, new_second: np.ndarray
-) -> np.ndarray:
-    """The place, float `(2, 3)` from (x, y) of pixels' corners to corners, for other sizes of the two pictures."""
-    into = np.array([new_second.shape[1] / second.shape[1], new_second.shape[0] / second.shape[0]])
-    out_of = np.array([first.shape[1] / new_first.shape[1], first.shape[0] / new_first.shape[0], 1.0])
-    return place * into[:, None] * out_of
+def _flat(grey: np.ndarray, shown: np.ndarray, shorter: float) -> np.ndarray:
+    """The picture without light and with the same contrast everywhere: mean square 1 where it is shown, 0 elsewhere.
+
+    Args:
+        grey: float32 `(h, w)`.
+        shown: float32 `(h, w)`, 1 or 0.
+        shorter: the plate's shorter side, pixels.
+    """
+    detail = (grey - _mean_around(grey, shown, LIGHT * shorter)) * shown
+    power = _mean_around(detail**2, shown, CONTRAST * shorter)
+    count = max(float(shown.sum()), 1.0)
+    flat = detail / np.sqrt(power + FAINT**2 * float((power * shown).sum()) / count + 1e-6)
+    return flat / max(float(np.sqrt((flat**2).sum() / count)), 1e-6)
 
 
-def _laid(first: np.ndarray, second: np.ndarray, place: np.ndarray) -> np.ndarray | None:
-    """The place where `first` fits `second` best, from near `place` on; None if there is none."""
-    warp = _centres(place, 1).astype("float32")
-    criteria = (cv2.TERM_CRITERIA_EPS | cv2.TERM_CRITERIA_COUNT, _STEPS, 1e-3)
-    try:
-        _, warp = cv2.findTransformECC(first, second, warp, cv2.MOTION_AFFINE, criteria, None, 3)
-    except cv2.error:  # It runs away from where they do not fit.
-        return None
-    placed = _centres(warp.astype("float64"), -1)
-    stretch = np.abs(np.array([placed[0, 0] / place[0, 0], placed[1, 1] / place[1, 1]]))
-    sheared = np.abs([placed[0, 1], placed[1, 0]]).max()
-    # NaN is no place either.
-    if not (stretch.max() < STRETCH and stretch.min() > 1 / STRETCH and sheared < 0.3):
-        return None
-    return placed
-
-
-def _centres(place: np.ndarray, sign: int) -> np.ndarray:
-    """From corners of pixels to their centres (`sign` 1), or back (-1): half a pixel on either side."""
-    half = 0.5 * sign
-    shifted = place.copy()
-    shifted[:, 2] += place[:, :2] @ np.array([half, half]) - half
-    return shifted
-
-
-def _compared(
-    first: np.ndarray, second: np.ndarray, place: np.ndarray, box: tuple[int, int, int, int], scale: float
-) -> Agreement:
-    """The agreement of two pictures that lie on one another at `place`; `scale`: from the box to `second`."""
-    sides = first.shape[::-1]
-    warp = _centres(place, 1).astype("float32")
-    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-    moved = cv2.warpAffine(second.astype("float32"), warp, sides, flags=flags, borderMode=cv2.BORDER_REPLICATE)
-    seen = cv2.warpAffine(np.ones(second.shape, "float32"), warp, sides, flags=flags) > 0.99
-    boxes = np.zeros(second.shape, "float32")
-    ymin, xmin, ymax, xmax = (round(side * scale) for side in box)
-    boxes[ymin:ymax, xmin:xmax] = 1
-    plate = cv2.warpAffine(boxes, warp, sides, flags=flags)
-    whole = boxes.sum() / max(abs(float(np.linalg.det(place[:, :2]))), 1e-6)
-    if seen.mean() < SHARE_COMPARED or plate[seen].sum() < SHARE_COMPARED * whole:
-        return NONE
-    shorter = min(ymax - ymin, xmax - xmin)
-    one, other = _flat(first.astype("float32"), seen, shorter), _flat(moved, seen, shorter)
-    places = seen & (plate > 0.5)
-    greys = first.astype("float32")[seen], moved[seen]
-    correlation = float(np.corrcoef(*greys)[0, 1]) if min(greys[0].std(), greys[1].std()) > 1e-3 else -1.0
-    return Agreement(1.0 - float(_disagreement(one, other, shorter)[places].max()), correlation)
+def _mean_around(values: np.ndarray, shown: np.ndarray, side: float) -> np.ndarray:
+    """The mean in the window around each pixel of what is shown there."""
+    window = (2 * round(side / 2) + 1,) * 2
+    sums, counts = (cv2.blur(one, window, borderType=cv2.BORDER_CONSTANT) for one in (values * shown, shown))
+    return sums / np.maximum(counts, 1e-3)
 
 
 def _disagreement(one: np.ndarray, other: np.ndarray, shorter: float) -> np.ndarray:
     """Around each pixel: how much of what two pictures show there differs, 0 to 2; see `_flat` and `WINDOW`."""
     window = (max(3, round(WINDOW * shorter)),) * 2
-    energy = cv2.blur((one**2 + other**2) / 2, window, borderType=cv2.BORDER_CONSTANT)
-    residual = cv2.blur((one - other) ** 2 / 2, window, borderType=cv2.BORDER_CONSTANT)
+    energy, residual = (
+        cv2.blur(power / 2, window, borderType=cv2.BORDER_CONSTANT) for power in (one**2 + other**2, (one - other) ** 2)
+    )
     return residual / np.maximum(energy, 1.0)
 
 
-def _flat(grey: np.ndarray, seen: np.ndarray, shorter: float) -> np.ndarray:
-    """The picture without light and with the same contrast everywhere: mean square 1 where it is seen, 0 elsewhere."""
-    shown = seen.astype("float32")
-
-    def mean(values: np.ndarray, share: float) -> np.ndarray:
-        """Around each pixel, of what is seen."""
-        blurred = cv2.GaussianBlur(values * shown, (0, 0), share * shorter)
-        return blurred / np.maximum(cv2.GaussianBlur(shown, (0, 0), share * shorter), 1e-3)
-
-    detail = (grey - mean(grey, LIGHT)) * shown
-    power = mean(detail**2, CONTRAST)
-    floor = FAINT**2 * float(power[seen].mean())
-    flat = detail / np.sqrt(power + floor + 1e-6)
-    return flat / max(float(np.sqrt((flat[seen] ** 2).mean())), 1e-6)
+def _correlation(one: np.ndarray, other: np.ndarray) -> float:
+    one, other = one - one.mean(), other - other.mean()
+    return float((one * other).sum() / max(float(np.sqrt((one**2).sum() * (other**2).sum())), 1e-6))

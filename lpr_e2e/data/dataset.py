@@ -61,7 +61,7 @@ def load_dataset(
             f"{folder}: {len(usable.photographs)} usable photographs and {len(usable.crops)} usable crops; expected "
             f"some of both; {_first(problems) or 'the tables have no rows'}"
         )
-    compared = compare(usable.photographs, usable.crops)
+    compared = compare(usable.photographs, usable.crops, usable.cache)
     notes.append(
         f"{len({match.crop for match in compared.matches})} crops are cut out of "
         f"{len({match.photograph for match in compared.matches})} photographs; "
@@ -104,6 +104,7 @@ class _Usable:
     excluded_keys: set[str]
     problems: list[Problem]
     notes: list[str]
+    cache: FingerprintCache
 
 
 def _usable_pictures(folder: Path, tables: dict[str, Table], exclude: Table | None) -> _Usable:
@@ -124,8 +125,9 @@ def _usable_pictures(folder: Path, tables: dict[str, Table], exclude: Table | No
         for row in photograph_rows
     ]
     crops = [LabelledCrop(row, folders["recognition"] / row.img_id) for row in rows["recognition"]]
-    found = usable(Labelled(photographs, crops, [], [], bool(named)), FingerprintCache.beside(folder))
-    return _Usable(found.photographs, found.crops, keys, problems + found.problems, notes + found.notes)
+    cache = FingerprintCache.beside(folder)
+    found = usable(Labelled(photographs, crops, [], [], bool(named)), cache)
+    return _Usable(found.photographs, found.crops, keys, problems + found.problems, notes + found.notes, cache)
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,9 @@ from lpr_e2e.data.fingerprints import (
     PlateFingerprint,
 )
 
-FOLDER, FILE = ".lpr_e2e_cache", "fingerprints.npz"
+FOLDER, FILE, COMPARISONS = ".lpr_e2e_cache", "fingerprints.npz", "comparisons.json"
+# A data set is compared as a whole, without what a list excludes, and by a check: so many answers are kept.
+_COMPARISONS_KEPT = 6
 # Whatever a damaged file makes of its reader.
 _DAMAGED = (OSError, ValueError, KeyError, IndexError, TypeError, EOFError, MemoryError, zipfile.BadZipFile, zlib.error)
 
@@ -115,6 +117,33 @@ class FingerprintCache:
         except (OSError, UserError):
             # Full, read-only, or another process is at it: the pictures are still there.
             self.note = f"{self._folder}: not written, so pictures will be decoded anew next time."
+
+    def comparison(self, key: str) -> dict[str, list] | None:
+        """What was kept under this key, see `keep_comparison`."""
+        return dict(self._comparisons()).get(key)
+
+    def keep_comparison(self, key: str, found: dict[str, list]) -> None:
+        """Keep what was found to show the same: lists of numbers by name; without a word if that fails."""
+        if self._folder is None:
+            return
+        others = [one for one in self._comparisons() if one[0] != key]
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            with owned(self._folder / "lock", "another process writes it"):
+                with whole_file(self._folder / COMPARISONS) as temporary:
+                    kept = [*others[1 - _COMPARISONS_KEPT :], (key, found)]
+                    temporary.write_text(json.dumps(kept), encoding="ascii")
+        except (OSError, UserError):
+            self.note = f"{self._folder}: not written, so pictures will be compared anew next time."
+
+    def _comparisons(self) -> list[tuple[str, dict[str, list]]]:
+        if self._folder is None:
+            return []
+        try:
+            kept = json.loads((self._folder / COMPARISONS).read_text(encoding="ascii"))
+            return [(str(key), _lists_of_numbers(found)) for key, found in kept]
+        except (*_DAMAGED, AttributeError, RecursionError):
+            return []
 
     def _key(self, path: Path, is_crop: bool) -> str:
         try:
@@ -216,6 +245,24 @@ def _kept(fingerprint: Fingerprint) -> _Kept:
             numbers += [*plate.grey.shape, *plate.box, *plate.shape, plate.scale]
             pixels += [plate.grey, plate.colours]
     return np.array(numbers, "float64"), np.concatenate([values.ravel() for values in pixels])
+
+
+def digest(fingerprints: Sequence[Fingerprint]) -> str:
+    """The same for the same pictures in the same order, and for no others."""
+    found = hashlib.sha256()
+    for fingerprint in fingerprints:
+        for values in _kept(fingerprint):
+            found.update(f"{type(fingerprint).__name__} {len(values)} ".encode())
+            found.update(values.tobytes())
+    return found.hexdigest()
+
+
+def _lists_of_numbers(found: dict) -> dict[str, list]:
+    """What `keep_comparison` was given, or an error if that is anything else."""
+    for rows in found.values():
+        if not all(isinstance(value, int | float) for row in rows for value in row):
+            raise ValueError("expected numbers")
+    return found
 
 
 class _Pixels:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 from collections import defaultdict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,26 +18,38 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.boxes import turn_picture
+from lpr_e2e.common.cores import available_cores
 from lpr_e2e.data.agreement import PLAIN, Agreement, agreement, scene_agreement
+from lpr_e2e.data.fingerprint_cache import FingerprintCache, digest
 from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, scaled, to_grey
 from lpr_e2e.data.groups import connected
 from lpr_e2e.data.pictures import CropPicture, PhotographPicture
-from lpr_e2e.data.plate_index import crop_descriptor, cut_boxes, nearest, plate_descriptors, scene_descriptors
+from lpr_e2e.data.plate_index import (
+    Candidate,
+    crop_descriptor,
+    cut_boxes,
+    nearest,
+    plate_descriptors,
+    scene_descriptors,
+)
 
-# The same plate agrees everywhere at least so far, and further by a clear margin than with any other plate.
-SAME_PLATE, MARGIN = 0.6, 0.15
+# Changes with whatever decides what is the same: what another version found is found anew.
+_VERSION = 1
+# The same plate agrees everywhere at least so far, and further by a clear margin than with any other plate. From the
+# second bar on, nothing else is needed to know two pictures of one plate.
+SAME_PLATE, CERTAINLY_SAME, MARGIN = 0.6, 0.8, 0.15
 # Greys of near twins correlate so far as a whole; two photographs without a plate have nothing else to tell by.
 SAME_SCENE, SAME_EMPTY_SCENE = 0.9, 0.95
-# What the index names is looked at if descriptors are at least so similar, and so many of a picture at most.
-SIMILAR, CANDIDATES = 0.5, 8
+# What the index names is looked at if it is at least so similar (of copies: so much), and so many of a picture at most;
+# once one agrees, only those that are nearly as similar: others do not come near.
+SIMILAR, SIMILAR_COPY, CANDIDATES, NEARLY = 0.3, 0.6, 5, 0.25
 # A crop that is hardly wider than high, or higher than wide, may be either way up.
 SQUARE = 1.5
 # A crop at lower resolution falls between pixels, hence these low bars for a closer look.
 QUARTER_RESOLUTION_BAR, FULL_RESOLUTION_BAR = 0.5, 0.9
 
 
-@dataclass(frozen=True)
-class Match:
+class Match(NamedTuple):
     """Crop number `crop` is cut along plate number `plate` from `numpy.rot90(photograph number photograph, turns)`."""
 
     crop: int
@@ -87,15 +100,37 @@ class Colours(NamedTuple):
         return 2 * self.swapped > self.comparable
 
 
-def compare(photographs: list[PhotographPicture], crops: list[CropPicture]) -> Compared:
-    """Which of these pictures show the same; there may be none of either kind."""
-    plates = _plates([one.fingerprint for one in photographs])
-    same_plates = _same_plates(plates, [one.fingerprint for one in photographs])
-    twins = {tuple(sorted((plates[one].photograph, plates[other].photograph))) for one, other in same_plates}
-    twins = {(one, other) for one, other in twins if one != other}
-    twins |= _twins_without_plates([one.fingerprint for one in photographs])
-    prints = [one.fingerprint for one in crops]
-    return Compared(photographs, crops, _matches(prints, plates, same_plates), sorted(twins), _crop_twins(prints))
+def compare(
+    photographs: list[PhotographPicture], crops: list[CropPicture], cache: FingerprintCache | None = None
+) -> Compared:
+    """Which of these pictures show the same; there may be none of either kind.
+
+    Args:
+        photographs, crops: the pictures.
+        cache: knows the answer if it was asked for the very same pictures before.
+    """
+    whole, cut = [one.fingerprint for one in photographs], [one.fingerprint for one in crops]
+    key = f"{_VERSION} {digest([*whole, *cut])}"
+    known = cache.comparison(key) if cache else None
+    if known is None:
+        plates = _plates(whole)
+        same_plates = _same_plates(plates, whole)
+        twins = {_pair(plates[one].photograph, plates[other].photograph) for one, other in same_plates}
+        twins = {pair for pair in twins if pair[0] != pair[1]} | _twins_without_plates(whole)
+        known = {"matches": _matches(cut, plates, same_plates), "twins": sorted(twins), "crops": _crop_twins(cut)}
+        if cache:
+            cache.keep_comparison(key, known)
+    return Compared(
+        photographs,
+        crops,
+        [Match(*match) for match in known["matches"]],
+        [_pair(*pair) for pair in known["twins"]],
+        [_pair(*pair) for pair in known["crops"]],
+    )
+
+
+def _pair(one: int, other: int) -> tuple[int, int]:
+    return (one, other) if one < other else (other, one)
 
 
 class _Plate(NamedTuple):
@@ -149,12 +184,15 @@ def _looks(number: int, grey: np.ndarray) -> list[_Look]:
     return [_Look(number, turn, np.ascontiguousarray(turn_picture(grey, turn))) for turn in turns]
 
 
-def _fits(looks: Sequence[_Look], plates: Sequence[_Plate], itself: bool = False) -> dict[int, list[_Fit]]:
+def _fits(
+    looks: Sequence[_Look], plates: Sequence[_Plate], similar: float, itself: bool = False
+) -> dict[int, list[_Fit]]:
     """How far each picture agrees with the plates that it may be, by its number; best first.
 
     Args:
         looks: of pictures, see `_looks`.
         plates: what they may be.
+        similar: how similar a plate must be to be looked at.
         itself: whether the numbers of `looks` are those of `plates`, so that the same number tells nothing.
     """
     looks = [look for look in looks if look.grey.std() >= PLAIN]
@@ -162,23 +200,27 @@ def _fits(looks: Sequence[_Look], plates: Sequence[_Plate], itself: bool = False
         return {}
     queries = np.stack([crop_descriptor(look.grey) for look in looks])
     index = np.stack([plate_descriptors(plate.around, plate.box) for plate in plates])
-    candidates: dict[int, list] = defaultdict(list)
-    for look, found in zip(looks, nearest(queries, index, CANDIDATES + itself, SIMILAR), strict=True):
-        candidates[look.number] += [(look, one) for one in found if not (itself and one.plate == look.number)]
-    fits = {}
-    for number, found in candidates.items():
-        found.sort(key=lambda pair: -pair[1].similarity)
-        fits[number] = sorted(
-            (_fit(look, plates, one) for look, one in found[:CANDIDATES]),
-            key=lambda fit: (-fit.agreement.worst, fit.plate),
-        )
-    return fits
+    possible: dict[int, list[tuple[_Look, Candidate]]] = defaultdict(list)
+    for look, found in zip(looks, nearest(queries, index, CANDIDATES + itself, similar), strict=True):
+        possible[look.number] += [(look, one) for one in found if not (itself and one.plate == look.number)]
+    # OpenCV works without Python's lock.
+    with ThreadPoolExecutor(available_cores()) as pool:
+        fits = pool.map(lambda pairs: _fits_of_one(pairs, plates), possible.values())
+        return dict(zip(possible, fits, strict=True))
 
 
-def _fit(look: _Look, plates: Sequence[_Plate], candidate) -> _Fit:
-    plate = plates[candidate.plate]
-    found = agreement(look.grey, plate.around, plate.box, cut_boxes(plate.box)[candidate.cut])
-    return _Fit(candidate.plate, (plate.turns - look.turns) % 4, found)
+def _fits_of_one(pairs: list[tuple[_Look, Candidate]], plates: Sequence[_Plate]) -> list[_Fit]:
+    pairs = sorted(pairs, key=lambda pair: -pair[1].similarity)[:CANDIDATES]
+    fits, least = [], -np.inf
+    for look, candidate in pairs:
+        if candidate.similarity < least:
+            break
+        plate = plates[candidate.plate]
+        found = agreement(look.grey, plate.around, plate.box, cut_boxes(plate.box)[candidate.cut])
+        fits.append(_Fit(candidate.plate, (plate.turns - look.turns) % 4, found))
+        if found.worst >= CERTAINLY_SAME:
+            least = max(least, candidate.similarity - NEARLY)
+    return sorted(fits, key=lambda fit: (-fit.agreement.worst, fit.plate))
 
 
 def _matches(
@@ -193,7 +235,7 @@ def _matches(
     for number, family in enumerate(connected(range(len(plates)), same_plates)):
         families |= dict.fromkeys(family, number)
     chosen: dict[int, list[tuple[int, list[_Fit]]]] = defaultdict(list)
-    for crop, fits in _fits(looks, plates).items():
+    for crop, fits in _fits(looks, plates, SIMILAR).items():
         best = fits[0].agreement.worst
         family = families[fits[0].plate]
         rivals = [fit.agreement.worst for fit in fits if families[fit.plate] != family]
@@ -204,7 +246,7 @@ def _matches(
     for claims in chosen.values():
         best = max(fits[0].agreement.worst for _, fits in claims)
         for crop, fits in claims:
-            if fits[0].agreement.worst >= best - MARGIN:
+            if fits[0].agreement.worst >= min(best - MARGIN, CERTAINLY_SAME):
                 for fit in reversed(fits):  # The best of several ways up is left.
                     plate = plates[fit.plate]
                     found = Match(crop, plate.photograph, plate.plate, fit.turns, fit.agreement.correlation)
@@ -215,21 +257,22 @@ def _matches(
 def _same_plates(plates: Sequence[_Plate], photographs: Sequence[PhotographFingerprint]) -> list[tuple[int, int]]:
     """Pairs of numbers of plates that are the same one in the same moment: twice on a photograph, or on near twins.
 
-    Near twins agree in the scene and in a plate: before a fixed camera every scene is the same.
+    Near twins agree in a plate and in the scene, for before a fixed camera every scene is the same; or in a plate to
+    the last pixel, as parts of one photograph do.
     """
     looks = [look for number, plate in enumerate(plates) for look in _looks(number, plate.cut)]
     pairs = set()
-    for one, fits in _fits(looks, plates, itself=True).items():
+    for one, fits in _fits(looks, plates, SIMILAR_COPY, itself=True).items():
         for fit in fits:
             first, second = plates[one], plates[fit.plate]
             if fit.agreement.worst < SAME_PLATE:
                 break
-            if first.photograph != second.photograph:
+            if first.photograph != second.photograph and fit.agreement.worst < CERTAINLY_SAME:
                 # The first photograph, turned so that its plate lies as on the second.
                 turned = np.rot90(photographs[first.photograph].whole, first.turns - fit.turns)
                 if _correlation(turned, photographs[second.photograph].whole) < SAME_SCENE:
                     continue
-            pairs.add((min(one, fit.plate), max(one, fit.plate)))
+            pairs.add(_pair(one, fit.plate))
     return sorted(pairs)
 
 
@@ -242,14 +285,16 @@ def _twins_without_plates(photographs: Sequence[PhotographFingerprint]) -> set[t
     queries = scene_descriptors(np.stack([np.rot90(photographs[number].whole, turns) for number, turns in turned]))
     scenes = scene_descriptors(np.stack([one.whole for one in photographs]))
     pairs = set()
-    for (number, turns), found in zip(turned, nearest(queries, scenes[:, None], CANDIDATES + 1, SIMILAR), strict=True):
+    for (number, turns), found in zip(
+        turned, nearest(queries, scenes[:, None], CANDIDATES + 1, SIMILAR_COPY), strict=True
+    ):
         whole = np.rot90(photographs[number].whole, turns)
         for one in found:
             other = photographs[one.plate]
             if one.plate == number or _correlation(whole, other.whole) < SAME_EMPTY_SCENE:
                 continue
             if not other.plates or scene_agreement(whole, other.whole) >= SAME_PLATE:
-                pairs.add((min(number, one.plate), max(number, one.plate)))
+                pairs.add(_pair(number, one.plate))
     return pairs
 
 
@@ -262,8 +307,8 @@ def _crop_twins(crops: Sequence[CropFingerprint]) -> list[tuple[int, int]]:
         whole.append(_Plate(number, 0, turns, grey, (0, 0, *grey.shape)))
     looks = [look for one in whole for look in _looks(one.photograph, one.around)]
     pairs = set()
-    for one, fits in _fits(looks, whole, itself=True).items():
-        pairs |= {(min(one, fit.plate), max(one, fit.plate)) for fit in fits if fit.agreement.worst >= SAME_PLATE}
+    for one, fits in _fits(looks, whole, SIMILAR_COPY, itself=True).items():
+        pairs |= {_pair(one, fit.plate) for fit in fits if fit.agreement.worst >= CERTAINLY_SAME}
     return sorted(pairs)
 
 

@@ -8,28 +8,23 @@ tree, which gains nothing in so many dimensions.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import functools
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import cv2
 import numpy as np
 
 # A plate's height and width for its descriptor, in pixels, and how many frequencies are kept of each.
-SIDES, FREQUENCIES = (16, 32), (8, 14)
-# How crops are cut: further out than the box on every side, then up and down, and to the right, by its shorter side.
-CUTS = (
-    (0.0, 0.0, 0.0),
-    (-0.1, 0.0, 0.0),
-    (0.1, 0.0, 0.0),
-    (0.2, 0.0, 0.0),
-    (0.35, 0.0, 0.0),
-    (0.0, -0.12, 0.0),
-    (0.0, 0.12, 0.0),
-    (0.0, 0.0, -0.2),
-    (0.0, 0.0, 0.2),
-    (0.15, -0.12, 0.0),
-    (0.15, 0.12, 0.0),
+SIDES, FREQUENCIES = (16, 32), (8, 10)
+# How crops are cut: further out than the box at the top, at the bottom and at either end, by its shorter side.
+CUTS = tuple(
+    (top, bottom, end)
+    for top, bottom in ((0.0, 0.0), (0.1, 0.1), (0.22, 0.22), (0.0, 0.12), (0.12, 0.0), (-0.1, -0.1))
+    for end in (0.0, 0.2)
 )
+# Of the mean variance of a frequency, what is added to each: frequencies in which plates hardly differ are noise.
+_SHRINKAGE = 0.05
 # Products that are in memory at once.
 _BLOCK = 8_000_000
 
@@ -45,18 +40,8 @@ class Candidate(NamedTuple):
 def cut_boxes(box: Sequence[float]) -> np.ndarray:
     """The boxes, yxyx float `(cuts, 4)`, along which crops of a plate with this box may be cut."""
     ymin, xmin, ymax, xmax = box
-    shorter = min(ymax - ymin, xmax - xmin)
-    return np.array(
-        [
-            (
-                ymin + (down - out) * shorter,
-                xmin + (right - out) * shorter,
-                ymax + (down + out) * shorter,
-                xmax + (right + out) * shorter,
-            )
-            for out, down, right in CUTS
-        ]
-    )
+    top, bottom, end = min(ymax - ymin, xmax - xmin) * np.array(CUTS).T
+    return np.stack([ymin - top, xmin - end, ymax + bottom, xmax + end], axis=1)
 
 
 def plate_descriptors(grey: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
@@ -90,44 +75,66 @@ def scene_descriptors(wholes: np.ndarray) -> np.ndarray:
 def nearest(queries: np.ndarray, plates: np.ndarray, count: int, least: float) -> list[list[Candidate]]:
     """For each query its nearest plates, nearest first.
 
+    What all plates share, such as a band or a frame, tells nothing: descriptors are compared by what is left without
+    their mean, all directions in which they vary weighing the same (whitening).
+
     Args:
         queries: float32 `(n, length)`.
         plates: float32 `(m, cuts, length)`.
         count: how many at most.
-        least: the least similarity, from -1 to 1.
+        least: the least similarity, from -1 to 1. Where there are no more plates than `count`, all are near.
     """
     if not len(queries) or not len(plates):
         return [[] for _ in queries]
-    cuts = plates.shape[1]
-    columns = plates.reshape(-1, plates.shape[2]).T.copy()
-    count = min(count, len(plates))
+    if len(plates) <= count:
+        count, least = len(plates), -np.inf
+    whiten = _whitening(plates.reshape(-1, plates.shape[2]))
+    queries, columns = whiten(queries), whiten(plates.reshape(-1, plates.shape[2])).T
     rows = max(1, _BLOCK // columns.shape[1])
     found = []
     for start in range(0, len(queries), rows):
-        products = (queries[start : start + rows] @ columns).reshape(-1, len(plates), cuts)
+        products = (queries[start : start + rows] @ columns).reshape(-1, *plates.shape[:2])
         best = products.max(2)
-        for row, plate_numbers in enumerate(np.argpartition(-best, count - 1, axis=1)[:, :count]):
-            ordered = plate_numbers[np.argsort(-best[row, plate_numbers], kind="stable")]
+        chosen = np.argpartition(-best, count - 1, axis=1)[:, :count]
+        for product, similarities, numbers in zip(products, best, chosen, strict=True):
+            numbers = sorted((int(one) for one in numbers), key=lambda one: (-similarities[one], one))
             found.append(
                 [
-                    Candidate(int(plate), int(products[row, plate].argmax()), float(best[row, plate]))
-                    for plate in ordered
-                    if best[row, plate] >= least
+                    Candidate(one, int(product[one].argmax()), float(similarities[one]))
+                    for one in numbers
+                    if similarities[one] >= least
                 ]
             )
     return found
 
 
+def _whitening(vectors: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """What takes the mean of some vectors `(n, length)` from others, evens out directions, and makes lengths 1."""
+    mean = vectors.mean(0)
+    covariance = vectors.T @ vectors / len(vectors) - np.outer(mean, mean)
+    length = len(covariance)
+    covariance += np.eye(length, dtype="float32") * (_SHRINKAGE * np.trace(covariance) / length + 1e-9)
+    variances, directions = np.linalg.eigh(covariance.astype("float64"))
+    weights = (directions / np.sqrt(variances)).astype("float32")
+
+    def whiten(others: np.ndarray) -> np.ndarray:
+        white = (others - mean) @ weights
+        return white / np.maximum(np.linalg.norm(white, axis=1, keepdims=True), 1e-6)
+
+    return whiten
+
+
 def _descriptors(windows: np.ndarray) -> np.ndarray:
     """Float32 unit vectors `(n, length)` of windows of `SIDES`, uint8 `(n, h, w)`; of zeros for those of one grey."""
     down, across = (_cosines(side, kept) for side, kept in zip(SIDES, FREQUENCIES, strict=True))
-    waves = np.einsum("uy,nyx,vx->nuv", down, windows.astype("float32"), across, optimize=True)
+    waves = down @ windows.astype("float32") @ across.T
     # Mean grey, and light that comes from one side.
     waves[:, 0, :2] = waves[:, 1, 0] = 0
     vectors = waves.reshape(len(windows), -1)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-3)
 
 
+@functools.cache
 def _cosines(side: int, kept: int) -> np.ndarray:
     """The lowest rows, float32 `(kept, side)`, of the discrete cosine transform."""
     waves = np.cos(np.pi / side * np.outer(np.arange(kept), np.arange(side) + 0.5)) * np.sqrt(2 / side)
