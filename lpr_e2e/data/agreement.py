@@ -26,6 +26,8 @@ GOOD_FIT, LEAST_FIT = 0.9, 0.8
 LIGHT, CONTRAST, WINDOW = 0.5, 0.9, 0.17
 # Contrast that counts as none, by that of the whole plate.
 FAINT = 0.35
+# What a plate whose shorter side is below this loses at most: with fewer pixels, other characters look more alike.
+SMALL_SIDE, SMALL_LOSS = 24, 0.45
 # Of the first picture, how much must lie on the second; and of the plate's box, how much must be seen.
 SHARE_COMPARED = 0.7
 # How far the sides may be stretched on the way from the first guess, and the picture sheared.
@@ -39,7 +41,8 @@ class Agreement:
     """How far two pictures agree once they lie on one another.
 
     Attributes:
-        worst: where they agree least: about 1 for the same pixels, 0 and below where one has a stroke the other lacks.
+        worst: where they agree least: about 1 for the same pixels, 0 and below where one has a stroke the other lacks;
+            less for small plates, see `SMALL_SIDE`.
         correlation: of all their greys, -1 to 1.
     """
 
@@ -133,7 +136,8 @@ class _Pair:
         first = self._first.astype("float32")
         places = (shown * plate) > 0.5
         worst = _disagreement(_flat(first, shown, shorter), _flat(moved, shown, shorter), shorter)[places].max()
-        return Agreement(1.0 - float(worst), _correlation(first[shown > 0], moved[shown > 0]))
+        loss = SMALL_LOSS * max(0.0, 1 - shorter / SMALL_SIDE)
+        return Agreement(1.0 - float(worst) - loss, _correlation(first[shown > 0], moved[shown > 0]))
 
     def _warp(self, place: np.ndarray) -> np.ndarray:
         """The place as OpenCV wants it: float32, in pixels as they are now, from centre to centre."""

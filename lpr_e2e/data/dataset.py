@@ -68,7 +68,7 @@ def load_dataset(
         f"{len({number for pair in compared.twins for number in pair})} photographs have a near twin."
     )
     if validation:
-        split = split_by_table(compared)
+        split = split_by_table(compared, {values["text"] for _, values in validation.records})
         problems += _contradicting(compared, split, validation)
     else:
         split = draw_split(compared, seed, validation_share)

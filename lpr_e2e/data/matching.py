@@ -42,7 +42,7 @@ SAME_PLATE, CERTAINLY_SAME, MARGIN = 0.6, 0.8, 0.15
 SAME_SCENE, SAME_EMPTY_SCENE = 0.9, 0.95
 # What the index names is looked at if it is at least so similar (of copies: so much), and so many of a picture at most;
 # once one agrees, only those that are nearly as similar: others do not come near.
-SIMILAR, SIMILAR_COPY, CANDIDATES, NEARLY = 0.3, 0.6, 5, 0.25
+SIMILAR, SIMILAR_COPY, CANDIDATES, NEARLY = 0.3, 0.6, 6, 0.25
 # A crop that is hardly wider than high, or higher than wide, may be either way up.
 SQUARE = 1.5
 # A crop at lower resolution falls between pixels, hence these low bars for a closer look.
@@ -111,22 +111,36 @@ def compare(
     """
     whole, cut = [one.fingerprint for one in photographs], [one.fingerprint for one in crops]
     key = f"{_VERSION} {digest([*whole, *cut])}"
-    known = cache.comparison(key) if cache else None
+    recalled = _recalled(photographs, crops, cache.comparison(key) if cache else None)
+    if recalled is not None:
+        return recalled
+    plates = _plates(whole)
+    same_plates = _same_plates(plates, whole)
+    twins = {_pair(plates[one].photograph, plates[other].photograph) for one, other in same_plates}
+    twins = {pair for pair in twins if pair[0] != pair[1]} | _twins_without_plates(whole)
+    compared = Compared(photographs, crops, _matches(cut, plates, same_plates), sorted(twins), _crop_twins(cut))
+    if cache:
+        found = {"matches": compared.matches, "twins": compared.twins, "crop_twins": compared.crop_twins}
+        cache.keep_comparison(key, found)
+    return compared
+
+
+def _recalled(
+    photographs: list[PhotographPicture], crops: list[CropPicture], known: dict[str, list] | None
+) -> Compared | None:
+    """What a cache knows of these pictures; None if that is nothing, or makes no sense."""
     if known is None:
-        plates = _plates(whole)
-        same_plates = _same_plates(plates, whole)
-        twins = {_pair(plates[one].photograph, plates[other].photograph) for one, other in same_plates}
-        twins = {pair for pair in twins if pair[0] != pair[1]} | _twins_without_plates(whole)
-        known = {"matches": _matches(cut, plates, same_plates), "twins": sorted(twins), "crops": _crop_twins(cut)}
-        if cache:
-            cache.keep_comparison(key, known)
-    return Compared(
-        photographs,
-        crops,
-        [Match(*match) for match in known["matches"]],
-        [_pair(*pair) for pair in known["twins"]],
-        [_pair(*pair) for pair in known["crops"]],
-    )
+        return None
+    try:
+        matches = [Match(*match) for match in known["matches"]]
+        twins, crop_twins = ([_pair(*pair) for pair in known[name]] for name in ("twins", "crop_twins"))
+        for match in matches:
+            photographs[match.photograph].plates[match.plate], crops[match.crop]
+        for numbers, pictures in ((twins, photographs), (crop_twins, crops)):
+            [pictures[number] for pair in numbers for number in pair]
+    except (KeyError, IndexError, TypeError):
+        return None
+    return Compared(photographs, crops, matches, twins, crop_twins)
 
 
 def _pair(one: int, other: int) -> tuple[int, int]:
@@ -206,7 +220,7 @@ def _fits(
     # OpenCV works without Python's lock.
     with ThreadPoolExecutor(available_cores()) as pool:
         fits = pool.map(lambda pairs: _fits_of_one(pairs, plates), possible.values())
-        return dict(zip(possible, fits, strict=True))
+        return {number: found for number, found in zip(possible, fits, strict=True) if found}
 
 
 def _fits_of_one(pairs: list[tuple[_Look, Candidate]], plates: Sequence[_Plate]) -> list[_Fit]:

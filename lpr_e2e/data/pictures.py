@@ -77,12 +77,20 @@ class CropPicture:
 
 @dataclass
 class Usable:
-    """What can be used of a data set, in the order of its labels, and what is wrong with the rest or was mended."""
+    """What can be used of a data set, in the order of its labels.
+
+    Attributes:
+        photographs, crops: the pictures that can be used.
+        problems: what is wrong with the others, or was mended.
+        notes: a sentence each.
+        held_texts: every text that the labels hold out, also of pictures that cannot be used.
+    """
 
     photographs: list[PhotographPicture] = field(default_factory=list)
     crops: list[CropPicture] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    held_texts: frozenset[str] = frozenset()
 
 
 def usable(labelled: Labelled, cache: FingerprintCache | None = None, processes: int | None = None) -> Usable:
@@ -101,7 +109,9 @@ def usable(labelled: Labelled, cache: FingerprintCache | None = None, processes:
         *(_Picture(one.path, None) for one in labelled.crops),
     ]
     fingerprints = _fingerprints(pictures, cache, processes)
-    found = Usable()
+    held_rows = [row for one in labelled.photographs if one.held for row in one.plates]
+    held_rows += [one.row for one in labelled.crops if one.held]
+    found = Usable(held_texts=frozenset(row.text for row in held_rows if row.text))
     for photograph, fingerprint in zip(labelled.photographs, fingerprints, strict=False):
         if isinstance(fingerprint, PhotographFingerprint):
             _add_photograph(found, photograph, fingerprint)

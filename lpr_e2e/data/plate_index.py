@@ -23,6 +23,8 @@ CUTS = tuple(
     for top, bottom in ((0.0, 0.0), (0.1, 0.1), (0.22, 0.22), (0.0, 0.12), (0.12, 0.0), (-0.1, -0.1))
     for end in (0.0, 0.2)
 )
+# Descriptors as they are of which none can be told from the other.
+ALIKE = 0.98
 # Of the mean variance of a frequency, what is added to each: frequencies in which plates hardly differ are noise.
 _SHRINKAGE = 0.05
 # Products that are in memory at once.
@@ -46,19 +48,21 @@ def cut_boxes(box: Sequence[float]) -> np.ndarray:
 
 def plate_descriptors(grey: np.ndarray, box: tuple[int, int, int, int]) -> np.ndarray:
     """Float32 `(cuts, length)` of a plate, wider than high, in uint8 greys `(h, w)`."""
-    # Shrunk at once for all cuts, so that nothing is lost between the pixels.
-    scales = SIDES[0] / (box[2] - box[0]), SIDES[1] / (box[3] - box[1])
+    # Shrunk at once for all cuts, to twice the size, so that little is lost between the pixels.
+    doubled = 2 * SIDES[0], 2 * SIDES[1]
+    scales = doubled[0] / (box[2] - box[0]), doubled[1] / (box[3] - box[1])
     sides = max(1, round(grey.shape[1] * scales[1])), max(1, round(grey.shape[0] * scales[0]))
     small = cv2.resize(grey, sides, interpolation=cv2.INTER_AREA)
     scales = small.shape[0] / grey.shape[0], small.shape[1] / grey.shape[1]
     windows = []
     for ymin, xmin, ymax, xmax in cut_boxes(box):
-        step_y, step_x = (ymax - ymin) * scales[0] / SIDES[0], (xmax - xmin) * scales[1] / SIDES[1]
+        step_y, step_x = (ymax - ymin) * scales[0] / doubled[0], (xmax - xmin) * scales[1] / doubled[1]
         place = np.array(
             [[step_x, 0, xmin * scales[1] + step_x / 2 - 0.5], [0, step_y, ymin * scales[0] + step_y / 2 - 0.5]]
         )
         flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
-        windows.append(cv2.warpAffine(small, place, SIDES[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE))
+        window = cv2.warpAffine(small, place, doubled[::-1], flags=flags, borderMode=cv2.BORDER_REPLICATE)
+        windows.append(cv2.resize(window, SIDES[::-1], interpolation=cv2.INTER_AREA))
     return _descriptors(np.stack(windows))
 
 
@@ -89,20 +93,23 @@ def nearest(queries: np.ndarray, plates: np.ndarray, count: int, least: float) -
     if len(plates) <= count:
         count, least = len(plates), -np.inf
     whiten = _whitening(plates.reshape(-1, plates.shape[2]))
-    queries, columns = whiten(queries), whiten(plates.reshape(-1, plates.shape[2])).T
+    white, columns = whiten(queries), whiten(plates.reshape(-1, plates.shape[2])).T
     rows = max(1, _BLOCK // columns.shape[1])
     found = []
     for start in range(0, len(queries), rows):
-        products = (queries[start : start + rows] @ columns).reshape(-1, *plates.shape[:2])
+        products = (white[start : start + rows] @ columns).reshape(-1, *plates.shape[:2])
         best = products.max(2)
         chosen = np.argpartition(-best, count - 1, axis=1)[:, :count]
-        for product, similarities, numbers in zip(products, best, chosen, strict=True):
-            numbers = sorted((int(one) for one in numbers), key=lambda one: (-similarities[one], one))
+        for row, numbers in enumerate(chosen):
+            candidates = [
+                Candidate(int(one), int(products[row, one].argmax()), float(best[row, one])) for one in numbers
+            ]
+            # Near the mean of all plates directions mean little: there what is alike with all that is shared counts.
             found.append(
                 [
-                    Candidate(one, int(product[one].argmax()), float(similarities[one]))
-                    for one in numbers
-                    if similarities[one] >= least
+                    one
+                    for one in sorted(candidates, key=lambda one: (-one.similarity, one.plate))
+                    if one.similarity >= least or queries[start + row] @ plates[one.plate, one.cut] >= ALIKE
                 ]
             )
     return found

@@ -51,17 +51,22 @@ def same_plate_key(text: str) -> str:
     return "".join(text.split()).casefold()
 
 
-def split_by_table(compared: Compared) -> Split:
+def split_by_table(compared: Compared, held_texts: Iterable[str] = ()) -> Split:
     """Hold out what the labels hold out, and with it every crop with one of its texts, or cut from one of its plates.
 
     Photographs to train on that show a held-out plate (by its text, by a crop cut from it, or as a near twin) stay, but
     without its text. A crop cut from a held-out plate that has another text is mislabelled: it would teach the plate,
     wrongly, so it is unusable.
+
+    Args:
+        compared: the pictures.
+        held_texts: further texts to hold out: of pictures that were to be held out, but cannot be used.
     """
     texts = _own_texts(compared)
     photographs = frozenset(number for number, one in enumerate(compared.photographs) if one.labelled.held)
     crops = {number for number, one in enumerate(compared.crops) if one.labelled.held}
     keys = {key for (photograph, _), key in texts.items() if photograph in photographs}
+    keys |= {same_plate_key(text) for text in held_texts}
     cut_from_unread = {
         match.crop
         for match in compared.matches
@@ -205,8 +210,8 @@ def _drawn_split(compared: Compared, held: Sequence[_Group], seed: int, notes: l
     if held:
         said = (
             f"Held out, drawn with seed {seed}: {many(len(photographs), 'photograph')} with "
-            f"{many(on_photographs, 'plate')} to read, and {many(len(crops), 'crop')}, {on_crops} of them cut from none of "
-            "these photographs. No plate text and no near twin is on both sides."
+            f"{many(on_photographs, 'plate')} to read, and {many(len(crops), 'crop')}, {on_crops} of them cut from "
+            "none of these photographs. No plate text and no near twin is on both sides."
         )
     else:
         said = "Nothing is held out: there are too few different plates to measure anything by."
