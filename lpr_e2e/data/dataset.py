@@ -128,12 +128,16 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     excluded: set[str] = set()
     if source.exclude is not None:
         labelled, excluded = _without_excluded(labelled, source.exclude)
-    found = usable(labelled, FingerprintCache.beside(source.path, source.cache))
+    cache = FingerprintCache.beside(source.path, source.cache)
+    found = usable(labelled, cache)
     problems, notes = [*labelled.problems, *found.problems], [*labelled.notes, *found.notes]
     _refuse_if_empty(source.path, found, problems)
-    compared = compare(found.photographs, found.crops)
+    compared = compare(found.photographs, found.crops, cache)
     notes.append(_note_on_links(compared))
-    split = split_by_table(compared) if labelled.has_validation else draw_split(compared, source.seed, validation_share)
+    if labelled.has_validation:
+        split = split_by_table(compared, _held_texts(labels))
+    else:
+        split = draw_split(compared, source.seed, validation_share)
     notes += split.notes
     texts, contradictory = texts_of_plates(compared, split)
     complete, note = _completeness(labelled, source.options)
@@ -143,6 +147,11 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     dataset.withheld |= excluded
     _refuse_if_nothing_to_train_on(source.path, dataset)
     return Loaded(labels, labelled, found, compared, split, dataset)
+
+
+def _held_texts(labels: Sequence[Labels]) -> set[str]:
+    """The texts that labels hold out, as written; also those of pictures that cannot be used."""
+    return {plate.row.text for one in labels if one.held_out for plate in one.plates if plate.row.text}
 
 
 def _without_excluded(labelled: Labelled, path: Path) -> tuple[Labelled, set[str]]:
@@ -224,7 +233,7 @@ def _contradicting(compared: Compared, split: Split) -> list[Problem]:
 
 def _completeness(labelled: Labelled, options: LabelOptions) -> tuple[bool, str]:
     """Whether every plate of a photograph has a label, and a sentence that says so, and why."""
-    counts = [len(one.plates) for one in labelled.photographs]
+    counts = [len(one.plates) for one in labelled.photographs if one.plates]
     if options.labels is not None:
         return options.labels == "complete", f"Labels are {options.labels}, as told."
     if len(counts) >= _PHOTOGRAPHS_TO_TELL and set(counts) == {1}:

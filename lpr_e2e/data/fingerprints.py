@@ -1,131 +1,110 @@
-"""Fingerprints of pictures: each picture is decoded once, checked, and leaves what is needed to compare it.
+"""Fingerprints of pictures: what is kept of each, once it was decoded, to compare it with others.
 
-Greys give red and blue the same weight, so a crop with swapped channels still fits its photograph. Vectors come from
-square miniatures, so a quarter turn of a picture is a quarter turn of its miniature.
+Greys give red and blue the same weight, so a crop with swapped channels still fits its photograph. Miniatures are
+square, so a quarter turn of a picture is a quarter turn of its miniature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
 from PIL import Image
 
-from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import Row
 
-# Sides of the square miniatures, in pixels: of a plate, of a whole photograph, and of a plate's colours.
-PLATE_SIDE, PHOTOGRAPH_SIDE, COLOUR_SIDE = 40, 32, 16
+# Changes with whatever is kept of a picture: fingerprints that another version kept are made anew.
+VERSION = 1
+# Sides of the square miniatures, in pixels: of a whole photograph in grey, and of a plate in colour.
+PHOTOGRAPH_SIDE, COLOUR_SIDE = 48, 16
 # The longer side of a plate that is kept in grey, in pixels; larger plates are scaled down.
 KEPT_SIDE = 192
+# What is kept around a plate: a share of its shorter side, and pixels. People cut crops more loosely than boxes.
+KEPT_AROUND, KEPT_AROUND_PX = 0.4, 4
 # A box that is less than half inside its photograph, or thinner than this in pixels, is no longer the plate's.
 SHARE_INSIDE, THINNEST_BOX = 0.5, 2
 
+Box = tuple[float, float, float, float]
+
 
 @dataclass(frozen=True)
-class PhotographFingerprint:
-    """What is kept of a photograph and its plate.
+class PlateFingerprint:
+    """What is kept of a plate on a photograph.
 
     Attributes:
-        plate: float32 unit vector `(40 * 40,)` of the box.
-        whole: float32 unit vector `(32 * 32,)` of the whole photograph.
+        grey: uint8 `(h, w)` of the plate and what is around it.
+        box: the plate in `grey`, yxyx, whole pixels of `grey`.
         colours: uint8 RGB `(16, 16, 3)` of the box.
-        grey: uint8 `(h, w)` of the box with a quarter of its shorter side around it.
         scale: pixels of `grey` per pixel of the photograph, at most 1.
         shape: (height, width) of the box, photograph pixels.
     """
 
-    plate: np.ndarray
-    whole: np.ndarray
-    colours: np.ndarray
     grey: np.ndarray
+    box: tuple[int, int, int, int]
+    colours: np.ndarray
     scale: float
+    shape: tuple[int, int]
+
+    @property
+    def plate(self) -> np.ndarray:
+        """uint8 `(h, w)`: the plate without what is around it."""
+        ymin, xmin, ymax, xmax = self.box
+        return self.grey[ymin:ymax, xmin:xmax]
+
+
+@dataclass(frozen=True)
+class PhotographFingerprint:
+    """What is kept of a photograph: its plates, and uint8 greys `(48, 48)` and (height, width) of the whole."""
+
+    plates: tuple[PlateFingerprint, ...]
+    whole: np.ndarray
     shape: tuple[int, int]
 
 
 @dataclass(frozen=True)
 class CropFingerprint:
-    """What is kept of a crop: as of a photograph, with the crop in place of the box and nothing around it."""
+    """What is kept of a crop: as of a plate on a photograph, with nothing around it."""
 
-    plate: np.ndarray
-    colours: np.ndarray
     grey: np.ndarray
+    colours: np.ndarray
     scale: float
     shape: tuple[int, int]
 
 
-Fingerprint = TypeVar("Fingerprint", PhotographFingerprint, CropFingerprint)
-
-
-@dataclass(frozen=True)
-class Picture(Generic[Fingerprint]):
-    """A row whose picture can be used (its box is inside the picture), the picture's file, and its fingerprint."""
-
-    row: Row
-    path: Path
-    fingerprint: Fingerprint
-
-
-def usable_photographs(rows: Iterable[Row], folder: Path) -> tuple[list[Picture[PhotographFingerprint]], list[Problem]]:
-    """Decode the photographs of detection or validation rows, and clip their boxes to them.
-
-    Returns:
-        The rows with a usable photograph and box, and what is wrong with others or was mended.
-    """
-    pictures: list[Picture[PhotographFingerprint]] = []
-    problems: list[Problem] = []
-    for row in rows:
-        photograph = _decoded(row, folder)
-        if isinstance(photograph, Problem):
-            problems.append(photograph)
-            continue
-        clipped, problem = clip_box(row, *photograph.shape[:2])
-        if problem is not None:
-            problems.append(problem)
-        if clipped is not None:
-            fingerprint = photograph_fingerprint(photograph, clipped.box_px)
-            pictures.append(Picture(clipped, folder / row.img_id, fingerprint))
-    return pictures, problems
-
-
-def usable_crops(rows: Iterable[Row], folder: Path) -> tuple[list[Picture[CropFingerprint]], list[Problem]]:
-    """Decode the crops of recognition rows: the rows with a usable crop, and what is wrong with the others."""
-    pictures: list[Picture[CropFingerprint]] = []
-    problems: list[Problem] = []
-    for row in rows:
-        crop = _decoded(row, folder)
-        if isinstance(crop, Problem):
-            problems.append(crop)
-        else:
-            pictures.append(Picture(row, folder / row.img_id, crop_fingerprint(crop)))
-    return pictures, problems
-
-
-def photograph_fingerprint(photograph: np.ndarray, box_px: Sequence[float]) -> PhotographFingerprint:
-    """The fingerprint of a uint8 RGB photograph `(h, w, 3)` and its plate's box, yxyx, inside the photograph."""
-    ymin, xmin = (int(np.floor(value)) for value in box_px[:2])
-    ymax, xmax = (int(np.ceil(value)) for value in box_px[2:])
-    plate = crop_fingerprint(photograph[ymin:ymax, xmin:xmax])
-    margin = min(plate.shape) // 4 + 4
-    around = photograph[max(0, ymin - margin) : ymax + margin, max(0, xmin - margin) : xmax + margin]
+def photograph_fingerprint(photograph: np.ndarray, boxes_px: Sequence[Sequence[float]]) -> PhotographFingerprint:
+    """The fingerprint of a uint8 RGB photograph `(h, w, 3)` and its plates' boxes, yxyx, inside the photograph."""
+    plates = tuple(_plate_fingerprint(photograph, box_px) for box_px in boxes_px)
     small = cv2.resize(photograph, (PHOTOGRAPH_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-    whole = _unit(to_grey(small), PHOTOGRAPH_SIDE)
-    return PhotographFingerprint(
-        plate.plate, whole, plate.colours, scaled(to_grey(around), plate.scale), plate.scale, plate.shape
-    )
+    height, width = photograph.shape[:2]
+    return PhotographFingerprint(plates, to_grey(small), (height, width))
 
 
 def crop_fingerprint(crop: np.ndarray) -> CropFingerprint:
     """The fingerprint of a uint8 RGB crop `(h, w, 3)`."""
-    grey = to_grey(crop)
-    scale = min(1.0, KEPT_SIDE / max(grey.shape))
+    height, width = crop.shape[:2]
+    scale = min(1.0, KEPT_SIDE / max(height, width))
     colours = cv2.resize(crop, (COLOUR_SIDE,) * 2, interpolation=cv2.INTER_AREA)
-    return CropFingerprint(_unit(grey, PLATE_SIDE), colours, scaled(grey, scale), scale, grey.shape)
+    return CropFingerprint(scaled(to_grey(crop), scale), colours, scale, (height, width))
+
+
+def _plate_fingerprint(photograph: np.ndarray, box_px: Sequence[float]) -> PlateFingerprint:
+    ymin, xmin = (int(np.floor(value)) for value in box_px[:2])
+    ymax, xmax = (int(np.ceil(value)) for value in box_px[2:])
+    height, width = ymax - ymin, xmax - xmin
+    margin = round(KEPT_AROUND * min(height, width)) + KEPT_AROUND_PX
+    top, left = max(0, ymin - margin), max(0, xmin - margin)
+    around = photograph[top : ymax + margin, left : xmax + margin]
+    scale = min(1.0, KEPT_SIDE / max(height, width))
+    grey = scaled(to_grey(around), scale)
+    # The sides that are left after rounding, whatever the scale.
+    fy, fx = grey.shape[0] / around.shape[0], grey.shape[1] / around.shape[1]
+    box = [round((ymin - top) * fy), round((xmin - left) * fx), round((ymax - top) * fy), round((xmax - left) * fx)]
+    box[2], box[3] = max(box[2], box[0] + 1), max(box[3], box[1] + 1)
+    colours = cv2.resize(photograph[ymin:ymax, xmin:xmax], (COLOUR_SIDE,) * 2, interpolation=cv2.INTER_AREA)
+    return PlateFingerprint(grey, (box[0], box[1], box[2], box[3]), colours, scale, (height, width))
 
 
 def to_grey(picture: np.ndarray) -> np.ndarray:
@@ -141,14 +120,13 @@ def scaled(grey: np.ndarray, scale: float) -> np.ndarray:
     return cv2.resize(grey, size, interpolation=cv2.INTER_AREA)
 
 
-def _decoded(row: Row, folder: Path) -> np.ndarray | Problem:
-    """The row's picture, uint8 RGB `(h, w, 3)`, or why it cannot be used."""
-    try:
-        return read_picture(folder / row.img_id)
-    except PictureError as error:
-        kind = {"missing file": "missing picture", "empty file (0 bytes)": "empty picture"}.get(str(error))
-        message = f"{folder.name}/{row.img_id}: {error}; skipped, replace the picture or remove the row"
-        return row.problem(row.img_id, kind or "unusable picture", message)
+def scene_vector(grey: np.ndarray) -> np.ndarray:
+    """Zero-mean float32 vector `(48 * 48,)` of length 1 (or 0 for a picture of one colour) of a grey picture."""
+    # Pillow: OpenCV's area interpolation gives another result for a turned picture where one side grows.
+    small = Image.fromarray(grey).resize((PHOTOGRAPH_SIDE,) * 2, Image.Resampling.BILINEAR)
+    vector = np.asarray(small, "float32").ravel()
+    vector = vector - vector.mean()
+    return vector / max(float(np.linalg.norm(vector)), 1e-6)
 
 
 def clip_box(row: Row, height: int, width: int) -> tuple[Row | None, Problem | None]:
@@ -156,24 +134,20 @@ def clip_box(row: Row, height: int, width: int) -> tuple[Row | None, Problem | N
 
     There is no row if hardly any of the box is inside, and no problem if all of it is.
     """
-    ymin, xmin, ymax, xmax = row.box_px
-    box_px = (max(0.0, ymin), max(0.0, xmin), min(float(height), ymax), min(float(width), xmax))
-    sides = max(0.0, box_px[2] - box_px[0]), max(0.0, box_px[3] - box_px[1])
-    inside = sides[0] * sides[1] / ((ymax - ymin) * (xmax - xmin))
-    usable = min(sides) >= THINNEST_BOX and inside >= SHARE_INSIDE
-    if usable and box_px == row.box_px:
+    box_px, inside = clipped(row.box_px, height, width)
+    if box_px == row.box_px:
         return row, None
-    kind = "box partly outside" if usable else "box outside the picture" if inside < 1 else "box too thin"
+    kind = "box partly outside" if box_px else "box outside the picture" if inside < 1 else "box too thin"
     expected = f"expected a box of at least {THINNEST_BOX} px in the {width} x {height} px of {row.img_id}"
-    done = "clipped to them" if usable else "skipped, correct it"
+    done = "clipped to them" if box_px else "skipped, correct it"
     problem = row.problem(",".join(f"{value:g}" for value in row.box_px), kind, f"{expected}; {done}")
-    return replace(row, box_px=box_px) if usable else None, problem
+    return replace(row, box_px=box_px) if box_px else None, problem
 
 
-def _unit(grey: np.ndarray, side: int) -> np.ndarray:
-    """Zero-mean float32 vector `(side * side,)` of length 1 (or 0 for a picture of one colour)."""
-    # Pillow: OpenCV's area interpolation gives another result for a turned picture where one side grows.
-    small = Image.fromarray(grey).resize((side, side), Image.Resampling.BILINEAR)
-    vector = np.asarray(small, "float32").ravel()
-    vector = vector - vector.mean()
-    return vector / max(float(np.linalg.norm(vector)), 1e-6)
+def clipped(box_px: Box, height: int, width: int) -> tuple[Box | None, float]:
+    """A box, yxyx, clipped to `height` x `width` pixels, None if it is not usable; and the share of it inside them."""
+    ymin, xmin, ymax, xmax = box_px
+    inner = (max(0.0, ymin), max(0.0, xmin), min(float(height), ymax), min(float(width), xmax))
+    sides = max(0.0, inner[2] - inner[0]), max(0.0, inner[3] - inner[1])
+    inside = sides[0] * sides[1] / ((ymax - ymin) * (xmax - xmin))
+    return inner if min(sides) >= THINNEST_BOX and inside >= SHARE_INSIDE else None, inside

@@ -10,10 +10,7 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import signal
-import sys
-import threading
 import traceback
-import types
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +21,7 @@ import numpy as np
 
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.common.processes import started_alone
 from lpr_e2e.training.batches import share
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 
@@ -107,7 +105,7 @@ class BatchLoader:
                 ours, its = context.Pipe()
                 work = (its, recipe, plan, layout, slots, worker, workers)
                 process = context.Process(target=_work, args=work, name=f"batches {worker}", daemon=True)
-                with its, _started_alone():
+                with its, started_alone():
                     process.start()  # It alone has the other end from here on: where it dies, ours ends.
                 self._pipes.append(ours)
                 self._processes.append(process)
@@ -216,25 +214,3 @@ def _said(pipe: Connection, answer) -> bool:
     except OSError:
         return False
     return True
-
-
-@contextlib.contextmanager
-def _started_alone() -> Iterator[None]:
-    """A process that is started in this context does not run the main script, and ignores Ctrl-C from its first moment.
-
-    `spawn` would import the main script into it, which may import Keras, or train without `if __name__ == "__main__"`.
-    """
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = types.ModuleType("__main__")
-    # What is ignored is so in a new process too. Only the main thread may say so, and only Python's handlers come back.
-    handler = signal.getsignal(signal.SIGINT)
-    if handler is not None and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-    else:
-        handler = None
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-        if handler is not None:
-            signal.signal(signal.SIGINT, handler)
