@@ -135,7 +135,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     compared = compare(found.photographs, found.crops, cache)
     notes.append(_note_on_links(compared))
     if labelled.has_validation:
-        split = split_by_table(compared, _held_texts(labels))
+        split = split_by_table(compared, found.held_texts | _held_texts(labels))
     else:
         split = draw_split(compared, source.seed, validation_share)
     notes += split.notes
@@ -150,7 +150,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
 
 
 def _held_texts(labels: Sequence[Labels]) -> set[str]:
-    """The texts that labels hold out, as written; also those of pictures that cannot be used."""
+    """The texts that labels hold out, as written; also those of pictures that are missing."""
     return {plate.row.text for one in labels if one.held_out for plate in one.plates if plate.row.text}
 
 
@@ -253,7 +253,8 @@ def _divided(compared: Compared, split: Split, texts: dict[tuple[int, int], str]
             Plate(row.box_px, texts.get((number, index)), turned)
             for index, (row, turned) in enumerate(zip(one.plates, turns, strict=True))
         ]
-        photographs.append(Photograph(one.img_id, one.path, tuple(plates), one.complete and (complete or not plates)))
+        known = one.complete and one.labelled.complete
+        photographs.append(Photograph(one.img_id, one.path, tuple(plates), known and (complete or not plates)))
     crops = [
         Crop(one.row.img_id, one.path, one.row.text, turns)
         for one, turns in zip(compared.crops, crop_turns, strict=True)
