@@ -74,5 +74,3 @@ def linked(compared: Compared) -> set[tuple[str, str, int]]:
 
 def twins(compared: Compared) -> set[frozenset[str]]:
     return {frozenset(compared.photographs[number].img_id for number in pair) for pair in compared.twins}
-
-

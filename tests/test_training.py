@@ -19,7 +19,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import TODAY
-from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.dataset import DataSource, load_dataset
 from lpr_e2e.model.plate_model import load
 from lpr_e2e.training.callbacks import Record
 from lpr_e2e.training.optimizer import AveragedAdamW, WarmCosine, averaged_weights
@@ -32,7 +32,7 @@ from lpr_e2e.training.trainer import Training, training_vocabulary
 # Trains in a process of its own that kills itself when a batch of the stage is asked for.
 KILLED = """
 import os, signal, sys
-from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.dataset import DataSource, load_dataset
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.trainer import Training
@@ -52,7 +52,7 @@ training.run()
 def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
     dataset = load_dataset(data)
     run = RunFolder(folder)
-    run.start(settings, data, None, dataset, training_vocabulary(dataset))
+    run.start(settings, DataSource(data), dataset, training_vocabulary(dataset))
     return run
 
 

@@ -164,7 +164,7 @@ class BatchMaker:
 
     def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
         """A plate to paste, frontal: uint8 picture, uint8 outline, text."""
-        if self.crops and rng.random() < self.mixture.pasted_real:
+        if self.crops and (rng.random() < self.mixture.pasted_real or not self.painter.can_draw):
             crop = self.crops[int(rng.integers(len(self.crops)))]
             picture = self._upright_crop(crop)
             whole = (0, 0, *picture.shape[:2])
@@ -204,7 +204,8 @@ class BatchMaker:
 
         Which plate is drawn, if one is, depends on the key `drawn` alone.
         """
-        if (self.texted or self.crops) and rng.random() < self.mixture.real:
+        real = bool(self.texted or self.crops)
+        if real and (rng.random() < self.mixture.real or not self.painter.can_draw):
             return *self._real_plate(rng), None, _DETAIL_REAL, "real"
         plate, text = self._drawn_again(*drawn)
         return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), _DETAIL_DRAWN, "drawn"
@@ -290,7 +291,8 @@ class BatchMaker:
         share = self.mixture.pasted_unknown if plate.text is None else self.mixture.pasted_known
         ymin, xmin, ymax, xmax = plate.box_px
         large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
-        if hide or plate.turns is None or not large_enough or rng.random() >= share:
+        can_paste = large_enough and plate.turns is not None and (self.crops or self.painter.can_draw)
+        if hide or not can_paste or rng.random() >= share:
             return picture, plate, tilt, "box and text" if plate.is_readable else "box only"
         other, outline, text = self._new_plate(rng)
         picture, tilt = paste_plate(picture, plate.box_px, plate.turns, other, outline, rng)

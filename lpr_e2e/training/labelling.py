@@ -32,8 +32,8 @@ from lpr_e2e.training.augmentation import rearranged
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 
 # A reading is used as a label if its weakest character is as certain, in the mean of all scales, as held-out readings
-# have to be so that this share of them is surely right; never less certain than the first number, and as certain as the second
-# where too little is held out to tell.
+# have to be so that this share of them is surely right; never less certain than the first number, and as certain as the
+# second where too little is held out to tell.
 LABEL_PRECISION, LABEL_CERTAINTY, _UNPROVED_CERTAINTY = 0.93, 0.9, 0.97
 # Cut lines are moved to the emptiest column within this share of the distance between two characters.
 _SNAP = 0.3

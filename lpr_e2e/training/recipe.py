@@ -8,14 +8,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.boxes import turn_picture
+from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Dataset
+from lpr_e2e.data.samples import Dataset, ReadablePlate, readable_plates
 from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.style import PlateStyle, learn_style
 from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.picture_cache import CACHE_BYTES, PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture, Settings
+
+# Plates from which it is learned how plates look.
+_PLATES_FOR_STYLE = 200
 
 
 @dataclass(frozen=True)
@@ -52,13 +58,29 @@ class BatchPlan:
         return maker.joint_batch(step, self.photographs, self.plates, predicted)
 
 
+def style_of(dataset: Dataset) -> PlateStyle | None:
+    """How the plates to train on look, learned from a few of them, from all over the data; see `learn_style`."""
+    plates = list(readable_plates(dataset.photographs, dataset.crops))
+    sample = plates[:: max(1, len(plates) // _PLATES_FOR_STYLE)]
+    return learn_style((upright_cut(one), one.text) for one in sample)
+
+
+def upright_cut(plate: ReadablePlate) -> np.ndarray:
+    """A plate alone, upright, uint8 RGB `(h, w, 3)`."""
+    picture = read_picture(plate.path)
+    if plate.box_px is not None:
+        (top, left), (bottom, right) = np.floor(plate.box_px[:2]).astype(int), np.ceil(plate.box_px[2:]).astype(int)
+        picture = picture[top:bottom, left:right]
+    return turn_picture(picture, plate.turns)
+
+
 @dataclass(frozen=True)
 class BatchRecipe:
     """What a `BatchMaker` is made from: small and picklable, for the processes that make batches.
 
     Attributes:
         dataset, vocabulary, architecture, procedure, mixture, seed, own, parts: see `BatchMaker`.
-        texts, characters, fonts: see `lpr_e2e.drawing.plates.PlatePainter`.
+        texts, characters, fonts, style: see `lpr_e2e.drawing.plates.PlatePainter`.
     """
 
     dataset: Dataset
@@ -72,6 +94,17 @@ class BatchRecipe:
     parts: tuple[tuple[int, int], ...] = ()
     characters: str = ""
     fonts: tuple[str, ...] = ()
+    style: PlateStyle | None = None
+
+    def painter(self) -> PlatePainter:
+        """What draws the synthetic plates.
+
+        Raises:
+            UserError: see `PlatePainter`.
+        """
+        return PlatePainter(
+            self.texts, self.mixture.worn, style=self.style, fonts=self.fonts, characters=self.characters
+        )
 
     def maker(self, worker: int = 0, workers: int = 1) -> BatchMaker:
         """The maker of one worker's part of what the recipe asks for; the workers share the room for pictures.
@@ -84,7 +117,7 @@ class BatchRecipe:
             self.vocabulary,
             self.architecture,
             self.procedure,
-            PlatePainter(self.texts, self.mixture.worn, fonts=self.fonts, characters=self.characters),
+            self.painter(),
             self.mixture,
             self.seed,
             self.own,

@@ -30,7 +30,7 @@ from lpr_e2e.training.labelling import label
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.optimizer import make_optimizer
 from lpr_e2e.training.pseudo_labels import PseudoLabels
-from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
+from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, style_of
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.settings import Settings
 from lpr_e2e.training.start import take_over
@@ -95,6 +95,7 @@ class Training:
             parts=((self.job.process, self.job.processes),),
             characters=settings.characters,
             fonts=settings.fonts,
+            style=style_of(dataset),
         )
         try:
             self.maker = self.recipe.maker()
@@ -118,6 +119,9 @@ class Training:
         """
         model = self.replicas.own
         self.say(f"model: {parameters(model):,} parameters, reads {self.vocabulary.characters!r}")
+        if self.maker.painter.undrawable:
+            undrawable = "".join(sorted(self.maker.painter.undrawable))
+            self.say(f"no font here has {undrawable}: learned from real plates alone (--font names a font)")
         self.record = None
         if self.job.chief:
             board = Board(self.folder.path / "tensorboard")
@@ -276,7 +280,7 @@ class Training:
         self.folder.write_figures(
             {
                 **values,
-                "photographs": len(held),
+                **figures.sizes(),
                 "temperature": float(model.temperature),
                 "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
             }
