@@ -14,14 +14,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-# The shorter side of a plate's box, in pixels, at which pictures are compared, and that at which a place is looked for
-# from further away. Smaller plates stay as they are; below the least nothing tells two of them apart.
-FINE_SIDE, COARSE_SIDE, LEAST_SIDE = 32, 12, 7
+# The shorter side of a plate's box, in pixels, at which pictures are compared. Smaller plates stay as they are; below
+# the least nothing tells two of them apart.
+SIDE, LEAST_SIDE = 32, 7
 # Standard deviation of the greys, of 255, below which a picture shows nothing.
 PLAIN = 4.0
-# Correlation where two pictures lie on one another: below the first a better place is looked for, below the second
-# they are different ones. Plates that are the same reach 0.93 and mostly 0.99.
-GOOD_FIT, LEAST_FIT = 0.9, 0.8
+# Correlation below which pictures that were laid on one another are different ones. The same reach 0.93, mostly 0.99.
+LEAST_FIT = 0.8
 # Shares of the plate's shorter side: windows over which light and contrast are measured, and those that are compared.
 LIGHT, CONTRAST, WINDOW = 0.5, 0.9, 0.17
 # Contrast that counts as none, by that of the whole plate.
@@ -71,13 +70,9 @@ def agreement(
     density = min(1.0, cut.shape[0] / height, cut.shape[1] / width)
     if min(height, width, shorter) * density < LEAST_SIDE or cut.std() < PLAIN or around.std() < PLAIN:
         return NONE
-    fine = _Pair(cut, around, place, min(density, FINE_SIDE / shorter))
-    placed, fit = fine.laid(place)
-    if placed is None or fit < GOOD_FIT:
-        coarse, _ = _Pair(cut, around, place, min(density, COARSE_SIDE / shorter)).laid(place)
-        if coarse is not None:
-            placed, fit = fine.laid(coarse)
-    return NONE if placed is None or fit < LEAST_FIT else fine.compared(placed, box)
+    pair = _Pair(cut, around, place, min(density, SIDE / shorter))
+    placed, fit = pair.laid(place)
+    return NONE if placed is None or fit < LEAST_FIT else pair.compared(placed, box)
 
 
 def scene_agreement(first: np.ndarray, second: np.ndarray) -> float:

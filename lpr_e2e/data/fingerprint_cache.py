@@ -277,10 +277,16 @@ class _Pixels:
         taken, self._left = self._left[:count], self._left[count:]
         return taken.reshape(sides)
 
+    def end(self) -> None:
+        """Make sure that nothing is left."""
+        if len(self._left):
+            raise ValueError("more pixels than pictures")
+
 
 def _crop_of(numbers: np.ndarray, values: np.ndarray) -> CropFingerprint:
     pixels = _Pixels(values)
     grey, colours = pixels.take(*numbers[:2]), pixels.take(COLOUR_SIDE, COLOUR_SIDE, 3)
+    pixels.end()
     return CropFingerprint(grey, colours, float(numbers[4]), (int(numbers[2]), int(numbers[3])))
 
 
@@ -292,4 +298,5 @@ def _photograph_of(numbers: np.ndarray, values: np.ndarray) -> PhotographFingerp
         grey, colours = pixels.take(*one[:2]), pixels.take(COLOUR_SIDE, COLOUR_SIDE, 3)
         ymin, xmin, ymax, xmax, height, width = (int(value) for value in one[2:8])
         plates.append(PlateFingerprint(grey, (ymin, xmin, ymax, xmax), colours, float(one[8]), (height, width)))
+    pixels.end()
     return PhotographFingerprint(tuple(plates), whole, (int(numbers[0]), int(numbers[1])))

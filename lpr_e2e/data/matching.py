@@ -40,9 +40,11 @@ _VERSION = 1
 SAME_PLATE, CERTAINLY_SAME, MARGIN = 0.6, 0.8, 0.15
 # Greys of near twins correlate so far as a whole; two photographs without a plate have nothing else to tell by.
 SAME_SCENE, SAME_EMPTY_SCENE = 0.9, 0.95
-# What the index names is looked at if it is at least so similar (of copies: so much), and so many of a picture at most;
-# once one agrees, only those that are nearly as similar: others do not come near.
-SIMILAR, SIMILAR_COPY, CANDIDATES, NEARLY = 0.3, 0.6, 6, 0.25
+# What the index names is looked at if it is at least so similar, and so many of a picture at most; of copies, which are
+# more alike, the second of each. Once one agrees, only those that are nearly as similar: others do not come near.
+SIMILAR, SIMILAR_COPY = 0.3, 0.6
+CANDIDATES, CANDIDATES_COPY = 6, 3
+NEARLY = 0.25
 # A crop that is hardly wider than high, or higher than wide, may be either way up.
 SQUARE = 1.5
 # A crop at lower resolution falls between pixels, hence these low bars for a closer look.
@@ -198,33 +200,31 @@ def _looks(number: int, grey: np.ndarray) -> list[_Look]:
     return [_Look(number, turn, np.ascontiguousarray(turn_picture(grey, turn))) for turn in turns]
 
 
-def _fits(
-    looks: Sequence[_Look], plates: Sequence[_Plate], similar: float, itself: bool = False
-) -> dict[int, list[_Fit]]:
+def _fits(looks: Sequence[_Look], plates: Sequence[_Plate], copies: bool = False) -> dict[int, list[_Fit]]:
     """How far each picture agrees with the plates that it may be, by its number; best first.
 
     Args:
         looks: of pictures, see `_looks`.
         plates: what they may be.
-        similar: how similar a plate must be to be looked at.
-        itself: whether the numbers of `looks` are those of `plates`, so that the same number tells nothing.
+        copies: whether the pictures are the plates themselves, by the same numbers, and copies of them are wanted.
     """
     looks = [look for look in looks if look.grey.std() >= PLAIN]
     if not looks or not plates:
         return {}
     queries = np.stack([crop_descriptor(look.grey) for look in looks])
     index = np.stack([plate_descriptors(plate.around, plate.box) for plate in plates])
+    count, similar = (CANDIDATES_COPY, SIMILAR_COPY) if copies else (CANDIDATES, SIMILAR)
     possible: dict[int, list[tuple[_Look, Candidate]]] = defaultdict(list)
-    for look, found in zip(looks, nearest(queries, index, CANDIDATES + itself, similar), strict=True):
-        possible[look.number] += [(look, one) for one in found if not (itself and one.plate == look.number)]
+    for look, found in zip(looks, nearest(queries, index, count + copies, similar), strict=True):
+        possible[look.number] += [(look, one) for one in found if not (copies and one.plate == look.number)]
     # OpenCV works without Python's lock.
     with ThreadPoolExecutor(available_cores()) as pool:
-        fits = pool.map(lambda pairs: _fits_of_one(pairs, plates), possible.values())
+        fits = pool.map(lambda pairs: _fits_of_one(pairs, plates, count), possible.values())
         return {number: found for number, found in zip(possible, fits, strict=True) if found}
 
 
-def _fits_of_one(pairs: list[tuple[_Look, Candidate]], plates: Sequence[_Plate]) -> list[_Fit]:
-    pairs = sorted(pairs, key=lambda pair: -pair[1].similarity)[:CANDIDATES]
+def _fits_of_one(pairs: list[tuple[_Look, Candidate]], plates: Sequence[_Plate], count: int) -> list[_Fit]:
+    pairs = sorted(pairs, key=lambda pair: -pair[1].similarity)[:count]
     fits, least = [], -np.inf
     for look, candidate in pairs:
         if candidate.similarity < least:
@@ -249,7 +249,7 @@ def _matches(
     for number, family in enumerate(connected(range(len(plates)), same_plates)):
         families |= dict.fromkeys(family, number)
     chosen: dict[int, list[tuple[int, list[_Fit]]]] = defaultdict(list)
-    for crop, fits in _fits(looks, plates, SIMILAR).items():
+    for crop, fits in _fits(looks, plates).items():
         best = fits[0].agreement.worst
         family = families[fits[0].plate]
         rivals = [fit.agreement.worst for fit in fits if families[fit.plate] != family]
@@ -276,7 +276,7 @@ def _same_plates(plates: Sequence[_Plate], photographs: Sequence[PhotographFinge
     """
     looks = [look for number, plate in enumerate(plates) for look in _looks(number, plate.cut)]
     pairs = set()
-    for one, fits in _fits(looks, plates, SIMILAR_COPY, itself=True).items():
+    for one, fits in _fits(looks, plates, copies=True).items():
         for fit in fits:
             first, second = plates[one], plates[fit.plate]
             if fit.agreement.worst < SAME_PLATE:
@@ -321,7 +321,7 @@ def _crop_twins(crops: Sequence[CropFingerprint]) -> list[tuple[int, int]]:
         whole.append(_Plate(number, 0, turns, grey, (0, 0, *grey.shape)))
     looks = [look for one in whole for look in _looks(one.photograph, one.around)]
     pairs = set()
-    for one, fits in _fits(looks, whole, SIMILAR_COPY, itself=True).items():
+    for one, fits in _fits(looks, whole, copies=True).items():
         pairs |= {_pair(one, fit.plate) for fit in fits if fit.agreement.worst >= CERTAINLY_SAME}
     return sorted(pairs)
 
