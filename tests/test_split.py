@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from lpr_e2e.data.lending import texts_of_plates, upright_turns
 from lpr_e2e.data.matching import Compared, Match
-from lpr_e2e.data.split import FEWEST_READINGS, GREATEST_SHARE, draw_split, same_plate_key, split_by_table
+from lpr_e2e.data.split import FEWEST_HELD, FEWEST_WANTED, GREATEST_SHARE, draw_split, same_plate_key, split_by_table
 
 NOTHING = np.zeros((240, 320, 3), "uint8")
 
@@ -68,7 +68,7 @@ def test_the_share_grows_for_small_sets(count, share):
         held = split.readings_on_photographs + split.readings_on_crops
         assert share * count - 2 <= held <= share * count
         assert len(split.held_photographs) + len(split.held_crops) == held
-        assert held >= min(FEWEST_READINGS, GREATEST_SHARE * count) - 2
+        assert held >= min(FEWEST_WANTED, GREATEST_SHARE * count) - 2
 
 
 @pytest.mark.parametrize("count", [0, 1, 5, 15])
@@ -148,7 +148,14 @@ def test_photographs_without_plates_and_boxes_alone_are_on_both_sides():
     assert {"text", "empty", "box"} == {
         "text" if number < 60 else "empty" if number < 100 else "box" for number in held
     }
-    assert 4 <= sum(60 <= number < 100 for number in held) <= 6 and 4 <= sum(number >= 100 for number in held) <= 6
+    # 30 of 140 would be 21 %.
+    assert sum(60 <= number < 100 for number in held) == sum(number >= 100 for number in held) == 8
+
+
+def test_a_few_boxes_beside_many_texts_are_held_out_too():
+    split = draw_split(compared([(None,)] * 20, plates_of_country(200)), 0, 0.15)
+    assert len(split.held_photographs) == FEWEST_HELD
+    assert not draw_split(compared([(None,)] * 12, plates_of_country(200)), 0, 0.15).held_photographs
 
 
 def test_boxes_here_and_texts_of_other_cars_there_hold_out_some_of_each():

@@ -15,9 +15,9 @@ from lpr_e2e.common.terminal import many
 from lpr_e2e.data.groups import connected
 from lpr_e2e.data.matching import Compared
 
-# So many plates with a text are held out where the set allows it: fewer choose an epoch by chance. Of a small set the
-# share that is drawn grows up to this one, as most of it has to be trained on.
-FEWEST_READINGS, GREATEST_SHARE = 30, 0.25
+# So many plates with a text, and so many photographs, are held out where the set allows it: fewer choose an epoch by
+# chance. Of a small set the share that is drawn grows up to this one, as most of it has to be trained on.
+FEWEST_WANTED, GREATEST_SHARE = 30, 0.25
 # Fewer than these measure nothing: none is held out then.
 FEWEST_HELD = 5
 # Different texts that stay in training with every character and every length, or all that there are.
@@ -95,13 +95,14 @@ def split_by_table(compared: Compared, held_texts: Iterable[str] = ()) -> Split:
     linked = {(match.photograph, match.plate) for match in compared.matches}
     with_text = sum(plate in texts or plate in linked for plate in withheld)
     if with_text:
-        notes.append(f"{many(with_text, 'plate')} to train on show a held-out text: they stay as boxes, without it.")
+        notes.append(f"Boxes to train on without their text, as that is held out: {with_text}.")
     return Split(photographs, frozenset(crops), frozenset(unusable), withheld, on_photographs, on_crops, notes)
 
 
 def draw_split(compared: Compared, seed: int, share: float) -> Split:
     """Hold out about `share` of the plates with a text, and of the other photographs, drawn in whole groups.
 
+    Of a small set it is more, see `FEWEST_WANTED`, and of a tiny one nothing, see `FEWEST_HELD`.
     A group is what hangs together by an equal text on a crop or on any plate of a photograph, by a near twin, or by a
     crop cut from a photograph. Groups with photographs, with crops alone, with boxes alone and without any plate are
     drawn for themselves, so that each kind is on both sides. What few texts have stays in training, see `TEXTS_KEPT`.
@@ -128,9 +129,10 @@ def draw_split(compared: Compared, seed: int, share: float) -> Split:
     elif to_read > share:
         notes.append(f"With {readings} plates with a text, {to_read:.0%} of them are drawn instead of {share:.0%}.")
     unread: list[_Group] = []
+    to_find = _greatest(share, len(compared.photographs))
     for with_plates in (True, False):
         kind = [group for group in order if not group.readings and group.has_plates == with_plates]
-        unread += _drawn(kind, [len(group.photographs) for group in kind], share, staying)
+        unread += _drawn(kind, [len(group.photographs) for group in kind], to_find, staying)
     if sum(len(group.photographs) for group in held + unread) >= FEWEST_HELD:
         held += unread
     return _drawn_split(compared, held, seed, notes)
@@ -181,9 +183,9 @@ class _Staying:
         return +marks
 
 
-def _greatest(share: float, readings: int) -> float:
-    """The share of the plates with a text to draw: as asked, or what `FEWEST_READINGS` need of a small set."""
-    return max(share, min(GREATEST_SHARE, FEWEST_READINGS / max(readings, 1)))
+def _greatest(share: float, count: int) -> float:
+    """The share to draw of so many plates with a text, or photographs: as asked, or more of a small set."""
+    return max(share, min(GREATEST_SHARE, FEWEST_WANTED / max(count, 1)))
 
 
 def _drawn(groups: Sequence[_Group], weights: Sequence[int], share: float, staying: _Staying) -> list[_Group]:
