@@ -55,6 +55,13 @@ class TestRearranged:
             assert text[3] == "T" and sorted(text[:3]) == sorted("107") and sorted(text[4:]) == sorted("4563")
             assert text[0] != "0" and text[4] != "0"
 
+    def test_zeros_of_other_digits_stay_off_the_start_too(self):
+        text = "٦٠٥ب"
+        plate = np.zeros((40, 100, 3), "uint8")
+        cuts = [(0, np.array([0.1, 0.3, 0.5, 0.7]))]
+        texts = {rearranged(plate, (5, 0, 35, 100), cuts, text, np.random.default_rng(seed))[1] for seed in range(40)}
+        assert texts == {"٦٠٥ب", "٦٥٠ب", "٥٦٠ب", "٥٠٦ب"}
+
     def test_the_given_picture_is_not_changed(self):
         plate = striped(self.text)
         rearranged(plate, (5, 0, 35, 180), self.groups, self.text, np.random.default_rng(0))
@@ -113,6 +120,14 @@ class TestGroups:
         ):
             in_glimpse = (cuts + MARGIN) / (1 + 2 * MARGIN)
             assert (in_glimpse > 0).all() and (in_glimpse < 1).all() and (np.diff(in_glimpse) > 0).all()
+
+    def test_digits_of_every_script_are_cut_and_letters_from_the_right_are_not(self):
+        """Such letters run against their numbers' order; what stands side by side is in another order there."""
+        as_they_stand, from_the_right = (
+            self.attention(self.centres[order]) for order in (range(6), [2, 1, 0, 3, 4, 5])
+        )
+        for text, places, starts in (("١٢٣T٥٦", as_they_stand, [0, 4]), ("سطنT٥٦", from_the_right, [4])):
+            assert [start for start, _ in groups_between(self.glimpse(), places, text, MARGIN)] == starts
 
     def test_single_characters_are_no_group(self):
         assert groups_between(self.glimpse(), self.attention(self.centres[:3]), "1T2", MARGIN) == []

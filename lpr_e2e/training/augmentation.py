@@ -8,6 +8,7 @@ function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxe
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Sequence
 
 import cv2
@@ -121,12 +122,17 @@ def rearranged(
     for start, cuts in groups:
         order = rng.permutation(len(cuts) - 1)
         lines = np.clip(np.round(xmin + cuts * (xmax - xmin)), 0, picture.shape[1]).astype(int)
-        if np.diff(lines).min() < 2 or (text[start + order[0]] == "0" and text[start] != "0"):
+        if np.diff(lines).min() < 2 or (_is_zero(text[start + order[0]]) and not _is_zero(text[start])):
             continue
         strips = [picture[top:bottom, lines[index] : lines[index + 1]] for index in order]
         changed[top:bottom, lines[0] : lines[-1]] = np.concatenate(strips, axis=1)
         characters[start : start + len(order)] = [text[start + index] for index in order]
     return changed, "".join(characters)
+
+
+def _is_zero(character: str) -> bool:
+    """Whether a character is the zero of any digits, such as the Arabic ones."""
+    return unicodedata.digit(character, None) == 0
 
 
 def paste_plate(

@@ -216,7 +216,7 @@ def groups_between(
     grey = cv2.cvtColor(glimpse, cv2.COLOR_RGB2GRAY).astype("float32")
     busy = grey[round(0.25 * len(grey)) : round(0.75 * len(grey))].std(0)
     groups = []
-    for run in re.finditer(r"[0-9]{2,}|[^\W\d_]{2,}", text):
+    for run in re.finditer(r"\d{2,}|[^\W\d_]{2,}", text):
         places, levels = centres[run.start() : run.end()], heights[run.start() : run.end()]
         gaps = np.diff(places)
         if gaps.min() < _CLOSEST or gaps.max() > _UNEVEN * gaps.min() or np.ptp(levels) > _LEVEL:

@@ -271,7 +271,6 @@ class Training:
         model, path = self.replicas.own, self.folder.path / "best.keras"
         if path.exists():
             model.set_weights(load(path).get_weights())
-        held = self.dataset.validation_photographs
         model.temperature.assign(best_temperature(model, self.held))
         photographs = Photographs(self.held)
         figures = photographs.figures(model)
