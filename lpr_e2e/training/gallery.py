@@ -67,7 +67,7 @@ class Gallery:
 
     def _plots(self, found: Photographs) -> dict[str, np.ndarray]:
         outcomes = [one for held in self.held for one in match(held, found.readings[held.img_id]).outcomes]
-        read = [one for one in outcomes if one.plate.text is not None and one.reading is not None]
+        read = [one for one in outcomes if one.plate.text is not None]
         if not read:
             return {}
         return {
