@@ -4,7 +4,9 @@
     lpr-e2e check DIR --test FOLDER      also look for crops cut out of the photographs of FOLDER
     lpr-e2e check DIR --fix DIR2         also write a cleaned copy
 
-Nothing in DIR is changed. The exit code is 0 for no problems, 1 for problems, 2 for data that cannot be used.
+It takes the options of `train` that decide what is made of the data, and says what training will do with them. Nothing
+in DIR is changed. The exit code is 0 for no faults: then a training with the same options does not refuse the data; 1
+for faults, 2 for data that cannot be used.
 """
 
 from __future__ import annotations
@@ -12,6 +14,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lpr_e2e.commands.arguments import add_data_options, data_source
+from lpr_e2e.commands.starting import add_start_options, settings_of, start_of
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -20,37 +24,46 @@ DEFAULT_PAGE = Path("check.html")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
-    parser.add_argument("data", type=Path, metavar="DIR", help="data folder with the CSV files and pictures")
-    parser.add_argument("--exclude", type=Path, metavar="CSV", help="img_ids of crops to leave out, as for training")
+    parser.add_argument("data", type=Path, metavar="DIR", help="folder with labels and pictures, or a label file")
     parser.add_argument("--test", type=Path, metavar="FOLDER", help="photographs in which to look for the crops")
     parser.add_argument("--output", type=Path, metavar="HTML", default=DEFAULT_PAGE, help=f"default {DEFAULT_PAGE}")
     parser.add_argument("--fix", type=Path, metavar="DIR2", help="new folder for a cleaned copy of the data")
+    add_start_options(parser, parser)
+    add_data_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Check the data.
 
     Returns:
-        the exit code: 0 no problems, 1 problems.
+        the exit code: 0 no faults, 1 faults.
 
     Raises:
         UserError: the data cannot be used, or nothing can be written where it was asked for.
         OSError: a file cannot be read or written.
     """
+    return check(options, options.output, options.test)
+
+
+def check(options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path | None = None) -> int:
+    """As `run`, with the options that `train` has, too."""
     from lpr_e2e.data.check import check_data
     from lpr_e2e.data.check_page import write_page
     from lpr_e2e.data.cleaning import refuse_unsafe, write_fixed
+    from lpr_e2e.training.outlook import outlook
 
     # Measuring takes a while: what cannot be done is said before.
     if options.fix is not None:
         refuse_unsafe(options.fix, options.data)
-    if not options.output.parent.is_dir():
-        raise UserError(f"{options.output}: there is no folder {options.output.parent}")
-    check = check_data(options.data, options.exclude, options.test)
-    say(check.summary())
+    if not output.parent.is_dir():
+        raise UserError(f"{output}: there is no folder {output.parent}")
+    settings, start = settings_of(options), start_of(options)
+    checked = check_data(data_source(options, options.data, settings.seed), test)
+    checked.findings[:0] = outlook(checked.loaded, settings, start.said)
+    say(checked.summary())
     say("")
     if options.fix is not None:
-        say(write_fixed(check, options.fix))
-    write_page(check, options.output)
-    say(f"page: {options.output}")
-    return 1 if check.problems else 0
+        say(write_fixed(checked, options.fix))
+    write_page(checked, output)
+    say(f"page: {output}")
+    return 1 if checked.faults else 0

@@ -19,8 +19,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lpr_e2e.cli import INTERRUPTED, run_command
+from lpr_e2e.cli import INTERRUPTED
 from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
+from lpr_e2e.commands.check import check
+from lpr_e2e.commands.starting import Start, add_start_options, settings_of, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -30,33 +32,17 @@ if TYPE_CHECKING:
     from lpr_e2e.training.settings import Settings
 
 DEMO_DATA = Path("demo_data")
-# What `--weights` says for none.
-NO_WEIGHTS = "none"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with two picture folders and their CSV files")
+    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with labels and pictures, or a label file")
     parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
     parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
-    parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
-    parser.add_argument(
-        "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
-    )
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
-    parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and a drawn split, default 0")
     start = parser.add_mutually_exclusive_group()
     start.add_argument("--resume", type=Path, metavar="RUN", help="go on with this run, exactly where it stopped")
-    start.add_argument(
-        "--weights",
-        metavar="MODEL",
-        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the preset "
-        "standard: the weights that come along",
-    )
-    parser.add_argument(
-        "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
-    )
-    parser.add_argument("--font", action="append", metavar="FILE", help="a font to draw plates with; several times")
+    add_start_options(parser, start)
     add_threads(parser)
     add_data_options(parser)
 
@@ -69,9 +55,7 @@ def run(options: argparse.Namespace) -> int:
     if (options.check and not options.data) or (options.fix and not options.check):
         raise UserError("--check needs --data, and --fix needs --check")
     if options.check:
-        given = (("--exclude", options.exclude), ("--fix", options.fix))
-        more = [part for name, path in given if path for part in (name, str(path))]
-        return run_command("check", [str(options.data), *more])
+        return check(options)
     return _train(options)
 
 
@@ -81,10 +65,14 @@ def _train(options: argparse.Namespace) -> int:
 
     # Keras's backend takes seconds to import: wrong arguments are reported before.
     require_backend(TRAINING_BACKENDS, "training")
-    settings = _settings(options)
-    weights = None if options.resume else _weights(options)
+    settings = settings_of(options)
+    start = Start(None, "") if options.resume else start_of(options)
+    weights = start.weights
+    if start.chosen:
+        say(f"starts from {start.said}")
 
     from lpr_e2e.data.dataset import DataSource, load
+    from lpr_e2e.data.text_findings import unwritable
     from lpr_e2e.training import distribution
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.trainer import Training, training_vocabulary
@@ -104,7 +92,7 @@ def _train(options: argparse.Namespace) -> int:
     job.agree()  # The demo set is drawn.
     dataset = load(source).dataset
     if job.chief:
-        say(f"data: {source.path}\n{dataset.summary()}")
+        say("\n".join([f"data: {source.path}", dataset.summary(), *unwritable(dataset, settings.characters)]))
     if weights is not None:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
@@ -130,23 +118,6 @@ def _train(options: argparse.Namespace) -> int:
     return 0
 
 
-def _weights(options: argparse.Namespace) -> Path | None:
-    """The model that a new run starts from, said on the screen if nobody has named it; None for none."""
-    from lpr_e2e.prediction.models import DEFAULT_NAME, find
-
-    if options.weights is not None:
-        return None if options.weights == NO_WEIGHTS else find(options.weights, keras=True)
-    if _preset(options) != "standard":  # Others have other sizes.
-        return None
-    try:
-        weights = find(DEFAULT_NAME, keras=True)
-    except UserError as error:
-        say(f"starts from nothing: {error}")
-        return None
-    say(f"starts from the weights of {DEFAULT_NAME} (--weights {NO_WEIGHTS} starts from nothing)")
-    return weights
-
-
 def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argparse.Namespace, job: Job) -> Settings:
     """The settings with the steps that are needed from these weights; steps that were set stay."""
     from lpr_e2e.model.plate_model import load
@@ -161,25 +132,6 @@ def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argpa
             f"{settings.recognition.steps} and {settings.joint.steps}"
         )
     return settings
-
-
-def _preset(options: argparse.Namespace) -> str:
-    return options.preset or ("standard" if options.data else "small")
-
-
-def _settings(options: argparse.Namespace) -> Settings:
-    """The settings of a new run."""
-    from dataclasses import replace
-
-    from lpr_e2e.training.settings import PRESETS
-
-    try:
-        settings = PRESETS[_preset(options)].changed(options.set or [])
-    except UserError as error:
-        raise UserError(f"--set: {error}") from None
-    fonts = tuple(str(Path(font).resolve()) for font in options.font or ())
-    settings = replace(settings, characters=options.characters or "", fonts=fonts)
-    return settings if options.seed is None else replace(settings, seed=options.seed)
 
 
 def _draw_demo() -> None:

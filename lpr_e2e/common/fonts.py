@@ -48,6 +48,11 @@ class Face:
             _set_weight(font, self.weight)
         return font
 
+    @property
+    def name(self) -> str:
+        """The file's name without its ending."""
+        return Path(self.path).stem or "Pillow's own font"
+
     def has(self, text: str) -> bool:
         """Whether the font has all characters of a text."""
         return all(_has(self, character) for character in text)

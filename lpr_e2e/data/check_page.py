@@ -15,7 +15,7 @@ from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.common.scripts import with_direction
-from lpr_e2e.data.check import LEFT_OUT, Check
+from lpr_e2e.data.check import NOT_USED, Check
 from lpr_e2e.data.findings import View
 from lpr_e2e.data.problems import by_kind
 
@@ -39,9 +39,10 @@ def write_page(check: Check, path: str | PathLike) -> None:
     templates.filters["plate"] = lambda value: with_direction(value) if isinstance(value, str) else value
     page = templates.get_template("check.html").render(
         check=check,
-        problems=by_kind(check.problems),
+        faults=by_kind(check.faults),
+        changes=by_kind(check.changes),
         style=STYLE,
-        left_out=LEFT_OUT,
+        not_used=NOT_USED,
         most=ROWS_SHOWN,
         picture=_on_page,
     )
@@ -51,12 +52,12 @@ def write_page(check: Check, path: str | PathLike) -> None:
 
 
 def _on_page(view: View) -> dict:
-    """What the page needs of a view: the JPEG as base64, the shape of what it shows, and the box to draw, if any."""
+    """What the page needs of a view: the JPEG as base64, the shape of what it shows, and the boxes to draw."""
     picture = read_picture(view.path)
-    box = view.box_px
-    if view.cut:
+    if view.cut_px is not None:
+        box = view.cut_px
         (top, left), (bottom, right) = np.floor(box[:2]).astype(int), np.ceil(box[2:]).astype(int)
-        picture, box = picture[top:bottom, left:right], None
+        picture = picture[top:bottom, left:right]
     height, width = picture.shape[:2]
     jpeg = page_jpeg(thumbnail(picture[..., ::-1] if view.swapped else picture))
-    return {"jpeg": jpeg, "height": height, "width": width, "box": box}
+    return {"jpeg": jpeg, "height": height, "width": width, "boxes": view.boxes_px}

@@ -1,10 +1,10 @@
-"""A cleaned copy of a data set: what training uses or holds out, and nothing that contradicts itself."""
+"""A cleaned copy of a data set, in our own form: what training uses or holds out, without contradictions."""
 
 from __future__ import annotations
 
 import shutil
-from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections import defaultdict
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 
@@ -16,54 +16,47 @@ from lpr_e2e.common.files import refuse_filled, whole_folder
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.check import Check
+from lpr_e2e.data.importing import write_ours
+from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
 from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.data.tables import BOX_COLUMNS, Row, Table, usable_rows, write_table
 
 # Of crops that are written anew because red and blue were exchanged.
 JPEG_QUALITY = 95
 
 
 def write_fixed(check: Check, folder: str | PathLike) -> str:
-    """Write a cleaned copy of the data set, with the same names of CSV files and folders.
+    """Write a cleaned copy of the data set in our own form, see `lpr_e2e.data.importing`.
 
-    It holds the photographs and crops that training uses or holds out, with clipped boxes, and nothing that
-    contradicts itself: `load_dataset` has no problem with it. Pictures are copied as they are, except that red and
-    blue of the crops are exchanged if they were (`check.colours`). Test photographs are not copied.
+    It holds the photographs and crops that training uses or holds out, with clipped boxes and texts in one form, and
+    nothing that contradicts itself: `lpr_e2e.data.dataset.load` finds no fault in it. What the labels hold out is in
+    `validation.csv`; a drawn split is drawn anew. Pictures are copied as they are, except that red and blue of the
+    crops are exchanged if they were (`check.colours`). Test photographs and other files are not copied.
 
     Returns:
         A sentence about what was written.
 
     Raises:
-        UserError: the folder is not empty, or inside the data folder.
+        UserError: the folder is not empty, or inside the data folder; or nothing is left to be written.
         OSError: something cannot be written.
     """
     folder = Path(folder)
-    refuse_unsafe(folder, check.folder)
-    photograph_ids = check.dataset.img_ids("photographs")
-    crop_ids = check.dataset.img_ids("crops") - _unclear_crops(check)
-    kept = {
-        "detection": (check.compared.photographs, photograph_ids),
-        "recognition": (check.compared.crops, crop_ids),
-        "validation": (check.validation, photograph_ids),
-    }
+    refuse_unsafe(folder, check.source.path)
+    labelled, left_out = _cleaned(check)
+    if not labelled.photographs:
+        raise UserError(f"{check.source.path}: no photograph is left without a fault; expected some for a cleaned copy")
     exchanged = check.colours.exchanged
-    counts = Counter()
     with whole_folder(folder) as part:
-        for kind, table in check.tables.items():
-            pictures, ids = kept[kind]
-            clean = _clean_table(table, kind, [one.row for one in pictures if one.row.img_id in ids])
-            counts[kind] = len(clean.records)
-            rows = ([values[name] for name in table.columns] for _, values in clean.records)
-            write_table(part / table.path.name, table.columns, rows)
-            numbers = {number for number, _ in clean.records}
-            picture_folder = part / check.folders["recognition" if kind == "recognition" else "detection"].name
-            for one in pictures:
-                if one.row.number in numbers:
-                    _copy(one.path, picture_folder / one.row.img_id, kind == "recognition" and exchanged)
+        write_ours(part, labelled, _copy_exchanged if exchanged else shutil.copyfile)
+    held = sum(one.held for one in labelled.photographs)
     said = (
-        f"{folder}: a cleaned copy of {many(counts['detection'], 'photograph')} and "
-        f"{many(counts['recognition'], 'crop')}, {counts['validation']} of the photographs for validation."
+        f"{folder}: a cleaned copy of {many(len(labelled.photographs), 'photograph')} and "
+        f"{many(len(labelled.crops), 'crop')}, {held} of the photographs for validation."
     )
+    if left_out:
+        said += (
+            f" Left out: {many(left_out, 'photograph')} with a plate whose label cannot be used, which would be taken "
+            "for background."
+        )
     if exchanged:
         said += f" Red and blue of the crops were exchanged, which wrote them anew (JPEG, quality {JPEG_QUALITY})."
     return said
@@ -80,47 +73,44 @@ def refuse_unsafe(target: Path, data: Path) -> None:
         raise UserError(f"{target}: is inside {data}; expected a folder outside of it for the cleaned copy")
 
 
-def _unclear_crops(check: Check) -> set[str]:
-    """img_ids of the crops whose text contradicts that of another crop of the same photograph: any may be wrong."""
-    rows = [one.row for one in check.compared.crops]
-    numbers = {problem.row for problem in check.problems if problem.kind == "contradictory texts"}
-    unclear = {crop for crop, row in enumerate(rows) if row.number in numbers}
-    families: dict[int, set[int]] = defaultdict(set)
-    for match in check.compared.matches:
-        families[match.photograph].add(match.crop)
-    for family in list(families.values()):
-        texts = {same_plate_key(rows[crop].text) for crop in family}
-        if len(texts) > 1 and not family.isdisjoint(unclear):
-            unclear = unclear | family
-    return {rows[crop].img_id for crop in unclear}
-
-
-def _clean_table(table: Table, kind: str, rows: Iterable[Row]) -> Table:
-    """The table with these rows only, and with their boxes; less rows that have become faulty without the others."""
-    by_number = {row.number: row for row in rows}
-    records = []
-    for number, values in table.records:
-        if number not in by_number:
+def _cleaned(check: Check) -> tuple[Labelled, int]:
+    """What the copy holds, and how many photographs are left out as not all of their plates are known."""
+    compared, split = check.loaded.compared, check.loaded.split
+    unclear_plates, unclear_crops = _unclear(check)
+    photographs, left_out = [], 0
+    for number, one in enumerate(compared.photographs):
+        if not (one.complete and one.labelled.complete):
+            left_out += 1
             continue
-        box_px = by_number[number].box_px
-        if box_px is not None and box_px != tuple(float(values[name]) for name in BOX_COLUMNS):
-            values = values | {name: f"{value:.12g}" for name, value in zip(BOX_COLUMNS, box_px, strict=True)}
-        records.append((number, values))
-    # Without the others a character may have become rare, and without that row another one.
-    while True:
-        clean = Table(table.path, table.columns, records)
-        usable, problems = usable_rows(clean, kind)
-        if not problems:
-            return clean
-        numbers = {row.number for row in usable}
-        records = [record for record in records if record[0] in numbers]
+        rows = tuple(
+            replace(row, text=None) if (number, index) in unclear_plates else row
+            for index, row in enumerate(one.plates)
+        )
+        photographs.append(LabelledPhotograph(one.img_id, one.path, rows, one.labelled.held))
+    without = split.unusable_crops | check.uncropped | unclear_crops
+    crops: list[LabelledCrop] = [one.labelled for number, one in enumerate(compared.crops) if number not in without]
+    return Labelled(photographs, crops), left_out
 
 
-def _copy(source: Path, target: Path, swap: bool) -> None:
-    target.parent.mkdir(parents=True, exist_ok=True)
-    if not swap:
-        shutil.copyfile(source, target)
-        return
+def _unclear(check: Check) -> tuple[set[tuple[int, int]], set[int]]:
+    """Plates and crops whose texts contradict each other, by their numbers: nobody knows which of them is right."""
+    compared, split = check.loaded.compared, check.loaded.split
+    families: dict[tuple[int, int], set[int]] = defaultdict(set)
+    for match in compared.matches:
+        if match.crop not in split.unusable_crops:
+            families[match.photograph, match.plate].add(match.crop)
+    plates, crops = set(), set()
+    for (photograph, plate), members in families.items():
+        own = compared.photographs[photograph].plates[plate].text
+        texts = [compared.crops[crop].row.text for crop in members] + [own]
+        if len({same_plate_key(text) for text in texts if text}) > 1:
+            plates.add((photograph, plate))
+            crops |= members
+    return plates, crops
+
+
+def _copy_exchanged(source: Path, target: Path) -> None:
+    """Copy a picture with red and blue exchanged."""
     picture = Image.fromarray(np.ascontiguousarray(read_picture(source)[..., ::-1]))
     if target.suffix.lower() == ".png":
         picture.save(target, "PNG")

@@ -9,7 +9,7 @@ trained on with its text.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
@@ -143,7 +143,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     complete, note = _completeness(labelled, source.options)
     dataset = _divided(compared, split, texts, complete)
     dataset.problems = [*problems, *_contradicting(compared, split), *contradictory]
-    dataset.notes = [*notes, note, *_unwritable(dataset)]
+    dataset.notes = [*notes, note]
     dataset.withheld |= excluded
     _refuse_if_nothing_to_train_on(source.path, dataset)
     return Loaded(labels, labelled, found, compared, split, dataset)
@@ -270,31 +270,3 @@ def _divided(compared: Compared, split: Split, texts: dict[tuple[int, int], str]
         [crops[number] for number in sorted(split.held_crops)],
         withheld=frozenset(map(same_plate_key, withheld)),
     )
-
-
-def _unwritable(dataset: Dataset) -> list[str]:
-    """A sentence on the held-out texts that a model trained on the others cannot write, if there are any."""
-    texts = dataset.training_texts()
-    if not texts:
-        return []
-    known, longest = set("".join(texts)), max(map(len, texts))
-    held = _texts([*dataset.validation_photographs, *dataset.validation_crops])
-    lost = sorted({text for text in held if not set(text) <= known or len(text) > longest})
-    if not lost:
-        return []
-    new = "".join(sorted(set("".join(lost)) - known))
-    reason = f"the characters {new}" if new else f"more than {longest} characters"
-    return [
-        f"{many(len(lost), 'held-out text')} cannot be written by a model that is trained on the others, as no other "
-        f"plate has {reason}: {', '.join(lost[:8])}{' ...' if len(lost) > 8 else ''}"
-        + (" (--characters adds characters, learned from drawn plates)." if new else ".")
-    ]
-
-
-def _texts(pictures: Iterable[Photograph | Crop]) -> list[str]:
-    """Every text on these pictures."""
-    texts = []
-    for one in pictures:
-        plates = one.plates if isinstance(one, Photograph) else (one,)
-        texts += [plate.text for plate in plates if plate.text]
-    return texts

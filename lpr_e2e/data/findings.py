@@ -1,12 +1,11 @@
 """What is no fault of a row, but good to know before a training. Each finding also says what training does about it.
 
-A finding is made by one function of what was read, and shown by `lpr_e2e.data.check` as text and by
-`lpr_e2e.data.check_page` with pictures.
+A finding is made by one function of what was loaded, and shown by `lpr_e2e.data.check` as text and by
+`lpr_e2e.data.check_page` with pictures. Those about texts and about light are in `text_findings` and `appearance`.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.terminal import many
-from lpr_e2e.data.fingerprints import CropFingerprint, PhotographFingerprint, Picture
+from lpr_e2e.data.dataset import Loaded
 from lpr_e2e.data.matching import Colours, Compared, Match, count_swapped
-from lpr_e2e.data.samples import Dataset
-from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.data.tables import Table
+from lpr_e2e.data.pictures import CropPicture, PhotographPicture
 
 # Groups of pictures that a finding shows.
 EXAMPLES = 8
@@ -27,16 +24,22 @@ WIDTHS = (0, 20, 40, 60, 80, 100, 120, 150, 200, 250, 300, 400, 600)
 ASPECTS = (0, 0.3, 0.5, 0.8, 1.1, 1.5, 2, 2.5, 3, 3.5, 4, 5, 6)
 
 _TEST_PHOTOGRAPHS = "Crops cut out of test photographs"
+Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class View:
-    """A picture on the page: a file's, with a box (yxyx, pixels) drawn in or cut out, or with red and blue swapped."""
+    """A picture on the page: a file's, with boxes (yxyx, pixels) drawn in, or cut out, or with red and blue swapped.
+
+    Attributes:
+        boxes_px: to be drawn in; none if it is cut out.
+        cut_px: the part to show; None: all of it.
+    """
 
     caption: str
     path: Path
-    box_px: tuple[float, float, float, float] | None = None
-    cut: bool = False
+    boxes_px: tuple[Box, ...] = ()
+    cut_px: Box | None = None
     swapped: bool = False
 
 
@@ -72,38 +75,72 @@ class Chart:
     bars: list[tuple[str, int]]
 
 
-def plates_on_their_side(compared: Compared, dataset: Dataset) -> Finding:
-    """Photographs and crops that are higher than wide."""
-    lying = [one for one in compared.photographs if _is_lying(one)]
-    ids = {one.row.img_id for one in lying}
-    used = dataset.photographs + dataset.validation_photographs
-    known = sum(one.img_id in ids and one.turns is not None for one in used)
-    lost = sum(crop.turns is None for crop in dataset.crops + dataset.validation_crops)
-    lying_crops = sum(map(_is_lying, compared.crops))
+def several_plates(loaded: Loaded) -> Finding:
+    """How many plates photographs show, and those that show none."""
+    photographs = loaded.compared.photographs
+    several = [one for one in photographs if len(one.plates) > 1]
+    empty = [one for one in photographs if not one.plates]
+    partial = sum(not one.complete for one in loaded.dataset.photographs if one.plates)
+    most = max((len(one.plates) for one in photographs), default=0)
     return Finding(
-        "Plates on their side",
-        f"{many(len(lying), 'photograph')} with a box that is higher than wide, and {many(lying_crops, 'crop')}.",
-        f"a crop that stands upright tells which way up {known} of these photographs are; the other "
-        f"{len(lying) - known} teach where the plate is, not what it says. Not used: {many(lost, 'crop')} that "
-        "may lie on their side, too, and match no upright photograph.",
-        bool(lying or lost),
-        ("photograph", "box, width x height px"),
-        [(one.row.img_id, "{1} x {0}".format(*one.fingerprint.shape)) for one in lying],
-        examples=[(_photograph(one),) for one in _some(lying)],
+        "Plates on a photograph",
+        f"{many(len(several), 'photograph')} with several plates, at most {most}; {len(empty)} without any.",
+        "every plate with a box is learned, and a photograph without one teaches what is no plate. "
+        + (
+            f"On {partial} of the photographs there may be plates that nobody labelled: what the model believes to be "
+            "one there is not called background."
+            if partial
+            else "What is outside of the boxes is taken for background."
+        ),
+        False,
+        ("photograph", "plates"),
+        [(one.img_id, str(len(one.plates))) for one in [*several, *empty]],
+        examples=[(photograph_view(one),) for one in _some(several, EXAMPLES // 2) + _some(empty, EXAMPLES // 2)],
     )
 
 
-def near_twin_photographs(compared: Compared, dataset: Dataset, drawn: bool) -> Finding:
-    """Photographs that are nearly the same; `drawn`: whether the split was drawn, so that it could heed them."""
+def plates_on_their_side(loaded: Loaded) -> Finding:
+    """Plates on photographs, and crops, that are higher than wide."""
+    compared, dataset = loaded.compared, loaded.dataset
+    lying = [
+        (one, number)
+        for one in compared.photographs
+        for number, plate in enumerate(one.fingerprint.plates)
+        if is_lying(plate.shape)
+    ]
+    used = {one.img_id: one for one in dataset.photographs + dataset.validation_photographs}
+    known = sum(used[one.img_id].plates[number].turns is not None for one, number in lying)
+    lost = sum(crop.turns is None for crop in dataset.crops + dataset.validation_crops)
+    lying_crops = sum(is_lying(one.fingerprint.shape) for one in compared.crops)
+    title = "Plates on their side"
+    if not (lying or lost or lying_crops):
+        return Finding(title, "none.", "turns some of the photographs, so that plates on their side are found, too.")
+    return Finding(
+        title,
+        f"{many(len(lying), 'plate')} of photographs with a box that is higher than wide, and "
+        f"{many(lying_crops, 'crop')}.",
+        f"a crop that stands upright tells which way up {known} of these plates are; the other {len(lying) - known} "
+        f"teach where the plate is, not what it says. Not used: {many(lost, 'crop')} that may lie on their side, too, "
+        "and match no upright photograph.",
+        bool(lying or lost),
+        ("photograph", "box, width x height px"),
+        [(one.img_id, "{1} x {0}".format(*one.fingerprint.plates[number].shape)) for one, number in lying],
+        examples=[(photograph_view(one, number),) for one, number in _some(lying)],
+    )
+
+
+def near_twin_photographs(loaded: Loaded) -> Finding:
+    """Photographs that are nearly the same."""
+    compared = loaded.compared
     pairs = [(compared.photographs[first], compared.photographs[second]) for first, second in compared.twins]
-    names = [(first.row.img_id, second.row.img_id) for first, second in pairs]
-    held = {one.img_id for one in dataset.validation_photographs}
+    names = [(first.img_id, second.img_id) for first, second in pairs]
+    held = {one.img_id for one in loaded.dataset.validation_photographs}
     apart = sum((first in held) != (second in held) for first, second in names)
     training = (
-        "both twins are held out, or both are trained on."
-        if drawn
-        else f"of {many(apart, 'pair')} one twin is held out; the other one teaches where the plate is, not what "
+        f"of {many(apart, 'pair')} one twin is held out; the other one teaches where the plate is, not what "
         "it says, and no crop cut out of either is trained on."
+        if apart
+        else "both twins are held out, or both are trained on."
     )
     return Finding(
         "Near twins",
@@ -113,35 +150,47 @@ def near_twin_photographs(compared: Compared, dataset: Dataset, drawn: bool) -> 
         bool(apart),
         ("photograph", "near twin"),
         names,
-        examples=[(_photograph(first), _photograph(second)) for first, second in _some(pairs)],
+        examples=[(photograph_view(first), photograph_view(second)) for first, second in _some(pairs)],
     )
 
 
-def crops_cut_out(compared: Compared, dataset: Dataset) -> Finding:
+def crops_cut_out(loaded: Loaded) -> Finding:
     """Crops that are cut out of photographs."""
+    compared = loaded.compared
     matches = compared.matches
     turned = [match for match in matches if match.turns]
-    texts = sum(one.text is not None for one in dataset.photographs)
+    texts = sum(any(plate.text for plate in one.plates) for one in loaded.dataset.photographs)
+    title = "Crops cut out of photographs"
+    if not matches:
+        return Finding(
+            title,
+            f"none of {many(len(compared.crops), 'crop')}: they show other cars.",
+            "they teach reading, and are pasted into the boxes of photographs whose text nobody knows.",
+        )
     return Finding(
-        "Crops cut out of photographs",
+        title,
         f"{len({match.crop for match in matches})} of {many(len(compared.crops), 'crop')} are cut out of "
         f"{many(len({match.photograph for match in matches}), 'photograph')}; "
         f"turned after that: {len({match.crop for match in turned})}.",
-        f"a crop lends its photograph the text, so there is one for {texts} of the photographs to train on.",
+        f"a crop lends its plate on the photograph the text, so there is one on {texts} of the photographs to train "
+        "on.",
         False,
         ("crop", "text", "photograph", "quarter turns", "correlation"),
         [
             (
                 compared.crops[match.crop].row.img_id,
-                compared.crops[match.crop].row.text,
-                compared.photographs[match.photograph].row.img_id,
+                compared.crops[match.crop].row.text or "",
+                compared.photographs[match.photograph].img_id,
                 str(match.turns),
                 f"{match.correlation:.3f}",
             )
             for match in matches
         ],
         examples=[
-            (_photograph(compared.photographs[match.photograph]), _crop(compared.crops[match.crop]))
+            (
+                photograph_view(compared.photographs[match.photograph], match.plate),
+                crop_view(compared.crops[match.crop]),
+            )
             for match in _some(turned, EXAMPLES // 2) + _some(matches, EXAMPLES // 2)
         ],
     )
@@ -165,46 +214,47 @@ def red_and_blue(compared: Compared, colours: Colours) -> Finding:
         f"{shuffled} --fix exchanges them in the crops.",
         True,
         examples=[
-            (_crop(crop), View("red and blue swapped", crop.path, swapped=True), _photograph(photograph, cut=True))
-            for crop, photograph in _swapped_most(compared)[: EXAMPLES // 2]
+            (
+                crop_view(compared.crops[match.crop]),
+                View("red and blue swapped", compared.crops[match.crop].path, swapped=True),
+                photograph_view(compared.photographs[match.photograph], match.plate, cut=True),
+            )
+            for match in _swapped_most(compared)[: EXAMPLES // 2]
         ],
     )
 
 
-def _swapped_most(
-    compared: Compared,
-) -> list[tuple[Picture[CropFingerprint], Picture[PhotographFingerprint]]]:
-    """Crops with red and blue swapped, each with its photograph, the most colourful first: grey shows nothing of it."""
+def _swapped_most(compared: Compared) -> list[Match]:
+    """Matches of crops with red and blue swapped, the most colourful crops first: grey shows nothing of it."""
     crops = [one.fingerprint for one in compared.crops]
     photographs = [one.fingerprint for one in compared.photographs]
     wrong = [match for match in compared.matches if count_swapped(crops, photographs, [match]) == (1, 1)]
-    wrong.sort(key=lambda match: -np.ptp(crops[match.crop].colours[..., ::2], axis=-1).mean())
-    return [(compared.crops[match.crop], compared.photographs[match.photograph]) for match in wrong]
+    return sorted(wrong, key=lambda match: -np.ptp(crops[match.crop].colours[..., ::2], axis=-1).mean())
 
 
-def texts_to_hold_out(compared: Compared, dataset: Dataset, tables: dict[str, Table]) -> Finding:
-    """Texts on both sides of the split."""
-    title = "Texts to hold out"
-    if "validation" not in tables:
-        return Finding(
-            title,
-            "there is no validation table.",
-            f"draws {many(len(dataset.validation_photographs), 'photograph')} and "
-            f"{many(len(dataset.validation_crops), 'crop')} (with --seed 0), such that no text and no near twin is "
-            "on both sides.",
-        )
-    table = tables["validation"]
-    keys = {same_plate_key(values["text"]) for _, values in table.records}
-    rows = [one.row for one in compared.crops if same_plate_key(one.row.text) in keys]
+def held_out(loaded: Loaded, seed: int) -> Finding:
+    """What is held out, why, and the crops that are on that side because of their text."""
+    dataset, split = loaded.dataset, loaded.split
+    readings = split.readings_on_photographs + split.readings_on_crops
+    counts = (
+        f"{many(len(dataset.validation_photographs), 'photograph')} and {many(len(dataset.validation_crops), 'crop')}"
+    )
+    if loaded.labelled.has_validation:
+        said = f"the labels say which: {counts}, with {many(readings, 'plate')} to read."
+        training = "holds out every crop with one of their texts, too: no plate is both trained on and scored on."
+    else:
+        said = f"the labels do not say what; drawn with seed {seed}: {counts}, with {many(readings, 'plate')} to read."
+        training = "no text and no near twin is on both sides. Another --seed draws others."
+    named = {one.labelled.row.img_id for one in loaded.compared.crops if one.labelled.held}
+    rows = [(one.img_id, one.text) for one in dataset.validation_crops if one.img_id not in named]
+    by_text = loaded.labelled.has_validation
     return Finding(
-        title,
-        f"{many(len({same_plate_key(row.text) for row in rows}), 'text')} of {table.path.name} also in "
-        f"{tables['recognition'].path.name}, on {many(len(rows), 'crop')}.",
-        f"holds these crops out, too ({len(dataset.validation_crops)} that it does not leave out anyway): no "
-        "plate is both trained on and scored on.",
-        False,
-        ("crop", "text"),
-        [(row.img_id, row.text) for row in rows],
+        "Held out",
+        said,
+        training,
+        not readings,
+        ("crop that is held out for its text", "text") if by_text else ("crop", "text"),
+        rows,
     )
 
 
@@ -219,14 +269,13 @@ def crops_not_looked_for(folder: Path) -> Finding:
     )
 
 
-def crops_of_test_photographs(
-    compared: Compared, dataset: Dataset, test: Path, leaks: dict[str, list[Match]]
-) -> Finding:
+def crops_of_test_photographs(loaded: Loaded, test: Path, leaks: dict[str, list[Match]]) -> Finding:
     """Crops that are cut out of photographs of the folder `test`; `leaks`: those found in each readable one of them."""
+    crops = loaded.compared.crops
     found = {name: matches for name, matches in leaks.items() if matches}
     leaked = sorted({match.crop for matches in found.values() for match in matches})
-    ids = [compared.crops[number].row.img_id for number in leaked]
-    used = len(dataset.img_ids("crops").intersection(ids))
+    ids = [crops[number].row.img_id for number in leaked]
+    used = len(loaded.dataset.img_ids("crops").intersection(ids))
     return Finding(
         _TEST_PHOTOGRAPHS,
         f"{many(len(ids), 'crop')} found in {len(found)} of {many(len(leaks), 'readable photograph')} of {test}.",
@@ -237,45 +286,43 @@ def crops_of_test_photographs(
         bool(used),
         ("crop", "text", "test photograph"),
         [
-            (compared.crops[match.crop].row.img_id, compared.crops[match.crop].row.text, name)
+            (crops[match.crop].row.img_id, crops[match.crop].row.text or "", name)
             for name, matches in found.items()
             for match in matches
         ],
         "\n".join(["img_id", *ids]) if ids else "",
-        [
-            (View(name, test / name), _crop(compared.crops[matches[0].crop]))
-            for name, matches in _some(list(found.items()))
-        ],
+        [(View(name, test / name), crop_view(crops[matches[0].crop])) for name, matches in _some(list(found.items()))],
     )
 
 
-def charts(compared: Compared) -> list[Chart]:
-    """Texts of the usable crops, and boxes of the usable photographs, in bars."""
-    texts = [one.row.text for one in compared.crops]
-    lengths, characters = Counter(map(len, texts)), Counter("".join(texts))
-    shapes = np.array([one.fingerprint.shape for one in compared.photographs])
-    every_length = range(min(lengths), max(lengths) + 1)
+def box_charts(compared: Compared) -> list[Chart]:
+    """Boxes of the usable photographs, in bars."""
+    shapes = np.array([plate.shape for one in compared.photographs for plate in one.fingerprint.plates])
+    if not len(shapes):
+        return []
     return [
-        Chart(
-            f"Characters of a text ({len(set(texts))} different texts on {many(len(texts), 'crop')})",
-            [(str(length), lengths[length]) for length in every_length],
-        ),
-        Chart("Uses of a character", sorted(characters.items())),
         Chart("Plate width, px (longer side of the box)", _bars(shapes.max(1), WIDTHS)),
         Chart("Box, width / height", _bars(shapes[:, 1] / shapes[:, 0], ASPECTS)),
     ]
 
 
-def _is_lying(picture: Picture) -> bool:
-    height, width = picture.fingerprint.shape
+def is_lying(shape: tuple[int, int]) -> bool:
+    """Whether a picture of (height, width) is higher than wide."""
+    height, width = shape
     return height > width
 
 
-def _photograph(photograph: Picture[PhotographFingerprint], cut: bool = False) -> View:
-    return View(f"photograph {photograph.row.img_id}", photograph.path, photograph.row.box_px, cut)
+def photograph_view(photograph: PhotographPicture, plate: int | None = None, cut: bool = False) -> View:
+    """A photograph with the boxes of all of its plates, or that of one drawn in, or that one cut out."""
+    boxes = tuple(row.box_px for row in photograph.plates if row.box_px)
+    caption = f"photograph {photograph.img_id}"
+    if plate is None:
+        return View(caption, photograph.path, boxes)
+    return View(caption, photograph.path, () if cut else (boxes[plate],), boxes[plate] if cut else None)
 
 
-def _crop(crop: Picture[CropFingerprint]) -> View:
+def crop_view(crop: CropPicture) -> View:
+    """A crop with its text."""
     return View(f"{crop.row.img_id}: {crop.row.text}", crop.path)
 
 

@@ -13,7 +13,7 @@ is not written.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -129,15 +129,34 @@ def import_labels(folder: Path, labelled: Labelled) -> Imported:
         first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
         raise UserError(f"{counts}; expected some to train on, and some of those that are to be held out{first}")
     with whole_folder(folder) as part:
-        names = _copied(part / "photographs", labelled.photographs) + _copied(part / "crops", labelled.crops)
-        _write_tables(part, labelled, names)
+        write_ours(part, labelled)
         if problems:
             lines = [(one.file, str(one.row or ""), one.value, one.kind, one.message) for one in problems]
             write_table(part / "problems.csv", ("file", "row", "value", "kind", "message"), lines)
     return Imported(folder, counts, problems, labelled.notes)
 
 
-def _copied(folder: Path, pictures: Sequence[LabelledPhotograph | LabelledCrop]) -> list[str]:
+def write_ours(folder: Path, labelled: Labelled, copy_crop: Callable[[Path, Path], object] = shutil.copyfile) -> None:
+    """Write photographs, crops and their tables into a folder that is there.
+
+    Args:
+        folder: an empty folder.
+        labelled: what to write.
+        copy_crop: copies a crop from its file to another one.
+
+    Raises:
+        OSError: something cannot be read or written.
+    """
+    names = _copied(folder / "photographs", labelled.photographs, shutil.copyfile)
+    names += _copied(folder / "crops", labelled.crops, copy_crop)
+    _write_tables(folder, labelled, names)
+
+
+def _copied(
+    folder: Path,
+    pictures: Sequence[LabelledPhotograph | LabelledCrop],
+    copy: Callable[[Path, Path], object],
+) -> list[str]:
     """Copy pictures into a folder; returns the img_id of each, which is its name in the folder."""
     names: dict[str, str] = {}  # By a name in lower case, which some systems take for the same: the name.
     for picture in tqdm(pictures, desc=folder.name, unit="picture", disable=None):
@@ -147,7 +166,7 @@ def _copied(folder: Path, pictures: Sequence[LabelledPhotograph | LabelledCrop])
         names[name.lower()] = name
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(picture.path, target)
+        copy(picture.path, target)
     return list(names.values())
 
 

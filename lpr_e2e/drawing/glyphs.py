@@ -7,7 +7,7 @@ from the machine. Characters of different scripts may come from different fonts:
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import NamedTuple
@@ -90,11 +90,15 @@ class Alphabet(NamedTuple):
 
 @dataclass
 class _Ways:
-    """The ways to draw the characters of one script: how often each is used, and its stroke in character heights."""
+    """The ways to draw the characters of one script: how often each is used, and its stroke in character heights.
+
+    `fonts` are the names of the first fonts that have the characters.
+    """
 
     alphabets: list[Alphabet]
     odds: np.ndarray
     strokes: np.ndarray
+    fonts: dict[str, str] = field(default_factory=dict)
 
 
 class Alphabets:
@@ -107,6 +111,7 @@ class Alphabets:
 
     Attributes:
         undrawable: the characters that no font on this machine has.
+        drawn_by: the others, each with the name of the first font that draws it.
 
     Raises:
         UserError: one of `fonts` cannot be read.
@@ -120,6 +125,7 @@ class Alphabets:
         ways = {name: _ways_of(name, members, named) for name, members in scripts.items() if members}
         drawn = {one for group in ways.values() for one in group.alphabets[0].masks} if ways else set()
         self.undrawable = frozenset(characters) - drawn
+        self.drawn_by = {one: name for group in ways.values() for one, name in group.fonts.items() if one in drawn}
         if not named and set(characters) <= set("0123456789") and characters:
             strokes = [Alphabet(_stroke_digits(thickness, straight)) for thickness, straight in STROKES]
             shares = np.full(len(STROKES), STROKE_SHARE / len(STROKES))
@@ -227,7 +233,9 @@ def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
         others = [_with_other_forms(alphabet, face) for alphabet, (face, _) in zip(alphabets, leading, strict=True)]
         alphabets, shares = [*alphabets, *others], [*shares, *shares]
     strokes = np.array([_stroke(alphabet.masks.values()) for alphabet in alphabets])
-    return _Ways(alphabets, _odds(shares), strokes)
+    order = [*(face for face, _ in leading), *faces]
+    fonts = {one: next(face.name for face in order if face.has(one)) for one in drawable}
+    return _Ways(alphabets, _odds(shares), strokes, fonts)
 
 
 def _with_other_forms(alphabet: Alphabet, face: Face) -> Alphabet:

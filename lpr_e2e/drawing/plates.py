@@ -66,6 +66,7 @@ class PlatePainter:
     Attributes:
         tunisian: whether the plates are Tunisian.
         undrawable: characters that no font has. They are not drawn: only real plates show them.
+        drawn_by: the others, with the marks that belong to them, each with the name of the first font that draws it.
         can_draw: whether there is anything to draw; else `sample_text` and `draw` raise `UserError`.
 
     Raises:
@@ -94,6 +95,7 @@ class PlatePainter:
         drawn = {part for part in drawn if part not in words and not part.isspace()}
         self._alphabets = Alphabets(sorted(drawn), fonts)
         self.undrawable = self._alphabets.undrawable
+        self.drawn_by = {**self._alphabets.drawn_by, **{mark: f"the word {word}" for mark, word in words.items()}}
         self._sampler = TextSampler(texts, characters, self.undrawable)
         self.can_draw = not self._sampler.is_empty
         self._characters = self._sampler.characters

@@ -1,0 +1,87 @@
+"""What a new training starts from, and its settings: options of `train`, which `check` takes, too."""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lpr_e2e.common.errors import UserError
+
+if TYPE_CHECKING:
+    from lpr_e2e.training.settings import Settings
+
+# What `--weights` says for none.
+NO_WEIGHTS = "none"
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts from: a saved model, or None; and that in words.
+
+    `chosen` is whether nobody has named it.
+    """
+
+    weights: Path | None
+    said: str
+    chosen: bool = False
+
+
+def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsContainer) -> None:
+    """The options that `settings_of` and `start_of` take; `--weights` goes into `start`."""
+    parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
+    parser.add_argument(
+        "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="of weights, batches and a drawn split, default 0")
+    start.add_argument(
+        "--weights",
+        metavar="MODEL",
+        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the preset "
+        "standard: the weights that come along",
+    )
+    parser.add_argument(
+        "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
+    )
+    parser.add_argument("--font", action="append", metavar="FILE", help="a font to draw plates with; several times")
+
+
+def settings_of(options: argparse.Namespace) -> Settings:
+    """The settings of a new run."""
+    from dataclasses import replace
+
+    from lpr_e2e.training.settings import PRESETS
+
+    try:
+        settings = PRESETS[_preset(options)].changed(options.set or [])
+    except UserError as error:
+        raise UserError(f"--set: {error}") from None
+    fonts = tuple(str(Path(font).resolve()) for font in options.font or ())
+    settings = replace(settings, characters=options.characters or "", fonts=fonts)
+    return settings if options.seed is None else replace(settings, seed=options.seed)
+
+
+def start_of(options: argparse.Namespace) -> Start:
+    """What a new run starts from.
+
+    Raises:
+        UserError: somebody has named a model that is not there.
+    """
+    from lpr_e2e.prediction.models import DEFAULT_NAME, find
+
+    if options.weights == NO_WEIGHTS:
+        return Start(None, "nothing")
+    if options.weights is not None:
+        return Start(find(options.weights, keras=True), f"the weights of {options.weights}")
+    if _preset(options) != "standard":  # Others have other sizes.
+        return Start(None, "nothing")
+    try:
+        weights = find(DEFAULT_NAME, keras=True)
+    except UserError as error:
+        return Start(None, f"nothing: {error}", chosen=True)
+    return Start(weights, f"the weights of {DEFAULT_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
+
+
+def _preset(options: argparse.Namespace) -> str:
+    return options.preset or ("standard" if options.data else "small")
