@@ -150,8 +150,10 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
 
 
 def _held_texts(labels: Sequence[Labels]) -> set[str]:
-    """The texts that labels hold out, as written; also those of pictures that are missing."""
-    return {plate.row.text for one in labels if one.held_out for plate in one.plates if plate.row.text}
+    """The texts that labels hold out, as written; also those of rows that cannot be used."""
+    held = [one for one in labels if one.held_out]
+    rows = [row for one in held for row in [*(plate.row for plate in one.plates), *one.given_up]]
+    return {row.text for row in rows if row.text}
 
 
 def _without_excluded(labelled: Labelled, path: Path) -> tuple[Labelled, set[str]]:

@@ -32,12 +32,17 @@ class View:
     """A picture on the page: a file's, with boxes (yxyx, pixels) drawn in, or cut out, or with red and blue swapped.
 
     Attributes:
+        caption: what is shown.
+        path: the file.
+        text: what its plate says; "" if that is not known.
         boxes_px: to be drawn in; none if it is cut out.
         cut_px: the part to show; None: all of it.
+        swapped: whether red and blue are exchanged.
     """
 
     caption: str
     path: Path
+    text: str = ""
     boxes_px: tuple[Box, ...] = ()
     cut_px: Box | None = None
     swapped: bool = False
@@ -317,13 +322,14 @@ def photograph_view(photograph: PhotographPicture, plate: int | None = None, cut
     boxes = tuple(row.box_px for row in photograph.plates if row.box_px)
     caption = f"photograph {photograph.img_id}"
     if plate is None:
-        return View(caption, photograph.path, boxes)
-    return View(caption, photograph.path, () if cut else (boxes[plate],), boxes[plate] if cut else None)
+        return View(caption, photograph.path, boxes_px=boxes)
+    text, box_px = photograph.plates[plate].text or "", boxes[plate]
+    return View(caption, photograph.path, text, () if cut else (box_px,), box_px if cut else None)
 
 
 def crop_view(crop: CropPicture) -> View:
     """A crop with its text."""
-    return View(f"{crop.row.img_id}: {crop.row.text}", crop.path)
+    return View(crop.row.img_id, crop.path, crop.row.text or "")
 
 
 def _bars(values: np.ndarray, ends: Sequence[float]) -> list[tuple[str, int]]:

@@ -1,7 +1,9 @@
 """A data folder of ours, written from labels in whatever form people have them.
 
-    photographs.csv, photographs/    img_id,ymin,xmin,ymax,xmax,text: a row a plate; no text: unknown; no box: no plate
+    photographs.csv, photographs/    img_id,ymin,xmin,ymax,xmax,text: a row a plate; no text: unknown
     validation.csv                   the same for the photographs that are held out, which lie in photographs/, too
+    no_plates.csv                    img_id,box: photographs without a plate; the box is empty
+    validation_no_plates.csv         the same for those that are held out
     crops.csv, crops/                img_id,text: plates that were given as pictures of their own
     validation_crops.csv             the same for those that are held out
     problems.csv                     every row that could not be used or was changed: file, row, value, kind, message
@@ -27,6 +29,8 @@ from lpr_e2e.data.problems import Problem, problem_lines
 from lpr_e2e.data.tables import BOX_COLUMNS, Row, write_table
 
 PHOTOGRAPH_COLUMNS = ("img_id", *BOX_COLUMNS, "text")
+# Apart from the plates: who reads those expects four numbers in each row.
+NO_PLATE_COLUMNS = ("img_id", "box")
 CROP_COLUMNS = ("img_id", "text")
 # Decimals of a box in pixels: far below what anyone can draw.
 _DECIMALS = 2
@@ -186,17 +190,18 @@ def _write_tables(folder: Path, labelled: Labelled, names: Sequence[str]) -> Non
         rows = [line for one, name in photographs if one.held == held for line in _lines(one, name)]
         if rows:
             write_table(folder / f"{prefix or 'photographs'}.csv", PHOTOGRAPH_COLUMNS, rows)
+        empty = [(name, "") for one, name in photographs if one.held == held and not one.plates]
+        if empty:
+            write_table(folder / f"{prefix + '_' if prefix else ''}no_plates.csv", NO_PLATE_COLUMNS, empty)
         texts = [(name, one.row.text or "") for one, name in crops if one.held == held]
         if texts:
             write_table(folder / f"{prefix + '_' if prefix else ''}crops.csv", CROP_COLUMNS, texts)
 
 
 def _lines(photograph: LabelledPhotograph, name: str) -> Iterator[tuple[str, ...]]:
-    """The rows of a photograph: one for each plate, or one without a box."""
+    """The rows of a photograph: one for each plate."""
     for plate in photograph.plates:
         yield (name, *_cells(plate), plate.text or "")
-    if not photograph.plates:
-        yield (name, "", "", "", "", "")
 
 
 def _cells(plate: Row) -> tuple[str, ...]:

@@ -55,8 +55,7 @@ class Labels:
         sizes: (height, width) of photographs in pixels by their name as written, as far as the file says them.
         pictures: folders to look for the pictures in, the likeliest first.
         problems: what cannot be used, each with its row.
-        incomplete: names as written of photographs on which a plate is labelled that cannot be used: not all of their
-            plates are known.
+        given_up: rows of plates that cannot be used, with their texts as written, as far as they are known.
         notes: what else people should know, such as what was left aside; a line each.
     """
 
@@ -69,7 +68,7 @@ class Labels:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     pictures: tuple[Path, ...] = ()
     problems: list[Problem] = field(default_factory=list)
-    incomplete: set[str] = field(default_factory=set)
+    given_up: list[Row] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def add(self, row: Row, box: tuple[float, float, float, float] | None = None, text: str | None = None) -> None:
@@ -79,8 +78,12 @@ class Labels:
     def give_up(self, row: Row, value: str, kind: str, message: str) -> None:
         """Name a plate that cannot be used; its photograph is then `incomplete`."""
         self.problems.append(row.problem(value, kind, message))
-        if row.img_id and not self.holds_crops:
-            self.incomplete.add(row.img_id)
+        self.given_up.append(row)
+
+    @property
+    def incomplete(self) -> set[str]:
+        """Names as written of photographs on which a plate is labelled that cannot be used: not all are known."""
+        return set() if self.holds_crops else {row.img_id for row in self.given_up if row.img_id}
 
     @property
     def names(self) -> list[str]:

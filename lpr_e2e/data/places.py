@@ -61,7 +61,7 @@ def _is_named_alike(labels: Labels) -> bool:
 
 def _place(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place:
     """Where the pictures of one label file are, if those of others are in their places."""
-    names = [name for name in labels.names if name]
+    names = list(dict.fromkeys(name for name in [*labels.names, *sorted(labels.incomplete)] if name))
     others = [place.folder for place in taken if place.labels.holds_crops != labels.holds_crops]
     same = [place.folder for place in taken if place.labels.holds_crops == labels.holds_crops]
     candidates = [folder for folder in labels.pictures if folder not in others] or list(labels.pictures)
@@ -96,6 +96,9 @@ def _count(found: dict[str, Found]) -> int:
 def _take(place: Place, found: dict[str, Found]) -> None:
     """Note what the names mean, and what is wrong with those that mean nothing."""
     changed: dict[str, Path] = {}
+    for name in place.labels.incomplete:
+        if (path := found[name].path) is not None:
+            place.paths[name] = path
     for row in (plate.row for plate in place.labels.plates):
         one = found.get(row.img_id, Found(None))
         if one.path is None:

@@ -105,6 +105,7 @@ class _Resolver:
     def add(self, place: Place) -> None:
         """Add the rows of a label file that have a picture."""
         found = [plate for plate in place.labels.plates if plate.row.img_id in place.paths]
+        self._hold_out_given_up(place)
         if place.labels.holds_crops:
             for plate in found:
                 path = place.paths[plate.row.img_id]
@@ -132,6 +133,14 @@ class _Resolver:
                 shown.empty.append(_Entry(plate.row, path, place))
         if boxed:
             self._add_boxes(place, boxed)
+
+    def _hold_out_given_up(self, place: Place) -> None:
+        """A photograph that is to be held out is not trained on, though its row cannot be used."""
+        for name in place.labels.incomplete if place.labels.held_out else ():
+            if name in place.paths:
+                shown = self._photographs.setdefault(place.paths[name], _Shown())
+                self._names.setdefault(place.paths[name], place.paths[name].relative_to(place.folder).as_posix())
+                shown.held = shown.faulty = True
 
     def labelled(self, has_validation: bool) -> Labelled:
         """All photographs and crops."""

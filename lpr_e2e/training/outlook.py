@@ -62,7 +62,7 @@ def _characters(loaded: Loaded, vocabulary: Vocabulary, painter: PlatePainter, s
     few = [one for one in vocabulary.characters if 0 < counts[one] < FEW_PLATES and one in font]
     said = [
         f"{many(len(vocabulary.characters), 'character')} ({scripts_of(vocabulary.characters)})",
-        f"drawn by {', '.join(f'{name} ({count})' for name, count in fonts.most_common()) or 'no font'}, and others like it",
+        f"drawn by {', '.join(f'{name} ({count})' for name, count in fonts.most_common()) or 'no font'} and the like",
     ]
     for members, what in (
         (few, f"on fewer than {FEW_PLATES} real plates, so mostly from drawn ones"),

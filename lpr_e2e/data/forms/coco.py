@@ -8,6 +8,7 @@ a plate is a photograph without a plate.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         annotated.add(row.img_id)
         fault = _fault(row, annotation)
         if fault is not None:
-            labels.give_up(row, *fault)
+            labels.give_up(replace(row, text=_text(row, annotation, key)[0]), *fault)
             continue
         text, problem = _text(row, annotation, key)
         labels.problems += filter(None, [problem])

@@ -201,7 +201,8 @@ def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOption
     with_plate = set()
     for number, values in table.records:
         labels = parts.of(values[columns.part] if columns.part else "")
-        row = Row(table.path.name, number, values[columns.picture], None, None)
+        text = values[columns.text] if columns.text else ""
+        row = Row(table.path.name, number, values[columns.picture], None, text or None)
         if labels is None:
             continue
         if values[EXTRA]:
@@ -216,16 +217,15 @@ def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOption
         else:
             if columns.size and (size := numbers(values[one] for one in columns.size)) and min(size) >= 1:
                 labels.sizes[row.img_id] = int(size[0]), int(size[1])
-            _add_row(row, values, columns, labels)
+            _add_row(row, text, values, columns, labels)
         with_plate.add(row.img_id)
     for name, (row, labels) in others.items():
         if name not in with_plate:
             labels.add(row)
 
 
-def _add_row(row: Row, values: dict[str, str], columns: Columns, labels: Labels) -> None:
+def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labels: Labels) -> None:
     """Add what one row says, or what is wrong with it."""
-    text = values[columns.text] if columns.text else ""
     if not columns.box:
         if text:
             labels.add(row, text=text)
