@@ -145,7 +145,9 @@ def test_what_is_no_label_is_left_alone_and_named(tmp_path):
     found = read_labels(tmp_path)
     assert {labels.path.name for labels in found} == {"train.csv", "val.csv"}
     assert kinds_of(found) == [("predictions.csv", None, "prediction table")]
-    assert "overlap.csv, submission.csv" in notes_of(found) and "test set are left alone: test.csv" in notes_of(found)
+    assert "overlap.csv (img_id), submission.csv (id, 0, 1" in notes_of(
+        found
+    ) and "test set are left alone: test.csv" in notes_of(found)
     with pytest.raises(DatasetError, match=r"predictions.csv: this is a table of readings"):
         read_labels(readings)
 

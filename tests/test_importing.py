@@ -218,13 +218,14 @@ def test_an_import_writes_pictures_as_they_are_and_tables_of_all_plates(tmp_path
     assert (counts.photographs, counts.held_photographs, counts.plates, counts.texts) == (4, 2, 7, 6)
     assert counts.without_plate == 1 and not found.problems
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [
-        "photographs", "photographs.csv", "validation.csv",
+        "no_plates.csv", "photographs", "photographs.csv", "validation.csv",
     ]  # fmt: skip
     for name in PLATES:
         assert (tmp_path / "data/photographs" / name).read_bytes() == before[tmp_path / "source/images" / name]
     assert all(path.read_bytes() == content for path, content in before.items())
     lines = (tmp_path / "data/photographs.csv").read_text(encoding="utf-8").splitlines()
-    assert lines[0] == "img_id,ymin,xmin,ymax,xmax,text" and "3.png,,,,," in lines
+    assert lines[0] == "img_id,ymin,xmin,ymax,xmax,text" and all(",,," not in line for line in lines)
+    assert (tmp_path / "data/no_plates.csv").read_text(encoding="utf-8").splitlines() == ["img_id,box", "3.png,"]
     assert "1.png,60,40,90,130,سطن٧١٢٦" in lines and "2.png,10,20,22,60,粤BA9H07" in lines
     assert (tmp_path / "data/validation.csv").read_text(encoding="utf-8").splitlines()[1:] == [
         "4.png,60,40,90,130,B1876UYP", "4.png,10,20,22,60,", "5.png,60,40,90,130,AB12",

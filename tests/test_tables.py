@@ -6,7 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lpr_e2e.data.tables import EXTRA, UNSPLIT, DatasetError, numbers, read_table, usable_rows, write_table
+from lpr_e2e.data.forms import read_labels
+from lpr_e2e.data.tables import EXTRA, UNSPLIT, DatasetError, numbers, read_table, write_table
 
 LATIN, ARABIC = "img_id,text\n1.jpg,AB12\n2.jpg,CD34\n", "img_id,text\n1.jpg,سطن٧١٢٦\n2.jpg,أب٤٥\n"
 
@@ -118,8 +119,9 @@ def test_a_stray_quote_spoils_its_row_only(path, stray, after):
 
 def test_a_row_that_cannot_be_split_is_named_as_such(path):
     path.write_text(f"img_id,text\n1.jpg,{'1' * 200_000}\n2.jpg,3\n")
-    usable, [problem] = usable_rows(read_table(path), "recognition")
-    assert [row.img_id for row in usable] == ["2.jpg"]
+    (labels,) = read_labels(path)
+    assert [plate.row.img_id for plate in labels.plates] == ["2.jpg"]
+    [problem] = labels.problems
     assert (problem.row, problem.kind, problem.value) == (2, "too many values", UNSPLIT)
 
 

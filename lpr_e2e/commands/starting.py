@@ -48,9 +48,14 @@ def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsC
 
 
 def settings_of(options: argparse.Namespace) -> Settings:
-    """The settings of a new run."""
+    """The settings of a new run.
+
+    Raises:
+        UserError: there is no such setting, or no such font.
+    """
     from dataclasses import replace
 
+    from lpr_e2e.common.fonts import face_of_file
     from lpr_e2e.training.settings import PRESETS
 
     try:
@@ -58,6 +63,8 @@ def settings_of(options: argparse.Namespace) -> Settings:
     except UserError as error:
         raise UserError(f"--set: {error}") from None
     fonts = tuple(str(Path(font).resolve()) for font in options.font or ())
+    for font in fonts:
+        face_of_file(font)
     settings = replace(settings, characters=options.characters or "", fonts=fonts)
     return settings if options.seed is None else replace(settings, seed=options.seed)
 

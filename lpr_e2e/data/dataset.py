@@ -139,6 +139,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     else:
         split = draw_split(compared, source.seed, validation_share)
     notes += split.notes
+    _refuse_if_held_out_are_unusable(source.path, labels, split, problems)
     texts, contradictory = texts_of_plates(compared, split)
     complete, note = _completeness(labelled, source.options)
     dataset = _divided(compared, split, texts, complete)
@@ -201,13 +202,25 @@ def _refuse_if_empty(path: Path, found: Usable, problems: Sequence[Problem]) -> 
         )
 
 
+def _refuse_if_held_out_are_unusable(
+    path: Path, labels: Sequence[Labels], split: Split, problems: Sequence[Problem]
+) -> None:
+    named = any(one.held_out and not one.holds_crops and (one.plates or one.given_up) for one in labels)
+    if named and not split.held_photographs:
+        raise DatasetError(
+            f"{path}: the labels hold photographs out, and none of them can be used: 0 photographs to validate on; "
+            f"{_first(problems)}"
+        )
+
+
 def _refuse_if_nothing_to_train_on(path: Path, dataset: Dataset) -> None:
     plates = sum(len(one.plates) for one in dataset.photographs)
     if plates and dataset.training_texts():
         return
     raise DatasetError(
         f"{path}: {many(plates, 'plate')} on photographs and {many(len(dataset.training_texts()), 'text')} are left to "
-        f"train on, {len(dataset.validation_photographs)} photographs to validate on; expected some of each; "
+        f"train on, {len(dataset.validation_photographs)} photographs to validate on; expected some boxes, and texts of "
+        "photographs or crops (a CSV with the columns img_id, text); "
         f"{_first(dataset.problems) or ' '.join(dataset.notes)}"
     )
 

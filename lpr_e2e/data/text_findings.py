@@ -13,7 +13,7 @@ from lpr_e2e.data.samples import Dataset
 
 # A character on fewer real plates than this is hardly learned from them.
 FEW_PLATES = 5
-# A length that a smaller share of the texts has may well be a mistake.
+# A length that a smaller share of the texts has, or a single one, may well be a mistake.
 RARE_LENGTH_SHARE = 0.01
 # In a smaller set nothing that is rare is a sign of a mistake.
 TEXTS_FOR_RARE_LENGTHS = 50
@@ -64,7 +64,7 @@ def rare_texts(loaded: Loaded) -> Finding:
     rare = {
         length
         for length, count in lengths.items()
-        if len(texts) >= TEXTS_FOR_RARE_LENGTHS and count < RARE_LENGTH_SHARE * len(texts)
+        if len(texts) >= TEXTS_FOR_RARE_LENGTHS and (count == 1 or count < RARE_LENGTH_SHARE * len(texts))
     }
     known = set(texts)
     rows, examples = [], []
@@ -81,7 +81,7 @@ def rare_texts(loaded: Loaded) -> Finding:
     return Finding(
         "Rare characters and lengths",
         f"{many(len(few), 'character')} on fewer than {FEW_PLATES} plates to train on{characters}; "
-        f"{many(len(rare), 'length')} of a text that fewer than {RARE_LENGTH_SHARE:.0%} of the texts have{shown}.",
+        f"{many(len(rare), 'length')} of a text that hardly any text has{shown}.",
         "they stay, and drawn plates teach them as well where a font has them. A mistyped text looks like this, too: "
         "look at them.",
         bool(few or rare),

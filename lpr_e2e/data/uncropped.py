@@ -11,8 +11,8 @@ from lpr_e2e.data.matching import SAME_EMPTY_SCENE, Compared
 TIMES_A_PLATE, SHARE_OF_PHOTOGRAPH = 4.0, 0.5
 # A photograph that its plate fills so far is a crop as well.
 SHARE_FILLED = 0.5
-# Sides' ratios of one picture, kept in two sizes.
-_SAME_RATIO = 0.05
+# Sides' ratios of one picture, kept in two sizes; and beyond those of the photographs that a whole one may be.
+_SAME_RATIO, _BEYOND_RATIOS = 0.05, 0.1
 
 
 def uncropped(compared: Compared) -> dict[int, str]:
@@ -31,10 +31,12 @@ def uncropped(compared: Compared) -> dict[int, str]:
         shape = crop.fingerprint.shape
         if compared.plates_of(number):
             continue
-        if np.prod(shape) >= TIMES_A_PLATE * largest and np.all(shape >= middling):
+        ratio = shape[1] / shape[0]
+        # A plate from another camera may be as large, but hardly has a photograph's shape as well.
+        is_shaped_so = ratios.min() * (1 - _BEYOND_RATIOS) <= ratio <= ratios.max() * (1 + _BEYOND_RATIOS)
+        if is_shaped_so and np.prod(shape) >= TIMES_A_PLATE * largest and np.all(shape >= middling):
             found[number] = f"{shape[1]} x {shape[0]} pixels, far larger than any plate on a photograph"
             continue
-        ratio = shape[1] / shape[0]
         possible = np.flatnonzero((np.abs(ratios / ratio - 1) < _SAME_RATIO) & (filled < SHARE_FILLED * room))
         if len(possible):
             likeness = scenes[possible] @ scene_vector(crop.fingerprint.grey)

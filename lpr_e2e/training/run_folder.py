@@ -80,7 +80,7 @@ class RunFolder:
         split(dataset).to_csv(self.path / "split.csv", index=False)
         columns = ["file", "row", "value", "kind", "message"]
         problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
-        problems.to_csv(self.path / "problems.csv", index=False)
+        problems.to_csv(self.path / "problems.csv", index=False, errors="backslashreplace")
         config = {
             **source.as_config(),
             "characters": vocabulary.characters,

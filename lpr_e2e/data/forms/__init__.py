@@ -180,7 +180,9 @@ class _Search:
         if form is None and path.suffix.lower() in table.SUFFIXES and table.recognises(path, self._options):
             form = "table"
         if form is None:
-            self._others.append(name)
+            is_table = path.suffix.lower() in table.SUFFIXES
+            columns = ", ".join(read_table(path).columns[:_SEEN_NAMED]) if is_table else ""
+            self._others.append(f"{name} ({columns})" if is_table else name)
         elif names_test(path.stem):
             self._test.append(name)
         elif self._form in (None, form) or self._is_of_crops(form, path):
