@@ -284,7 +284,7 @@ def test_rare_characters_and_lengths_are_shown_and_stay(tmp_path):
     check = check_data(folder.path)
     found = finding(check, "Rare characters and lengths")
     assert "fewer than 5 plates to train on: B;" in found.said and found.said.endswith("hardly any text has: 2.")
-    assert ("plates.csv", "105", "B1", "B on 1 plate; 2 characters, as 1 of 108 texts have") in found.rows
+    assert ("plates.csv", "105", "B1", "B on 1 plate; 2 characters, as 1 of 81 texts have") in found.rows
     assert not check.faults and "103.png" in check.loaded.dataset.img_ids("crops")
 
 

@@ -219,7 +219,7 @@ def _refuse_if_nothing_to_train_on(path: Path, dataset: Dataset) -> None:
         return
     raise DatasetError(
         f"{path}: {many(plates, 'plate')} on photographs and {many(len(dataset.training_texts()), 'text')} are left to "
-        f"train on, {len(dataset.validation_photographs)} photographs to validate on; expected some boxes, and texts of "
+        f"train on, {len(dataset.validation_photographs)} photographs to validate on; expected boxes, and texts of "
         "photographs or crops (a CSV with the columns img_id, text); "
         f"{_first(dataset.problems) or ' '.join(dataset.notes)}"
     )
