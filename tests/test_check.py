@@ -228,6 +228,73 @@ def test_a_drawn_set_has_no_problems(tmp_path, capsys):
         assert path.read_bytes() == (tmp_path / "copy" / "crops" / path.name).read_bytes()
 
 
+# What people's programs make of labels
+
+
+def _names(change):
+    return lambda kind, rows: [",".join([change(kind, row.split(",")[0]), *row.split(",")[1:]]) for row in rows]
+
+
+def _texts(change):
+    return lambda kind, rows: (
+        [f"{row.split(',')[0]},{change(row.split(',')[1])}" for row in rows] if kind == "plates" else rows
+    )
+
+
+SAME = {
+    "as they are": (lambda kind, rows: rows, "utf-8", ""),
+    "names in capitals": (_names(lambda kind, name: name.upper()), "utf-8", ""),
+    "names with another ending": (_names(lambda kind, name: name.replace(".png", ".jpeg")), "utf-8", ""),
+    "names of another machine": (_names(lambda kind, name: rf"C:\data set\{kind}\{name}"), "utf-8", ""),
+    "addresses": (_names(lambda kind, name: f"file:///home/me/{kind}/{name}"), "utf-8", ""),
+    "UTF-16 and tabs": (lambda kind, rows: [row.replace(",", "\t") for row in rows], "utf-16", "\t"),
+    "sep= and semicolons": (lambda kind, rows: [row.replace(",", ";") for row in rows], "utf-8", ";"),
+    "empty last columns": (lambda kind, rows: [f"{row},,," for row in rows], "utf-8", ""),
+    "two lines in quotes": (_texts(lambda text: f'"{text[:2]}\n{text[2:]}"'), "utf-8", ""),
+    "a bar between lines": (_texts(lambda text: f"{text[:2]} | {text[2:]}"), "utf-8", ""),
+    "formulas": (_texts(lambda text: f'"=""{text}"""'), "utf-8", ""),
+    "full width": (_texts(lambda text: "".join(chr(ord(one) + 0xFEE0) for one in text)), "utf-8", ""),
+    "small letters here and there": (_texts(lambda text: text.lower() if text < "3" else text), "utf-8", ""),
+}
+
+
+@pytest.mark.parametrize("name", SAME)
+def test_labels_that_plainly_mean_the_same_are_taken_as_the_same(name, tmp_path):
+    change, encoding, delimiter = SAME[name]
+    folder = data_folder(tmp_path)
+    for kind, header, rows in (
+        ("cars", "img_id,ymin,xmin,ymax,xmax", folder.cars),
+        ("plates", "img_id,text", folder.plates),
+    ):
+        header = header.replace(",", delimiter or ",")
+        header = f"sep={delimiter}\n{header}" if name.startswith("sep=") else header
+        folder.write(f"{kind}.csv", header, change(kind, rows), encoding)
+    check = check_data(folder.path)
+    assert not check.faults
+    dataset = check.loaded.dataset
+    crops = {one.img_id: one.text for one in dataset.crops + dataset.validation_crops}
+    assert crops == {f"{seed}.png": f"{seed}T0{seed}" for seed in range(8)}
+    photographs = dataset.photographs + dataset.validation_photographs
+    assert {plate.box_px for one in photographs for plate in one.plates} == {BOX} and len(photographs) == 8
+
+
+@pytest.mark.parametrize(
+    ("rows", "kind"),
+    [
+        ({1: "1,1T01"}, "ambiguous picture"),
+        ({2: "2.png,#N/A"}, "spreadsheet damage"),
+        ({3: "gone/x.png,3T03"}, "missing picture"),
+    ],
+)
+def test_labels_that_may_mean_anything_are_faults(rows, kind, tmp_path):
+    folder = data_folder(tmp_path)
+    folder.save("plates/1.jpg", plate(60))
+    for number, row in rows.items():
+        folder.plates[number] = row
+    folder.load()
+    assert [one.kind for one in check_data(folder.path).faults] == [kind]
+
+
 # Odd sets
 
 

@@ -254,6 +254,7 @@ class TestExamples:
         (example,) = code_of(page, "python")
         names: dict = {}
         exec(compile(example, str(page), "exec"), names)
-        taken, weights = map(int, re.search(r"(\d+) of (\d+) weights", capsys.readouterr().out.splitlines()[-1]).groups())
+        said = capsys.readouterr().out.splitlines()[-1]
+        taken, weights = map(int, re.search(r"(\d+) of (\d+) weights", said).groups())
         assert weights - 10 < taken <= weights
         assert {layer.name for layer in names["theirs"].reader.layers if layer.trainable} == {"decoder"}
