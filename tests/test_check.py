@@ -128,6 +128,7 @@ def test_every_plate_of_a_photograph_is_drawn_in(tmp_path):
     found = finding(check, "Plates on a photograph")
     assert found.said == "1 photograph with several plates, at most 2; 1 without any." and not check.faults
     assert [view.boxes_px for [view] in found.examples] == [(BOX, (10, 10, 30, 90)), ()]
+    assert check.counts()[4][:2] == ("photographs without a plate", "1")
     assert check.counts()[1][1] == "9" and check.counts()[2][1] == "9"
     write_page(check, tmp_path / "check.html")
     part = (tmp_path / "check.html").read_text().split("<h3>Plates on a photograph</h3>")[1].split("<article")[0]

@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import add_data_options, data_source
-from lpr_e2e.commands.starting import add_start_options, settings_of, start_of
+from lpr_e2e.commands.starting import add_start_options, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -59,7 +59,8 @@ def check(options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path |
         raise UserError(f"{output}: there is no folder {output.parent}")
     settings, start = settings_of(options), start_of(options)
     checked = check_data(data_source(options, options.data, settings.seed), test)
-    checked.findings[:0] = outlook(checked.loaded, settings, start.said)
+    fixed = None if start.weights is None else stages_set(options)
+    checked.findings[:0] = outlook(checked.loaded, settings, start.said, fixed)
     say(checked.summary())
     say("")
     if options.fix is not None:

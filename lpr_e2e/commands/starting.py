@@ -90,5 +90,10 @@ def start_of(options: argparse.Namespace) -> Start:
     return Start(weights, f"the weights of {DEFAULT_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
 
 
+def stages_set(options: argparse.Namespace) -> set[str]:
+    """The stages whose number of steps `--set` names."""
+    return {name.partition(".")[0].strip() for name in options.set or [] if name.partition("=")[0].endswith(".steps")}
+
+
 def _preset(options: argparse.Namespace) -> str:
     return options.preset or ("standard" if options.data else "small")

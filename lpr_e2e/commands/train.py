@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from lpr_e2e.cli import INTERRUPTED
 from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
 from lpr_e2e.commands.check import check
-from lpr_e2e.commands.starting import Start, add_start_options, settings_of, start_of
+from lpr_e2e.commands.starting import Start, add_start_options, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -123,9 +123,8 @@ def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argpa
     from lpr_e2e.model.plate_model import load
     from lpr_e2e.training.start import share_read, with_steps_for
 
-    fixed = {name.partition(".")[0].strip() for name in options.set or [] if name.partition("=")[0].endswith(".steps")}
     read = job.agree(share_read(settings, dataset, load(weights)))
-    settings = with_steps_for(settings, read, fixed)
+    settings = with_steps_for(settings, read, stages_set(options))
     if job.chief:
         say(
             f"the start reads {read:.0%} of the held-out plates at their known places; steps of the two stages: "

@@ -83,6 +83,10 @@ class Check:
         sides = ([plate for one in side for plate in one.plates] for side in (trained, held))
         lines.append(_line("plates on them", plates, on_photographs, *sides))
         lines.append(_line("crops", len(crops), len(usable.crops), data.crops, data.validation_crops))
+        empty = [[one for one in side if not one.plates] for side in (trained, held)]
+        if any(empty):
+            count = sum(map(len, empty))
+            lines.append(_line("photographs without a plate", count, count, *empty))
         return lines
 
     def summary(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 
 from lpr_e2e.common.errors import TrainingError
 from lpr_e2e.common.terminal import many
@@ -18,13 +19,14 @@ from lpr_e2e.training.settings import Settings
 _RIGHT_SHARE = 0.95
 
 
-def outlook(loaded: Loaded, settings: Settings, start: str) -> list[Finding]:
+def outlook(loaded: Loaded, settings: Settings, start: str, fixed: Collection[str] | None = None) -> list[Finding]:
     """What each character is learned from, what the figures will be worth, and what the two stages do.
 
     Args:
         loaded: the data.
         settings: of the training.
-        start: what it starts from, in a sentence.
+        start: what it starts from, in words.
+        fixed: stages whose steps somebody has set, of a training that starts from weights; None: from nothing.
 
     Raises:
         TrainingError: the training would refuse the data: no text is left, or plates cannot be drawn.
@@ -43,7 +45,7 @@ def outlook(loaded: Loaded, settings: Settings, start: str) -> list[Finding]:
     return [
         _characters(loaded, vocabulary, painter, settings),
         _figures(loaded),
-        _stages(settings, vocabulary, start, painter.can_draw),
+        _stages(settings, vocabulary, start, fixed, painter.can_draw),
     ]
 
 
@@ -77,8 +79,8 @@ def _characters(loaded: Loaded, vocabulary: Vocabulary, painter: PlatePainter, s
     return Finding(
         "What each character is learned from",
         " ".join(["; ".join(said) + ".", *lost]),
-        "learns the others from real plates and from drawn ones. --font names a font that has what is lacking, "
-        "--characters adds letters that no label has.",
+        f"learns {'all' if len(said) == 2 else 'the others'} from real plates and from drawn ones. --font names a font "
+        "that has what is lacking, --characters adds letters that no label has.",
         bool(real_only or few or lost),
         ("character", "script", "real plates and crops that have it", "drawn by"),
         rows,
@@ -117,10 +119,17 @@ def _figures(loaded: Loaded) -> Finding:
     )
 
 
-def _stages(settings: Settings, vocabulary: Vocabulary, start: str, draws: bool) -> Finding:
+def _stages(
+    settings: Settings, vocabulary: Vocabulary, start: str, fixed: Collection[str] | None, draws: bool
+) -> Finding:
     """What the two stages do."""
-    shared = f"{settings.recognition.steps} steps of reading alone, and {settings.joint.steps} of finding and reading"
-    fewer = " (fewer, if the start already reads held-out plates)" if start and not start.startswith("nothing") else ""
+    stages = {"recognition": settings.recognition, "joint": settings.joint}
+    alone, both = (
+        stage.steps if fixed is None or name in fixed else min(stage.steps, stage.started_steps)
+        for name, stage in stages.items()
+    )
+    shared = f"{alone} steps of reading alone, and {both} of finding and reading"
+    fewer = "" if fixed is None else " (the fewer, the more held-out plates the start already reads)"
     drawn = "" if draws else " Nothing can be drawn: it trains on real plates alone."
     return Finding(
         "What training will do",
