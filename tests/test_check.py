@@ -310,7 +310,7 @@ def test_crops_that_are_whole_photographs_are_a_fault_and_leave_the_cleaned_copy
     check = check_data(folder.path)
     found = by_kind(check.faults)
     assert {one.value for one in found["whole photograph"]} == {"2.png", "5.png", "large.png"} and len(found) == 1
-    assert "shows all of 2.png" in found["whole photograph"][0].message
+    assert "found a whole photograph: " in found["whole photograph"][0].message
     write_fixed(check, tmp_path / "copy")
     assert not check_data(tmp_path / "copy").faults
 
