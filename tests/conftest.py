@@ -40,7 +40,7 @@ def tiny_settings() -> Settings:
         small,
         architecture=architecture,
         # After six steps all is in doubt, and looking around takes its time.
-        procedure=replace(small.procedure, doubt=0.0),
+        procedure=replace(small.procedure, doubt=0.0, closer_part=0.0),
         recognition=replace(small.recognition, steps=6, plates=8, learning_rate=2e-3, warm_up=2),
         joint=replace(small.joint, steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
         mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5),
@@ -63,3 +63,13 @@ def canvases(seeing_model):
     coarse = np.random.default_rng(1).integers(0, 256, (3, 12, 12, 3)).astype("float32")
     sides = (seeing_model.architecture.canvas_size,) * 2
     return tf.image.resize(coarse, sides, "bicubic").numpy().clip(0, 255).astype("uint8")
+
+
+@pytest.fixture(scope="module")
+def eagerly():
+    """TensorFlow computes as it goes: tracing the graphs of a training takes far longer than a few of its steps."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)

@@ -76,11 +76,12 @@ class TestAblation:
         assert command.index("joint.steps=0") > command.index(f"joint.steps={joint.steps}")  # The later one counts.
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
     """On real, tiny trainings: other readings of one model, and a model of two halves."""
     tiny = ["architecture.canvas_size=192", "architecture.glimpse_size=[32, 64]", "architecture.head_width=16"]
     tiny += ["architecture.widths=[8, 8, 16, 16, 16]", "recognition.plates=4", "joint.plates=2", "joint.photographs=2"]
-    tiny += ["epoch_steps=2"]
+    tiny += ["epoch_steps=2", "procedure.doubt=0.0", "procedure.closer_part=0.0", "architecture.decoder_depth=1"]
 
     import train
 

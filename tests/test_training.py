@@ -30,8 +30,13 @@ from lpr_e2e.training.settings import PRESETS, Settings
 from lpr_e2e.training.trainer import Training, training_vocabulary
 
 # Trains in a process of its own that kills itself when a batch of the stage is asked for.
+# Whole trainings with compiled steps are in `test_kills`, `test_train_script` and `test_without_tensorflow`.
+pytestmark = pytest.mark.usefixtures("eagerly")
+
 KILLED = """
 import os, signal, sys
+import tensorflow as tf
+tf.config.run_functions_eagerly(True)
 from lpr_e2e.data.dataset import DataSource, load_dataset
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.run_folder import RunFolder
@@ -63,7 +68,7 @@ def tiny_settings(tiny_settings):
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_data, tiny_settings, tmp_path_factory):
+def finished(eagerly, tiny_data, tiny_settings, tmp_path_factory):
     """A run that was never interrupted, its figures and what it said."""
     run = start(tmp_path_factory.mktemp("runs") / "straight", tiny_data, tiny_settings)
     said: list[str] = []
