@@ -190,9 +190,9 @@ def test_a_failing_process_is_named(tmp_path, photographs, capsys):
 def test_a_training_in_a_process_of_its_own_finds_the_package_and_fails_in_one_line(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UserError, match="the training ended with 2"):
-        processes.train(["--data", "no where"])
+        processes.train(["--data", "no where", "--weights", "none"])
     said = capfd.readouterr()
-    assert said.out == "lpr-e2e train --data 'no where'\n"
+    assert said.out == "lpr-e2e train --data 'no where' --weights none\n"
     assert said.err.splitlines()[-1].startswith("lpr-e2e train: no where: no such folder")
 
 

@@ -43,15 +43,16 @@ def joint_batch(model, canvases, text_known=1.0, use_predicted=1.0):
     ones = np.ones(count, "float32")
     return {
         "canvases": canvases,
-        "boxes_rel": np.tile(box, (count, 1)),
+        "boxes_rel": np.tile(box, (count, 1, 1)),
         "jittered_boxes_rel": np.tile(box, (count, 1)),
-        "box_known": ones,
-        "plate_visible": ones,
-        "turns": np.zeros(count, "int32"),
-        "turns_known": ones,
-        "tilts": np.full(count, 0.2, "float32"),
+        "complete": ones,
+        "plate_visible": ones[:, None],
+        "plate_cut": 0 * ones[:, None],
+        "turns": np.zeros((count, 1), "int32"),
+        "turns_known": ones[:, None],
+        "tilts": np.full((count, 1), 0.2, "float32"),
         "jittered_tilts": np.full(count, 0.2, "float32"),
-        "tilts_known": ones,
+        "tilts_known": ones[:, None],
         "classes": np.tile(model.vocabulary.encode("12T34"), (count, 1)),
         "text_known": ones * text_known,
         "use_predicted": ones * use_predicted,
@@ -249,7 +250,7 @@ class TestGradients:
         """True boxes at the predicted ones, so that the predicted ones are trusted."""
         batch = joint_batch(model, canvases, **kwargs)
         out = JointTask(model, 1.0)(batch, training=True)
-        return {**batch, "boxes_rel": ops.convert_to_numpy(out["predicted_boxes"])}
+        return {**batch, "boxes_rel": ops.convert_to_numpy(out["predicted_boxes"])[:, None]}
 
     def test_reading_reaches_the_box_head_through_the_crop(self, model, canvases):
         batch = self.trusted_batch(model, canvases)
@@ -258,11 +259,11 @@ class TestGradients:
     def test_where_no_plate_is_the_predicted_box_is_read(self, model, canvases):
         """Whatever box is given there: what the box head takes for a plate is what it must not be read as."""
         stage, batch = JointTask(model, 1.0), joint_batch(model, canvases)
-        beside = {**batch, "boxes_rel": np.tile(np.array([0.9, 0.9, 0.91, 0.91], "float32"), (3, 1))}
-        beside["jittered_boxes_rel"] = beside["boxes_rel"]
-        hidden = {**beside, "plate_visible": np.zeros(3, "float32")}
+        beside = {**batch, "boxes_rel": np.tile(np.array([0.9, 0.9, 0.91, 0.91], "float32"), (3, 1, 1))}
+        beside["jittered_boxes_rel"] = beside["boxes_rel"][:, 0]
+        hidden = {**beside, "plate_visible": np.zeros((3, 1), "float32")}
         predicted = ops.convert_to_numpy(stage(batch, training=False)["predicted_boxes"])
-        true = np.asarray(stage({**batch, "boxes_rel": predicted}, training=False)["logits"])
+        true = np.asarray(stage({**batch, "boxes_rel": predicted[:, None]}, training=False)["logits"])
         np.testing.assert_allclose(stage(hidden, training=False)["logits"], true, atol=1e-4)
         assert np.abs(np.asarray(stage(beside, training=False)["logits"]) - true).max() > 1e-3
 
@@ -278,14 +279,27 @@ class TestGradients:
         batch = joint_batch(model, canvases)
         terms = ["box_overlap", "box_distance", "objectness", "turns", "tilt"]
         assert self.gradients(model, batch, terms)[1] > 0
-        hidden = {**batch, "plate_visible": np.zeros(3, "float32"), "box_known": np.zeros(3, "float32")}
+        # All of the photograph is a plate of which only a part can be seen.
+        hidden = {**batch, "plate_visible": np.zeros((3, 1), "float32"), "plate_cut": np.ones((3, 1), "float32")}
+        hidden["boxes_rel"] = np.tile(np.array([0, 0, 1, 1], "float32"), (3, 1, 1))
         loss, size = self.gradients(model, hidden, terms)
         assert float(loss) == 0 and size == 0
+
+    def test_of_several_plates_the_first_is_read(self, model, canvases):
+        """Another plate where the model is surest of one: the cells that mean it are left out."""
+        stage, batch = JointTask(model, 1.0), joint_batch(model, canvases)
+        surest = ops.convert_to_numpy(stage(batch, training=False)["predicted_boxes"])[:, None]
+        names = ("plate_visible", "plate_cut", "turns", "turns_known", "tilts", "tilts_known")
+        both = {**batch, **{name: np.repeat(batch[name], 2, 1) for name in names}}
+        beside = surest + 0.3 * (1 - 2 * (surest > 0.5))
+        for boxes, is_first in (((surest, beside), True), ((beside, surest), False)):
+            found = stage({**both, "boxes_rel": np.concatenate(boxes, 1)}, training=False)["predicted_boxes"]
+            assert np.allclose(found, surest[:, 0], atol=1e-5) == is_first
 
     def test_an_unknown_tilt_gives_none(self, model, canvases):
         batch = joint_batch(model, canvases)
         assert self.gradients(model, batch, ["tilt"])[1] > 0
-        loss, size = self.gradients(model, {**batch, "tilts_known": np.zeros(3, "float32")}, ["tilt"])
+        loss, size = self.gradients(model, {**batch, "tilts_known": np.zeros((3, 1), "float32")}, ["tilt"])
         assert float(loss) == 0 and size == 0
 
     def test_the_tilt_learns_from_the_reading(self, model, canvases):

@@ -34,9 +34,13 @@ _PART_UNKNOWN = re.compile(r"[?*\ufffd]")
 
 
 def unquoted(text: str) -> str:
-    """A text without what makes a spreadsheet keep it as a text: `="0123"`, `'0123`, `"0123"`."""
-    found = _QUOTED.fullmatch(text)
-    return next((one for one in found.groups() if one is not None), text).strip() if found else text
+    """A text without what makes a spreadsheet keep it as a text: `="0123"`, `'0123`, `"0123"`, one in another."""
+    while found := _QUOTED.fullmatch(text):
+        inner = next((one for one in found.groups() if one is not None), text).strip()
+        if inner == text:
+            break
+        text = inner
+    return text
 
 
 def says_nothing(text: str) -> bool:

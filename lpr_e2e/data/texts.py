@@ -122,6 +122,7 @@ class _Text:
             self.lose(DAMAGE, f"{lost}; the text is lost, write it anew", False)
             return
         self._change("".join(filter(None, _LINE_ENDS.split(self.now))), LINES)
+        self._change(unquoted(self.now or ""), FORMULA)  # Only now perhaps: a bar may have stood behind the quotes.
         if not self.now or any(unicodedata.category(letter) in _NO_CHARACTERS for letter in self.now):
             self.lose(NO_TEXT, "expected letters and digits; the plate is used without a text, correct it", False)
         elif is_partly_unknown(self.now) and not many_signs:
