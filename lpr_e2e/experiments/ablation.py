@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.experiments import processes
 from lpr_e2e.training.settings import PRESETS, Settings
 
@@ -27,18 +28,26 @@ class Lever:
         without: the settings that leave it out, see `Settings.changed`.
         changes: what leaving it out changes: `training`, both stages; `stage two`, after the stage one that all such
             rows share; or the `reading` only, with the weights of `EVERYTHING`.
+        arguments: further arguments of the training that leave it out.
     """
 
     name: str
     what: str
     without: tuple[str, ...]
     changes: str = "stage two"
+    arguments: tuple[str, ...] = ()
 
 
 EVERYTHING = Lever("everything", "nothing", ())
 # What the rows of stage two start from.
 STAGE_ONE = Lever("stage-one", "", ("joint.steps=0",), "training")
+# Nothing is trained or read otherwise for it: the temperature is fitted anew.
+PRIOR = Lever("prior", "the prior that draws the temperature to 1 where few plates tell", (), "reading")
 LEVERS = (
+    Lever("start", "the weights that training starts from", (), "training", ("--weights", "none")),
+    Lever("several-plates", "all plates of a photograph but the largest", ("mixture.further=0",)),
+    Lever("partial-labels", "the care about unlabelled plates", (), "stage two", ("--labels", "complete")),
+    Lever("light", "harsh light and motion", ("mixture.harsh=0", "mixture.moved=0"), "training"),
     Lever("pretraining", "stage one: pretrained reading of plates alone", ("recognition.steps=0",), "training"),
     Lever("matching", "texts of photographs found by matching crops", ("mixture.matched=0",), "training"),
     Lever("pasting", "plates pasted into photographs", ("mixture.pasted_known=0", "mixture.pasted_unknown=0")),
@@ -60,6 +69,7 @@ LEVERS = (
     Lever("rectifying", "reading along the tilt", ("procedure.rectify=false",), "reading"),
     Lever("reading-scales", "several glimpses per plate", ("procedure.reading_scales=[1.0]",), "reading"),
     Lever("doubt", "doubtful plates read again from all sides", ("procedure.doubt=0",), "reading"),
+    PRIOR,
 )
 # The two heads trained apart: one model only finds, another one only reads, in as many glimpses as the joint training.
 FINDER = Lever("apart-finder", "", ("recognition.steps=0", "reading_weight=0"), "training")
@@ -109,6 +119,8 @@ class Ablation:
         """The figures without a lever, trained now if they are not there yet."""
         if lever == APART:
             return self._apart()
+        if lever == PRIOR:
+            return self._without_prior()
         if lever.changes == "reading":
             return self._read_otherwise(lever)
         if lever.changes == "stage two":
@@ -130,6 +142,7 @@ class Ablation:
         sets = [*self.extra, f"recognition.steps={steps}", f"joint.steps={joint.steps}", *lever.without]
         exclude = ["--exclude", str(self.exclude)] if self.exclude else []
         arguments = ["--data", str(self.data), *exclude, "--preset", self.preset, "--run", str(folder), *start]
+        arguments += lever.arguments
         return [*arguments, "--seed", str(self.seed), *(part for value in sets for part in ("--set", value))]
 
     def _folder(self, lever: Lever) -> Path:
@@ -151,17 +164,29 @@ class Ablation:
         model.set_weights(trained.get_weights())
         return self._score(model)
 
+    def _without_prior(self) -> dict:
+        from lpr_e2e.training.evaluators import HeldOut, best_temperature
+
+        model = self._best(EVERYTHING)
+        held = HeldOut(self._held_out(), model.vocabulary, model.architecture, model.procedure)
+        model.temperature.assign(best_temperature(model, held, prior_plates=0))
+        return self._score(model)
+
     def _apart(self) -> dict:
         finder, reader = self._best(FINDER), self._best(READER)
         finder.reader = reader.reader
         return self._score(finder)
 
-    def _score(self, model) -> dict:
+    def _held_out(self) -> Dataset:
         from lpr_e2e.data.dataset import load_dataset
+
+        return load_dataset(self.data, exclude=self.exclude, seed=self.seed)
+
+    def _score(self, model) -> dict:
         from lpr_e2e.evaluation.scoring import score
         from lpr_e2e.prediction.reader import PlateReader
 
-        held = load_dataset(self.data, exclude=self.exclude, seed=self.seed).validation_photographs
+        held = self._held_out().validation_photographs
         found = PlateReader.of(model).read_files([(photograph.img_id, photograph.path) for photograph in held])
         return score(held, {img_id: readings for img_id, _, readings in found}, model.vocabulary).as_dict()
 

@@ -16,7 +16,7 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
-from lpr_e2e.evaluation.calibration import fitted_temperature
+from lpr_e2e.evaluation.calibration import PRIOR_PLATES, fitted_temperature
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.model.plate_model import PlateModel
@@ -258,7 +258,7 @@ def read_photographs(
     return PlateReader.of(model).read_files(files, _PHOTOGRAPHS)
 
 
-def best_temperature(model: PlateModel, held: HeldOut) -> float:
+def best_temperature(model: PlateModel, held: HeldOut, prior_plates: float = PRIOR_PLATES) -> float:
     """The temperature that fits what is held out: the plates of photographs that are found, and, where these are few,
     crops as well; see `fitted_temperature`."""
     model.temperature.assign(1.0)
@@ -276,4 +276,5 @@ def best_temperature(model: PlateModel, held: HeldOut) -> float:
         for text, reading in read
         if text is not None and reading.characters is not None and model.vocabulary.spells(text)
     ]
-    return fitted_temperature(np.array([one for one, _ in known]), np.array([classes for _, classes in known]))
+    probabilities, classes = (np.array(values) for values in (list(zip(*known, strict=True)) or ((), ())))
+    return fitted_temperature(probabilities, classes, prior_plates)
