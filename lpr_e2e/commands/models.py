@@ -24,7 +24,7 @@ def run(options: argparse.Namespace) -> int:
             (
                 name,
                 model.country,
-                f"{figures['plates_right']:.1%} of {figures['photographs']}",
+                f"{figures['plates_right']:.1%} of {figures.get('texts', figures['photographs'])}",
                 f"{figures['characters_right']:.1%}",
                 f"{figures['mean_iou']:.3f}",
                 model.licence,
