@@ -20,7 +20,7 @@ from lpr_e2e.common.architecture import MOST_TILT, Architecture
 from lpr_e2e.common.boxes import aspect, intersection_over_union, rectangle_corners, turn_box, turn_picture
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey
+from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,
@@ -111,9 +111,7 @@ class BatchMaker:
             self.straight_aspect,
         )
         # A plate whose way up is unknown cannot be shown upright, so its text is not used.
-        self.texted: list[tuple[Photograph, int]] = [
-            (one, number) for one in self.photographs for number, plate in enumerate(one.plates) if plate.is_readable
-        ]
+        self.texted: list[ReadablePlate] = list(readable_plates(self.photographs, ()))
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = cache or PictureCache()
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
@@ -123,9 +121,8 @@ class BatchMaker:
         """A real plate, upright: uint8 picture, its box in it yxyx, text."""
         index = int(rng.integers(len(self.texted) + len(self.crops)))
         if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
-            photograph, number = self.texted[index]
-            plate = photograph.plates[number]
-            picture = self.cache.read(photograph.path)
+            plate = self.texted[index]
+            picture = self.cache.read(plate.path)
             box = turn_box(plate.box_px, *picture.shape[:2], plate.turns)
             picture = np.rot90(picture, plate.turns)
             pad = 0.6 * np.array([box[2] - box[0], (box[3] - box[1]) * 0.5])
@@ -133,7 +130,7 @@ class BatchMaker:
             bottom, right = np.ceil(box[2:] + pad).astype(int)
             window = np.ascontiguousarray(picture[top:bottom, left:right])
             box = box - np.array([top, left, top, left])
-            window, text = self._rearranged(("photograph", photograph.img_id, number), plate.text, window, box, rng)
+            window, text = self._rearranged(plate.key, plate.text, window, box, rng)
             return window, box, text
         crop = self.crops[index - len(self.texted)]
         picture = self._upright_crop(crop)
@@ -273,11 +270,12 @@ class BatchMaker:
         if plates and not shown.whole()[0]:
             source = "no plate to see"
         self.shown[f"photograph: {source}"] += 1
+        boxes = self._boxes_of(plates, tilts, shown)
         return {
             "canvases": shown.canvas,
             "complete": np.float32(photograph.complete),
-            **self._boxes_of(plates, tilts, shown),
-            **self._reading_of(plates, tilts, shown, predicted_share, photograph.complete, rng),
+            **boxes,
+            **self._reading_of(plates, boxes, predicted_share, photograph.complete, rng),
         }
 
     def _known_tilt(self, photograph: Photograph, number: int) -> float | None:
@@ -322,23 +320,23 @@ class BatchMaker:
             sample["tilts_known"][number] = known_tilt
         return sample
 
-    def _reading_of(self, plates, tilts, shown: OnCanvas, predicted_share: float, complete: bool, rng) -> dict:
-        """What the reader learns of the first plate, or of a photograph on which none is to be seen."""
-        visible = bool(plates) and bool(shown.whole()[0])
-        box = shown.boxes_rel[0] if plates else np.array([0.4, 0.4, 0.6, 0.6], "float32")
-        tilt = float(np.clip((tilts[0] or 0.0) + shown.angles[0], -MOST_TILT, MOST_TILT)) if visible else 0.0
-        tilt_known = visible and tilts[0] is not None
-        readable = visible and plates[0].is_readable
+    def _reading_of(self, plates, boxes: dict, predicted_share: float, complete: bool, rng) -> dict:
+        """What the reader learns of the first plate, or of a photograph on which none is to be seen.
+
+        `boxes` is what `_boxes_of` gives of the same plates.
+        """
+        box = boxes["boxes_rel"][0] if plates else np.array([0.4, 0.4, 0.6, 0.6], "float32")
+        readable = boxes["plate_visible"][0] and plates[0].is_readable
         use_predicted = rng.random() < predicted_share
         # What the model takes for a plate where there is surely none is to be read as nothing.
-        nothing = complete and not shown.whole().any() and not shown.cut().any()
+        nothing = complete and not boxes["plate_visible"].any() and not boxes["plate_cut"].any()
         rejected = nothing and use_predicted and self.mixture.unreadable > 0
         sides = np.tile(box[2:] - box[:2], 2)
         return {
             "classes": self.vocabulary.encode(plates[0].text if readable else ""),
             "text_known": np.float32(readable or rejected),
             "jittered_boxes_rel": (box + rng.normal(0, 0.035, 4) * sides).astype("float32"),
-            "jittered_tilts": np.float32(tilt * tilt_known + tilt_known * rng.normal(0, _TILT_ERROR)),
+            "jittered_tilts": np.float32(boxes["tilts"][0] + boxes["tilts_known"][0] * rng.normal(0, _TILT_ERROR)),
             "use_predicted": np.float32(use_predicted),
         }
 
