@@ -9,7 +9,13 @@ import pytest
 
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Crop, Photograph, Plate
-from lpr_e2e.experiments.robustness import SMALLEST_WINDOW, certain_errors, measure, plate_free_windows
+from lpr_e2e.experiments.robustness import (
+    MOTIONS_PX,
+    SMALLEST_WINDOW,
+    certain_errors,
+    measure,
+    plate_free_windows,
+)
 from lpr_e2e.prediction.reading import Reading
 
 RED = np.array([250, 10, 10])
@@ -63,6 +69,33 @@ def test_turned_photographs_and_their_boxes(photographs):
     assert found.turned == {0: (1.0, 1.0), 90: (0.0, 1.0), 180: (1.0, 1.0), 270: (0.0, 1.0)}
     assert (found.certain, found.certain_errors, found.crops) == (7, 0, {})
     assert "turned by 180 degrees" in found.table() and "100.0%" in found.table()
+
+
+class SharpReader(RedReader):
+    """Reads a red plate from its name, but wrongly if its left edge is not sharp: then more than one column differs."""
+
+    def __init__(self, status: str):
+        super().__init__()
+        self.status = status
+
+    def read_files(self, photographs):
+        for img_id, picture in photographs:
+            reddish = np.argwhere(picture[..., 0].astype(int) - picture[..., 2] > 5)
+            box = (*reddish.min(0), *(reddish.max(0) + 1))
+            blurred = box[3] - box[1] - 100
+            text = img_id.split(".")[0] if blurred < 6 else "0"
+            yield img_id, picture, [Reading(img_id, text, 0.9, box, 0.9, "ok" if text != "0" else self.status)]
+
+
+@pytest.mark.parametrize(("status", "wrong"), [("ok", 8), ("uncertain", 0)])
+def test_photographs_blurred_by_motion(photographs, status, wrong):
+    found = measure(SharpReader(status), photographs, windows=0)
+    # A plate 100 pixels wide is smeared over as many pixels more as it moved, less one: along the rows only.
+    assert MOTIONS_PX == (5, 9)
+    assert found.moved == {5: (1.0, 0), 9: (0.0, wrong)}
+    assert found.turned[0] == (1.0, 1.0)
+    assert found.as_dict()["moved"]["9"] == {"plates_right": 0.0, "ok_and_wrong": wrong}
+    assert "blurred by 9 pixels of motion" in found.table()
 
 
 def test_crops_by_kind(tmp_path):

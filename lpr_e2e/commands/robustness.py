@@ -1,10 +1,10 @@
-"""How a model bears what a validation set lacks: photographs turned by quarters, photographs without a plate, doubt.
+"""How a model bears what a validation set lacks: turned photographs, blur by motion, no plate at all, doubt.
 
     lpr-e2e robustness DIR                       of the model that comes with the project
     lpr-e2e robustness DIR --model best.keras --output figures.json
 
-Reads the held-out photographs of a data folder as they are and turned by 90, 180 and 270 degrees; windows of
-photographs that miss the plate; and the held-out crops, and prints one table. The readings are those of
+Reads the held-out photographs of a data folder as they are, turned by 90, 180 and 270 degrees, and blurred by motion;
+windows of photographs that miss the plate; and the held-out crops, and prints one table. The readings are those of
 `lpr-e2e predict`; nothing is trained or chosen.
 """
 

@@ -1,14 +1,15 @@
-"""How a model bears what a validation set lacks: photographs turned by quarters, photographs without a plate, doubt.
+"""How a model bears what a validation set lacks: turned photographs, blur by motion, no plate at all, doubt.
 
-The held-out photographs are read as they are and turned by 90, 180 and 270 degrees; so are windows of photographs that
-miss the plate, and the held-out crops. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
+The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, and blurred along their rows as by a
+car that drives past; so are windows of photographs that miss the plate, and the held-out crops. The readings are those
+of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,14 +19,17 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.data.samples import Crop, Photograph
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
-from lpr_e2e.evaluation.truth import Known, TruePlate, Truth
+from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.training.light import motion_blur
 
 # A window beside the plate is no photograph any more if it is thinner than this, in pixels.
 SMALLEST_WINDOW = 96
 # Share of the plates on which the reader must not err: its most certain ones.
 CERTAIN_SHARE = 0.9
+# How far the photographs move while they are taken, in their own pixels.
+MOTIONS_PX = (5, 9)
 # Crops less than this many times as wide as high hold two lines, or a tilted plate.
 HIGH_ASPECT = 2.2
 
@@ -37,6 +41,8 @@ class Robustness:
     Attributes:
         turned: plate accuracy and mean IoU of the held-out photographs, by the degrees they were turned
             counter-clockwise; 0 is as they are.
+        moved: plate accuracy of the held-out photographs blurred along their rows by so many pixels, and the plates
+            that were read wrongly with the status `ok` then.
         certain: number of plates in the most certain `CERTAIN_SHARE`.
         certain_errors: wrong readings among them.
         windows: number of windows without a plate.
@@ -45,6 +51,7 @@ class Robustness:
     """
 
     turned: dict[int, tuple[float, float]]
+    moved: dict[int, tuple[float, int]]
     certain: int
     certain_errors: int
     windows: int
@@ -56,21 +63,27 @@ class Robustness:
         rows = [("held-out photographs", "plate accuracy", "mean IoU")]
         for degrees, (plates, iou) in self.turned.items():
             rows.append((f"turned by {degrees} degrees" if degrees else "as they are", f"{plates:.1%}", f"{iou:.3f}"))
+        for pixels, (plates, wrong) in self.moved.items():
+            rows.append((f"blurred by {pixels} pixels of motion", f"{plates:.1%}", f"{wrong} ok, wrong"))
         most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
         rows.append((most, str(self.certain_errors), f"of {self.certain}"))
         rows.append(("readings where there is no plate", str(self.false_readings), f"of {self.windows}"))
         for kind, (count, right) in self.crops.items():
             rows.append((f"held-out crops: {kind}", f"{right:.1%}", f"of {count}"))
-        return "\n".join(f"{name:<38}{first:>16}{second:>12}" for name, first, second in rows)
+        return "\n".join(f"{name:<38}{first:>16}{second:>14}" for name, first, second in rows)
 
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return {
-            **{name: value for name, value in vars(self).items() if name not in ("turned", "crops")},
+            **{name: value for name, value in vars(self).items() if name not in ("turned", "moved", "crops")},
             "crops": {kind: {"crops": count, "plates_right": right} for kind, (count, right) in self.crops.items()},
             "turned": {
                 str(degrees): {"plates_right": plates, "mean_iou": iou}
                 for degrees, (plates, iou) in self.turned.items()
+            },
+            "moved": {
+                str(pixels): {"plates_right": plates, "ok_and_wrong": wrong}
+                for pixels, (plates, wrong) in self.moved.items()
             },
         }
 
@@ -100,11 +113,12 @@ def measure(
         figures, readings = _read_turned(reader, held_out, quarters)
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
         upright = upright or readings
+    moved = {pixels: _read_moved(reader, held_out, pixels) for pixels in MOTIONS_PX}
     certain, errors = certain_errors(held_out, upright)
     named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
     false = [any(one.status == "ok" for one in readings) for _, _, readings in reader.read_files(named)]
     kinds = _crops_right(reader, crops)
-    return Robustness(turned, certain, errors, len(false), sum(false), kinds)
+    return Robustness(turned, moved, certain, errors, len(false), sum(false), kinds)
 
 
 def certain_errors(
@@ -170,19 +184,53 @@ def _gaps(taken: Sequence[tuple[float, float]], length: int) -> list[tuple[int, 
 def _read_turned(
     reader: PlateReader, photographs: Sequence[Photograph], quarters: int
 ) -> tuple[Figures, dict[str, list[Reading]]]:
+    return _read_changed(
+        reader,
+        photographs,
+        lambda picture: turn_picture(picture, quarters),
+        lambda box, height, width: tuple(turn_box(box, height, width, quarters).tolist()),
+    )
+
+
+def _read_moved(reader: PlateReader, photographs: Sequence[Photograph], pixels: int) -> tuple[float, int]:
+    """Plate accuracy of photographs blurred by motion, and how many plates are `ok` and wrong then."""
+    figures, readings = _read_changed(
+        reader, photographs, lambda picture: motion_blur(picture, pixels, 0.0), lambda box, height, width: box
+    )
+    known = (one for truth in photographs for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text)
+    wrong = sum(one.reading is not None and one.reading.status == "ok" and not one.is_right for one in known)
+    return figures.plates_right or 0.0, wrong
+
+
+def _read_changed(
+    reader: PlateReader,
+    photographs: Sequence[Photograph],
+    change: Callable[[np.ndarray], np.ndarray],
+    box_after: Callable[[Box, int, int], Box],
+) -> tuple[Figures, dict[str, list[Reading]]]:
+    """Read changed photographs, whose boxes have moved with them.
+
+    Args:
+        reader: the reader.
+        photographs: those to read.
+        change: a photograph, uint8 RGB `(h, w, 3)`, as it is to be read.
+        box_after: where a box of it, yxyx in pixels of a photograph of this height and width, lies then.
+
+    Returns:
+        the figures, and the readings by `img_id`.
+    """
     truths = []
 
-    def turned():
+    def changed():
         for photograph in photographs:
             picture = read_picture(photograph.path)
-            boxes = [turn_box(plate.box_px, *picture.shape[:2], quarters).tolist() for plate in photograph.plates]
             plates = tuple(
-                TruePlate(tuple(box), plate.text) for box, plate in zip(boxes, photograph.plates, strict=True)
+                TruePlate(box_after(plate.box_px, *picture.shape[:2]), plate.text) for plate in photograph.plates
             )
             truths.append(Truth(photograph.img_id, plates, photograph.complete))
-            yield photograph.img_id, turn_picture(picture, quarters)
+            yield photograph.img_id, change(picture)
 
-    readings = {img_id: found for img_id, _, found in reader.read_files(turned())}
+    readings = {img_id: found for img_id, _, found in reader.read_files(changed())}
     return score(truths, readings, reader.vocabulary), readings
 
 
