@@ -111,3 +111,17 @@ def test_heh_stands_in_both_forms_that_plates_show():
     for alone, other in zip(ways.alphabets[:half], ways.alphabets[half:], strict=True):
         assert np.array_equal(alone.masks["س"], other.masks["س"])
         assert not np.array_equal(alone.masks["ه"], other.masks["ه"])
+
+
+def test_square_characters_are_drawn_narrower_too_and_letters_as_the_font_has_them(monkeypatch):
+    # Ж stands for a Chinese character, so that the test needs no font of the system.
+    (before,) = glyphs.Alphabets("Ж")._ways
+    monkeypatch.setattr(glyphs, "SQUARE_SCRIPTS", ("CYRILLIC",))
+    latin, ways = glyphs.Alphabets("AЖ")._ways
+    assert len(ways.alphabets) == len(before.alphabets) * len(glyphs.SQUARE_WIDTHS)
+    assert ways.odds.sum() == pytest.approx(1) and len(ways.odds) == len(ways.strokes) == len(ways.alphabets)
+    full = [one.masks["Ж"].shape for one in before.alphabets]
+    expected = sorted((height, round(width * share)) for height, width in full for share in glyphs.SQUARE_WIDTHS)
+    assert sorted(one.masks["Ж"].shape for one in ways.alphabets) == expected
+    (control,) = glyphs.Alphabets("A")._ways
+    assert [one.masks["A"].shape for one in latin.alphabets] == [one.masks["A"].shape for one in control.alphabets]

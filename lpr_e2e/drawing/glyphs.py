@@ -62,6 +62,9 @@ REFERENCES = {
     "THAI": "ก",
     "DEVANAGARI": "क",
 }
+# Fonts draw these characters about as wide as high; on plates they stand in a letter's place, often half as wide.
+SQUARE_SCRIPTS = ("CJK", "HANGUL", "HIRAGANA", "KATAKANA")
+SQUARE_WIDTHS = (0.5, 0.65, 0.8, 1.0)  # of the width in the font; each on as many plates
 # Letters that half of the plates with letters apart show in another form than alone: heh as at the beginning of a word,
 # because alone it is like the five. An invisible joiner behind it does that.
 OTHER_FORMS = {"ه": "ه\u200d"}
@@ -232,6 +235,9 @@ def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
     if set(OTHER_FORMS) & set(drawable) and joins_letters():
         others = [_with_other_forms(alphabet, face) for alphabet, (face, _) in zip(alphabets, leading, strict=True)]
         alphabets, shares = [*alphabets, *others], [*shares, *shares]
+    if name in SQUARE_SCRIPTS:
+        alphabets = [_narrowed(alphabet, width) for width in SQUARE_WIDTHS for alphabet in alphabets]
+        shares = [*shares] * len(SQUARE_WIDTHS)
     strokes = np.array([_stroke(alphabet.masks.values()) for alphabet in alphabets])
     order = [*(face for face, _ in leading), *faces]
     fonts = {one: next(face.name for face in order if face.has(one)) for one in drawable}
@@ -246,6 +252,15 @@ def _with_other_forms(alphabet: Alphabet, face: Face) -> Alphabet:
         one: _cut(page, _reference_rows(font, face, script(one), [page])) for one, page in pages.items() if page.any()
     }
     return Alphabet(alphabet.masks | forms, alphabet.face)
+
+
+def _narrowed(alphabet: Alphabet, width: float) -> Alphabet:
+    """The alphabet with all characters this share as wide."""
+    masks = {
+        one: cv2.resize(mask, (max(2, round(mask.shape[1] * width)), mask.shape[0]), interpolation=cv2.INTER_AREA)
+        for one, mask in alphabet.masks.items()
+    }
+    return Alphabet(masks, alphabet.face)
 
 
 def _faces_of(name: str) -> Sequence[tuple[str, int, float]]:
