@@ -26,12 +26,12 @@ def restored(monkeypatch):
         monkeypatch.delenv(name)
 
 
-def groups(root, cgroup: str, files: dict[str, str]):
-    """A root folder with this `/proc/self/cgroup` and these files below `/sys/fs/cgroup`."""
+def groups(root, cgroup: str, files: dict[str, str], below: str = "sys/fs/cgroup"):
+    """A root folder with this `/proc/self/cgroup` and these files below the folder of the control groups."""
     (root / "proc/self").mkdir(parents=True)
     (root / "proc/self/cgroup").write_text(cgroup)
     for name, text in files.items():
-        path = root / "sys/fs/cgroup" / name
+        path = root / below / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return root
@@ -66,6 +66,43 @@ def test_the_quota_of_a_container_counts(cgroup, files, expected, tmp_path):
     assert available_cores(groups(tmp_path, cgroup, files)) == expected
 
 
+TWO_CORES = {"cpu.cfs_quota_us": "200000", "cpu.cfs_period_us": "100000"}
+
+
+@pytest.mark.parametrize(
+    ("cgroup", "mounted", "below", "files", "expected"),
+    [
+        # Both controllers in one folder, without the link that most systems put beside it.
+        ("4:cpu,cpuacct:/", "/ /sys/fs/cgroup/cpu,cpuacct rw - cgroup cgroup rw,cpu,cpuacct", None, TWO_CORES, 2),
+        # A job within a container that sees its names from outside and its own group alone.
+        ("4:cpu:/docker/ab/job", "/docker/ab /sys/fs/cgroup/cpu rw - cgroup c rw,cpu", "job", TWO_CORES, 2),
+        ("0::/docker/ab/job", "/docker/ab /sys/fs/cgroup rw - cgroup2 c rw", "job", {"cpu.max": "200000 100000"}, 2),
+        ("4:cpu:/docker/ab", "/docker/ab /sys/fs/cgroup/cpu rw - cgroup c rw,cpu", None, TWO_CORES, 2),
+        # Mounted elsewhere, once under a name with a blank.
+        ("4:cpu:/", "/ /cgroup/cpu rw - cgroup c rw,cpu", None, TWO_CORES, 2),
+        ("0::/", r"/ /my\040groups rw shared:1 - cgroup2 c rw", None, {"cpu.max": "200000 100000"}, 2),
+        ("0::/a", "/ /sys/fs/cgroup/unified rw - cgroup2 c rw", "a", {"cpu.max": "200000 100000"}, 2),
+        # What stays: other controllers' folders, a group whose name only begins alike, and lines of no kernel.
+        ("4:cpu:/", "/ /cgroup/cpuset rw - cgroup c rw,cpuset", None, TWO_CORES, 64),
+        ("0::/docker/abc", "/docker/ab /sys/fs/cgroup rw - cgroup2 c rw", "c", {"cpu.max": "200000 100000"}, 64),
+        ("0::/", "/ - cgroup2\n - \n", None, {"cpu.max": "200000 100000"}, 64),
+    ],
+)
+def test_the_groups_are_looked_for_where_they_are_mounted(cgroup, mounted, below, files, expected, tmp_path):
+    folder = mounted.split()[1].strip("/").replace(r"\040", " ")
+    root = groups(tmp_path, cgroup, files, "/".join(filter(None, [folder, below])))
+    (root / "proc/self/mountinfo").write_text(f"23 1 0:5 / /proc rw - proc proc rw\n31 23 0:28 {mounted}\n")
+    assert available_cores(root) == expected
+
+
+def test_of_several_mounts_the_smallest_quota_counts(tmp_path):
+    """A monitor in a container has the machine's groups mounted, too."""
+    root = groups(tmp_path, "0::/", {"cpu.max": "200000 100000"})
+    lines = [f"1 1 0:1 {own} {folder} rw - cgroup2 c rw" for own, folder in (("/", "/sys/fs/cgroup"), ("/..", "/host"))]
+    (root / "proc/self/mountinfo").write_text("\n".join(lines))
+    assert available_cores(root) == 2
+
+
 def test_without_control_groups_the_machine_counts(tmp_path):
     assert available_cores(tmp_path) == 64
 
@@ -96,6 +133,19 @@ def test_where_no_system_call_tells_the_machine_counts(machine, tmp_path, monkey
     assert available_cores(tmp_path) == (machine or 1)
 
 
+def test_where_the_system_call_is_refused_the_machine_counts(tmp_path, monkeypatch):
+    """As in some sandboxes."""
+
+    def refused(process):
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.undo()
+    monkeypatch.delattr(os, "process_cpu_count", raising=False)
+    monkeypatch.setattr(os, "sched_getaffinity", refused, raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
+    assert available_cores(tmp_path) == 8
+
+
 class TestThreads:
     def test_what_was_asked_for_counts_and_libraries_are_told(self):
         os.environ["OMP_NUM_THREADS"] = "9"
@@ -114,6 +164,18 @@ class TestThreads:
     def test_where_all_cores_are_ours_libraries_are_left_alone(self):
         use_threads()
         assert not set(THREAD_VARIABLES) & set(os.environ)
+
+    def test_an_empty_variable_says_nothing_to_a_library(self, monkeypatch):
+        """OpenCV fails on an empty one."""
+        for name in THREAD_VARIABLES[:4]:
+            os.environ[name] = ""
+        os.environ["NPROC"] = "3"
+        use_threads()
+        assert {name for name in THREAD_VARIABLES if name in os.environ} == {"NPROC"}
+        os.environ["OMP_NUM_THREADS"] = ""
+        monkeypatch.setattr(cores, "_bound_cores", lambda: 2)
+        use_threads()
+        assert os.environ["OMP_NUM_THREADS"] == "2" and os.environ["NPROC"] == "3"
 
     def test_opencv_and_the_algebra_below_numpy_follow(self):
         script = (

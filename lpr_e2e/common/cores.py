@@ -7,8 +7,10 @@ each thread, and time for the threads that wait.
 
 from __future__ import annotations
 
+import contextlib
 import math
 import os
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,7 +37,8 @@ def available_cores(root: Path | str = "/") -> int:
     rounded up, and what `use_threads` was told.
 
     Args:
-        root: where the control groups' files are looked for: `/proc/self/cgroup` and `/sys/fs/cgroup` below it.
+        root: where the control groups' files are looked for: `/proc/self/cgroup`, `/proc/self/mountinfo` and what that
+            names (`/sys/fs/cgroup` as a rule) below it.
     """
     if _threads is not None:
         return _threads
@@ -51,12 +54,15 @@ def use_threads(threads: int | None = None) -> None:
         threads: at least 1; None means `available_cores()`, and leaves what the environment already says to a library.
     """
     global _threads
+    for name in THREAD_VARIABLES:
+        if os.environ.get(name) == "":  # It says nothing, and OpenCV fails on it.
+            del os.environ[name]
     if threads is None and available_cores() >= (os.cpu_count() or 1):
         return  # The libraries find out by themselves.
     if threads is not None:
         _threads = threads
     for name in THREAD_VARIABLES:
-        if threads is not None or not os.environ.get(name):
+        if threads is not None or name not in os.environ:
             os.environ[name] = str(available_cores())
     if "cv2" in sys.modules:  # It has looked at the machine already.
         sys.modules["cv2"].setNumThreads(available_cores())
@@ -67,33 +73,54 @@ def _bound_cores() -> int:
     if hasattr(os, "process_cpu_count"):  # Python 3.13; heeds PYTHON_CPU_COUNT too.
         return os.process_cpu_count() or 1
     if hasattr(os, "sched_getaffinity"):  # Linux.
-        return len(os.sched_getaffinity(0))
+        with contextlib.suppress(OSError):  # Some sandboxes refuse the call.
+            return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _quotas(root: Path) -> Iterator[float]:
     """The quotas in cores that apply: of the process's control group and of each one above, versions 2 and 1."""
-    try:
-        lines = (root / "proc/self/cgroup").read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:  # No Linux.
-        return
+    lines = _lines(root / "proc/self/cgroup")  # None but on Linux.
+    mounts = _mounts(root)
     for line in lines:
         number, _, rest = line.partition(":")
         controllers, _, group = rest.partition(":")
         if number == "0" and not controllers:
-            mount, read = root / "sys/fs/cgroup", _quota_2
+            version, read = "cgroup2", _quota_2
         elif "cpu" in controllers.split(","):
-            mount, read = root / "sys/fs/cgroup/cpu", _quota_1
+            version, read = "cgroup", _quota_1
         else:
             continue
-        # Within a container the names above it may not be there: what is mounted is the container's own group then.
-        folder = mount / group.strip("/")
-        for above in (folder, *folder.parents):
-            quota = read(above)
-            if quota is not None and quota > 0:
-                yield quota
-            if above == mount:
-                break
+        for own, mount in mounts[version]:
+            # Within a container, what is mounted may be the container's own group: names above it are not there.
+            inner = group[len(own) :] if group == own or group.startswith(f"{own}/") else group
+            folder = mount / inner.strip("/")
+            for above in (folder, *folder.parents):
+                quota = read(above)
+                if quota is not None and quota > 0:
+                    yield quota
+                if above == mount:
+                    break
+
+
+def _mounts(root: Path) -> dict[str, list[tuple[str, Path]]]:
+    """Where control groups are mounted: `cgroup2` for version 2, `cgroup` for those of the CPU in version 1.
+
+    Returns:
+        pairs of the group that is mounted, without a `/` at its end, and the folder; the usual one where none is named.
+    """
+    mounts: dict[str, list[tuple[str, Path]]] = {"cgroup": [], "cgroup2": []}
+    for line in _lines(root / "proc/self/mountinfo"):
+        place, _, kind = (part.split() for part in line.partition(" - "))
+        if len(place) < 5 or len(kind) < 3 or kind[0] not in mounts:
+            continue
+        if kind[0] == "cgroup2" or "cpu" in kind[2].split(","):
+            # A blank is written as \040 there.
+            own, folder = (re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), name) for name in place[3:5])
+            mounts[kind[0]].append((own.rstrip("/"), root / folder.strip("/")))
+    mounts["cgroup"] = mounts["cgroup"] or [("", root / "sys/fs/cgroup/cpu")]
+    mounts["cgroup2"] = mounts["cgroup2"] or [("", root / "sys/fs/cgroup")]
+    return mounts
 
 
 def _quota_2(folder: Path) -> float | None:
@@ -109,8 +136,13 @@ def _quota_1(folder: Path) -> float | None:
 
 
 def _words(path: Path) -> list[str]:
+    return " ".join(_lines(path)).split()
+
+
+def _lines(path: Path) -> list[str]:
+    """The lines of a file of the kernel's; none where there is no such file."""
     try:
-        return path.read_text(encoding="utf-8", errors="replace").split()
+        return path.read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
 
