@@ -94,6 +94,40 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
     assert abs(int(pixels.mean()) - 200) <= (12 if mode == "1" else 2)
 
 
+@pytest.mark.parametrize(
+    ("kind", "white"),
+    [
+        *(("float32", white) for white in (1, 255, 65535, 1e6)),
+        *(("int32", white) for white in (255, 65535, 2**31 - 1)),
+        *(("uint16", white) for white in (255, 4095, 65535)),
+    ],
+)
+def test_the_brightest_of_long_numbers_says_what_is_white(tmp_path, kind, white):
+    """Scanners, thermal cameras and programs write floats of 0..1, and whole numbers of more than 16 bits."""
+    values = np.linspace(0, white, 256).astype(kind).reshape(16, 16)
+    if kind == "float32":
+        values[0, 0] = np.nan
+    Image.fromarray(values).save(tmp_path / "picture.tif")
+    expected = np.arange(256).reshape(16, 16) * (4095 / 65535 if white == 4095 else 1)
+    np.testing.assert_allclose(read_picture(tmp_path / "picture.tif")[..., 0], expected, atol=1)
+
+
+def test_a_dark_picture_of_whole_numbers_stays_dark(tmp_path):
+    """Only floats have 1 for white."""
+    Image.fromarray(np.full((8, 8), 1, "int32")).save(tmp_path / "dark.tif")
+    assert (read_picture(tmp_path / "dark.tif") == 1).all()
+
+
+def test_a_limit_that_the_program_gave_pillow_is_named(tmp_path, monkeypatch):
+    Image.fromarray(picture(1)).save(tmp_path / "a.png")
+    for limit in (None, Image.MAX_IMAGE_PIXELS):
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
+        assert read_picture(tmp_path / "a.png").ndim == 3
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    with pytest.raises(PictureError, match="MAX_IMAGE_PIXELS of this program"):
+        read_picture(tmp_path / "a.png")
+
+
 def test_channels_are_red_green_blue(tmp_path):
     Image.new("RGB", (8, 8), (250, 100, 3)).save(tmp_path / "a.png")
     assert read_picture(tmp_path / "a.png")[0, 0].tolist() == [250, 100, 3]

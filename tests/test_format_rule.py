@@ -1,6 +1,7 @@
 """The format rule: it decides where the model hesitates, and nowhere else."""
 
 import itertools
+import re
 
 import numpy as np
 import pytest
@@ -82,3 +83,10 @@ def test_readings_follow_the_rule():
 def test_what_is_no_expression_is_refused():
     with pytest.raises(ValueError, match="regular expression"):
         rule("[0-9")
+
+
+@pytest.mark.parametrize("given", [b"[0-9]", 5, ["[0-9]"], re.compile(b"[0-9]")])
+def test_what_is_no_expression_for_texts_is_said(given):
+    with pytest.raises(ValueError, match="expected a regular expression"):
+        rule(given)
+    assert rule(re.compile("[0-9]{3}")) is not None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import re
 import threading
 import time
+import zipfile
 
 import numpy as np
 import pytest
@@ -13,6 +16,7 @@ from stand_in import MagentaEngine, car, reader
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError
+from lpr_e2e.prediction.reader import PlateReader
 
 
 @pytest.fixture
@@ -45,13 +49,16 @@ class TestWhatPeopleHand:
         "channels of another picture": lambda path: np.dstack([car(), car()])[..., :3],
         "read-only array": lambda path: np.broadcast_to(car(), car().shape),
         "another library's array": lambda path: Borrowed(),
+        "name out of an array": lambda path: np.array([str(path)])[0],
+        "name of a listing in bytes": lambda path: next(os.scandir(os.fsencode(path.parent))),
     }
+    NAMED = ("path", "name", "name out of an array", "name of a listing in bytes")
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_one_picture_of_any_kind_is_read(self, path, kind):
         readings = reader().read(self.KINDS[kind](path))
         assert [reading.text for reading in readings] == ["12T345"]
-        assert readings[0].img_id == ("car.png" if kind in ("path", "name") else "")
+        assert readings[0].img_id == ("car.png" if kind in self.NAMED else "")
 
     @pytest.mark.parametrize("several", [list, tuple, iter, lambda items: (item for item in items)])
     def test_several_are_read_in_order(self, path, several):
@@ -74,7 +81,12 @@ class TestWhatPeopleHand:
         "empty": np.empty((0, 10, 3), "uint8"),
         "encoded": np.zeros(100, "uint8"),
         "text file": io.StringIO("picture"),
+        "archive": zipfile.ZipFile(io.BytesIO(), "w"),
         "object": object(),
+        "array of None": np.array(None),  # As of a picture that OpenCV could not open.
+        "array of one name": np.array("car.png"),
+        "object array": car()[:4].astype(object),
+        "array of bytes": np.array([b"car.png"]),
     }
 
     @pytest.mark.parametrize("kind", WRONG)
@@ -96,6 +108,25 @@ class TestWhatPeopleHand:
         assert reader().read(tmp_path / "none.jpg")[0].status == "unreadable: missing file"
         with pytest.raises(PictureError, match="truncated|damaged"):
             reader().read(path.read_bytes()[:-200])
+
+    def test_what_gives_no_array_or_no_bytes_says_why(self, path):
+        class OnDevice:
+            def __array__(self, dtype=None, copy=None):
+                raise TypeError("it lies on a device: copy it first")
+
+        class NoPath:
+            def __fspath__(self):
+                return 3
+
+        written = io.BytesIO()
+        Image.fromarray(car()).save(written, "PNG")
+        given = {"on a device": OnDevice(), "read before": written, "returns? str": NoPath()}
+        for reason, one in given.items():
+            answers = reader().read([car(), one])
+            assert answers[0][0].text == "12T345" and re.search(reason, answers[1][0].status), answers[1][0].status
+        for reason in ("on a device", "read before"):
+            with pytest.raises(PictureError, match=reason):
+                reader().read(given[reason])
 
     def test_what_is_handed_over_stays_as_it_is(self, path):
         picture, array = Image.open(path), car()
@@ -132,7 +163,7 @@ class TestCrops:
         assert "expected" in readings[2].status
         assert reader().read_crops([]) == []
 
-    @pytest.mark.parametrize("given", [None, "crop.png", np.zeros((20, 90, 3), "uint8")])
+    @pytest.mark.parametrize("given", [None, "crop.png", np.zeros((20, 90, 3), "uint8"), np.array(None), np.str_("a")])
     def test_a_single_one_is_no_list(self, given):
         with pytest.raises(UserError, match="list of crops"):
             reader().read_crops(given)
@@ -152,6 +183,19 @@ def test_files_are_read_in_batches_and_decoded_at_most_one_batch_ahead():
         next(results)
     results.close()
     assert engine.found == [4, 4, 4] and len(taken) <= 16
+
+
+@pytest.mark.parametrize("number", [0, -1, 2.0, "2", None])
+def test_batches_of_no_whole_number_are_refused(number):
+    with pytest.raises(UserError, match="batch_size: .*at least 1"):
+        list(reader().read_files([("car.jpg", car())], number))
+    assert len(list(reader().read_files([("car.jpg", car())] * 3, np.int64(2)))) == 3
+
+
+@pytest.mark.parametrize("number", [0, -1, 1.5, "2"])
+def test_threads_of_no_whole_number_are_refused(number):
+    with pytest.raises(UserError, match="threads: .*at least 1"):
+        PlateReader.load(threads=number)
 
 
 class TestSeveralEngines:

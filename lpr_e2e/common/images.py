@@ -30,7 +30,7 @@ class PictureError(UserError):
 def read_picture(source: str | PathLike | bytes) -> np.ndarray:
     """The picture as it is meant to be seen: uint8 RGB `(height, width, 3)`, EXIF orientation applied.
 
-    Grey, palette, 16-bit, CMYK and transparent pictures are converted; transparent parts become white.
+    Grey, palette, 16-bit, floating-point, CMYK and transparent pictures are converted; transparent parts become white.
     Decoded with Pillow, which is as fast as OpenCV but reports a truncated file instead of filling it up with grey.
 
     Args:
@@ -40,13 +40,19 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
         PictureError: the file is missing, unreadable, empty, not a picture, damaged or truncated, or holds more
             than 100 megapixels.
     """
+    file: io.BytesIO | str
     with _reasons():
-        if not isinstance(source, bytes) and os.path.exists(source) and not os.path.isfile(source):
-            # Opening a pipe would wait for ever.
-            raise PictureError("no regular file, or a folder that cannot be listed")
-        if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
+        if isinstance(source, bytes):
+            size, file = len(source), io.BytesIO(source)
+        else:
+            file = os.fsdecode(source)  # A path may hold bytes, such as those of `os.scandir(b".")`.
+            if os.path.exists(file) and not os.path.isfile(file):
+                # Opening a pipe would wait for ever.
+                raise PictureError("no regular file, or a folder that cannot be listed")
+            size = os.stat(file).st_size
+        if size == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+        with Image.open(file) as image:
             return _decoded(image)
 
 
@@ -107,7 +113,12 @@ def to_picture(source) -> np.ndarray:
             return _decoded(source.copy())  # It stays the caller's, as it is.
     if hasattr(source, "read") and not hasattr(source, "__array__"):
         with _reasons():
-            data = source.read()
+            try:
+                data = source.read()
+            except TypeError:  # An archive, whose `read` takes a name.
+                raise PictureError(f"{type(source).__name__}: expected {ACCEPTED}") from None
+        if not data:
+            raise PictureError("a file with nothing left to read (0 bytes): is it empty, or was it read before?")
         if not isinstance(data, bytes):
             raise PictureError(f"a file that gives {type(data).__name__}; open it with 'rb': expected {ACCEPTED}")
         return read_picture(data)
@@ -133,7 +144,11 @@ def _reasons() -> Iterator[None]:
         raise PictureError("missing file") from None
     except UnidentifiedImageError:
         raise PictureError("not a picture") from None
-    except Image.DecompressionBombError:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        # Pillow has a limit of its own, which a program may lower, or make an error where it is a warning.
+        factor = 2 if isinstance(error, Image.DecompressionBombError) else 1
+        if factor * (Image.MAX_IMAGE_PIXELS or MAX_PIXELS) < MAX_PIXELS:
+            raise PictureError(f"too large for PIL.Image.MAX_IMAGE_PIXELS of this program: {error}") from None
         raise PictureError(_too_large("far more")) from None
     except Exception as error:  # Damaged files make the decoders raise nearly anything.
         reason = "truncated" if "truncated" in str(error).lower() else "unreadable or damaged"
@@ -155,12 +170,24 @@ def _too_large(found: str) -> str:
 
 def _to_rgb(image: Image.Image) -> np.ndarray:
     """uint8 RGB `(height, width, 3)` of an image of any mode."""
-    if image.mode.startswith("I"):  # 16 bits in 16 or 32: Pillow would clip at 255 instead of scaling.
-        values = np.asarray(image).astype("int64")
-        grey = np.clip(values // 256 if values.max() > 255 else values, 0, 255).astype("uint8")
-        return np.repeat(grey[..., None], 3, axis=2)
+    if image.mode.startswith(("I", "F")):  # Pillow would clip at 255 instead of scaling.
+        return np.repeat(_to_8_bits(np.asarray(image))[..., None], 3, axis=2)
     if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     # np.array copies: the result must be writable, and must not keep the file's buffer alive.
     return np.array(image if image.mode == "RGB" else image.convert("RGB"))
+
+
+def _to_8_bits(values: np.ndarray) -> np.ndarray:
+    """uint8 of whole numbers or floats; the brightest says what is white: 1 (of floats), 255, 65535, else itself."""
+    whole = values.dtype.kind in "iu"
+    values = values.astype("int64") if whole else np.nan_to_num(values, nan=0, posinf=0, neginf=0)
+    brightest = values.max()
+    if brightest > 65535:
+        values = values * (255 / brightest)
+    elif brightest > 255:
+        values = values // 256
+    elif brightest <= 1 and not whole:
+        values = values * 255
+    return np.clip(values, 0, 255).astype("uint8")

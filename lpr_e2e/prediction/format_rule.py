@@ -29,7 +29,8 @@ class FormatRule:
         self._least_likelihood = least_likelihood
         try:
             self._expression = re.compile(expression)
-        except re.error as error:
+            self._expression.fullmatch("")  # Of bytes, it matches no texts.
+        except (re.error, TypeError) as error:
             raise UserError(f"format {expression!r}: expected a regular expression; {error}") from None
 
     def decode(self, probabilities: np.ndarray, vocabulary: Vocabulary) -> tuple[str, np.ndarray]:

@@ -9,10 +9,13 @@ Example:
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from itertools import chain, islice
+from numbers import Integral
 from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
@@ -22,6 +25,7 @@ import numpy as np
 
 from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
@@ -80,13 +84,15 @@ class PlateReader:
                 project, see `lpr_e2e.prediction.models.find`. None takes `tunisia`, in its exported form if ONNX
                 Runtime is installed, else with Keras.
             format: as above.
-            threads: how many cores to use; by default those that this process may use.
+            threads: how many cores an exported form is to use; by default those that this process may use. With Keras,
+                its backend decides.
 
         Raises:
-            UserError: there is no such model, or the file is none of this package.
+            UserError: there is no such model, or the file is none of this package; or `threads` is no number from 1 on.
             ImportError: what runs it is not installed.
         """
-        path, cores = find(path), threads or available_cores()
+        cores = available_cores() if threads is None else _at_least_one("threads", threads)
+        path = find(path)
         if path.is_dir():
             # Two threads with a batch each are faster than two threads that share every layer of one batch.
             readers = min(cores, MOST_READERS)
@@ -164,8 +170,11 @@ class PlateReader:
 
         Yields:
             img_id, the decoded photograph (uint8 RGB, EXIF rotation applied; None if unreadable), its readings.
+
+        Raises:
+            UserError: `batch_size` is no number from 1 on.
         """
-        batches = _batches(photographs, batch_size)
+        batches = _batches(photographs, _at_least_one("batch_size", batch_size))
         first, second = next(batches, []), next(batches, [])
         batches = chain(filter(None, (first, second)), batches)
         if second and self._several and not self._drivers:
@@ -250,9 +259,12 @@ class PlateReader:
 
 def _is_one(photographs: Any) -> bool:
     """Whether this is one picture, or nothing at all that could be several."""
-    if hasattr(photographs, "__array__"):  # A row of names, or a stack of pictures, is several.
-        array = np.asarray(photographs)
-        return array.ndim != 4 and array.dtype.kind not in "OUT"
+    if hasattr(photographs, "__array__"):  # A row of names, or a stack of pictures, is several; a numpy.str_ is a name.
+        try:
+            array = np.asarray(photographs)
+        except Exception:  # It may lie on a device. `to_picture` says so.
+            return True
+        return array.ndim != 4 and not (array.ndim == 1 and array.dtype.kind in "OUT")
     one = isinstance(photographs, (str, bytes, bytearray, memoryview, PathLike, Mapping))
     one = one or hasattr(photographs, "read")
     return one or not isinstance(photographs, Iterable)
@@ -260,7 +272,22 @@ def _is_one(photographs: Any) -> bool:
 
 def _named(source: Any) -> tuple[str, Any]:
     """The img_id of a picture that a program hands over: a file's name, else none; and the picture."""
-    return (Path(source).name if isinstance(source, (str, PathLike)) else ""), source
+    name = ""
+    if isinstance(source, (str, PathLike)):
+        with contextlib.suppress(TypeError):  # A path that names no file: `to_picture` says so.
+            name = Path(os.fsdecode(source)).name
+    return name, source
+
+
+def _at_least_one(name: str, number: Any) -> int:
+    """A number of things, checked.
+
+    Raises:
+        UserError: it is no whole number, or below 1.
+    """
+    if not isinstance(number, Integral) or number < 1:
+        raise UserError(f"{name}: {number!r:.40}; expected a whole number of at least 1")
+    return int(number)
 
 
 def _batches(items: Iterable, size: int) -> Iterator[list]:
