@@ -145,6 +145,60 @@ def test_our_format_and_float_type_are_used(home, text):
     assert done.stdout.split(" ", 4) == ["channels_last", "float32", "1e-07", "float32", "(1, 6, 7, 2)\n"], done.stderr
 
 
+# A program that has a model of another project beside ours, with all that Keras lets it set.
+OTHER_PROJECT = """
+import sys
+import keras, numpy as np
+from keras import config
+
+def settings():
+    return config.image_data_format(), config.floatx(), config.epsilon(), config.dtype_policy().name
+
+def other():
+    config.set_image_data_format("channels_first")
+    config.set_floatx("float64")
+    config.set_epsilon(0.001)
+    config.set_dtype_policy("mixed_float16")
+
+def answers(reader):
+    pictures = np.random.default_rng(1).integers(0, 256, (2, 60, 80, 3), "uint8")
+    found = [one for one, *_ in reader.read(pictures)]
+    return [(one.text, round(one.confidence, 4), np.round(one.box_px, 1).tolist()) for one in found]
+
+from lpr_e2e import PlateReader
+mine = settings()
+early = PlateReader.load(sys.argv[1])
+assert settings() == mine, settings()
+expected = answers(early)
+late = PlateReader.load(sys.argv[1])  # Read first under other settings.
+other()
+theirs = settings()
+third = PlateReader.load(sys.argv[1])  # Built under other settings.
+canvases = np.full((1, *[third.driver.description.canvas_size] * 2, 3), 90, "uint8")
+for reader in (early, late, third):
+    assert answers(reader) == expected
+    assert settings() == theirs, settings()
+from lpr_e2e.model.plate_model import load
+assert settings() == theirs, settings()
+model = load(sys.argv[1])
+assert {variable.dtype for variable in model.weights} <= {"float32", "uint32"}
+assert model(canvases)["boxes_rel"].shape == (1, model.procedure.plates, 4)
+try:
+    load("none.keras")
+except FileNotFoundError:
+    print(settings() == theirs)
+"""
+
+
+def test_a_program_keeps_its_own_settings_and_ours_are_built_right(home, seeing_model):
+    seeing_model.save(home / "model.keras")
+    done = subprocess.run(
+        [sys.executable, "-c", OTHER_PROJECT, str(home / "model.keras")],
+        cwd=ROOT, capture_output=True, text=True, timeout=200,
+    )  # fmt: skip
+    assert done.stdout == "True\n", done.stderr
+
+
 @pytest.mark.parametrize(
     ("text", "environment", "words"),
     [

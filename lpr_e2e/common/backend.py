@@ -2,15 +2,18 @@
 
 Keras takes its backend from the environment variable KERAS_BACKEND, else from `keras.json` in the folder KERAS_HOME
 (`.keras` in the home folder), where people keep settings of other projects. Of these settings only the backend counts
-here: `lpr_e2e.model` sets the others. What Keras itself refuses when it is imported is said in one line before.
+here: `use_our_settings` sets the others. What Keras itself refuses when it is imported is said in one line before.
 """
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.extras import install
@@ -49,6 +52,37 @@ def require_backend(backends: tuple[str, ...] = tuple(PACKAGES), purpose: str = 
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
     return chosen
+
+
+def use_our_settings() -> None:
+    """Let Keras build and train as ours: pictures `(batch, height, width, channels)`, numbers float32.
+
+    Whatever `keras.json` or the program says for the sake of another model. A model that is built keeps them.
+    """
+    _set("channels_last", "float32", "float32", 1e-7)
+
+
+@contextlib.contextmanager
+def our_settings() -> Iterator[None]:
+    """`use_our_settings`, and at the end the program's own again: it may have models of other projects, too."""
+    import keras
+
+    config = keras.config
+    before = (config.image_data_format(), config.floatx(), config.dtype_policy(), config.epsilon())
+    use_our_settings()
+    try:
+        yield
+    finally:
+        _set(*before)
+
+
+def _set(image_data_format: str, floatx: str, policy: Any, epsilon: float) -> None:
+    import keras
+
+    keras.config.set_image_data_format(image_data_format)
+    keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(policy)
+    keras.config.set_epsilon(epsilon)
 
 
 def _chosen() -> tuple[str, str]:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
+from lpr_e2e.common.backend import our_settings
 from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.common.terminal import say
 from lpr_e2e.export.forms import FORMS
@@ -26,6 +27,7 @@ from lpr_e2e.prediction.engines.keras_model import describe
 _STAGING, _LOCK = "part.export", ".lock"
 
 
+@our_settings()
 def export(
     model: PlateModel, folder: Path, photographs: Sequence[Path] = (), forms: Collection[str] = tuple(FORMS)
 ) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from keras import layers, ops
 
 from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.backend import our_settings
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import best_plates, softmax
@@ -44,6 +45,7 @@ class PlateModel(keras.Model):
         procedure: how it is to be used, or its dict; None in the file of a model that carries none.
     """
 
+    @our_settings()  # The program may have changed them for a model of another project.
     def __init__(
         self,
         architecture: Architecture | dict,
@@ -128,6 +130,7 @@ class PlateModel(keras.Model):
         """
         return self.reader(normalised(glimpses), training=training)
 
+    @our_settings()
     def call(self, canvases, training=None) -> dict:
         found = self.best_plates(self.find(canvases, training=training), self.procedure.plates)
         plates = []

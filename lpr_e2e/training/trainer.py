@@ -14,6 +14,7 @@ from pathlib import Path
 
 import keras
 
+from lpr_e2e.common.backend import use_our_settings
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.terminal import say
@@ -104,6 +105,7 @@ class Training:
         self.shown: Counter[str] = Counter()
         saved = folder.progress()
         self.progress, self._fresh = Progress(**saved or {}), saved is None
+        use_our_settings()  # Optimizers and metrics have theirs from Keras, too.
         keras.utils.set_random_seed(settings.seed)
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
         self.replicas = Replicas(self.job, lambda: PlateModel(*sizes))

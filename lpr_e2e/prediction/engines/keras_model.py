@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from lpr_e2e.common.backend import our_settings, require_backend
 from lpr_e2e.prediction.description import Description
 
 if TYPE_CHECKING:
@@ -53,14 +54,16 @@ class KerasEngine:
 
 
 def load_model(path: Path) -> PlateModel:
-    """The Keras model of a `.keras` file.
+    """The Keras model of a `.keras` file. Keras's settings, which a program may need otherwise, stay as they are.
 
     Raises:
         UserError: Keras cannot run here, or the file is no model of this package.
     """
-    from lpr_e2e.model.plate_model import load
+    require_backend()
+    with our_settings():  # Importing the model's module sets ours for good, as training needs it.
+        from lpr_e2e.model.plate_model import load
 
-    return load(path)
+        return load(path)
 
 
 def describe(model: PlateModel) -> Description:
