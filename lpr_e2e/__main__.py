@@ -1,8 +1,12 @@
-"""`python -m lpr_e2e`, the same as `lpr-e2e`."""
+"""`python -m lpr_e2e`, the same as `lpr-e2e`; `python lpr_e2e` where the folder is named instead of the package."""
 
 import sys
+from pathlib import Path
 
-from lpr_e2e.cli import MODULE, main
+if not __package__:  # What Python then searches is this folder, and not the one that the package is in.
+    sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from lpr_e2e.cli import MODULE, main  # noqa: E402
 
 if __name__ == "__main__":
     sys.exit(main(spelling=MODULE))

@@ -175,3 +175,7 @@ def _give_up_output(called: str, error: OutputError) -> int:
         return _CLOSED_PIPE
     complain(f"{called}: the output cannot be printed: {error}")
     return 1
+
+
+if __name__ == "__main__":  # `python -m lpr_e2e.cli` would do nothing, and say nothing, otherwise.
+    sys.exit(main(spelling=MODULE))

@@ -18,9 +18,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import Version
+from PIL import Image
 
 import lpr_e2e
 from lpr_e2e.common.extras import BASE, EXTRAS, install, remedy
+from lpr_e2e.prediction.engines.loading import load_drivers
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -101,6 +103,73 @@ class TestRequirements:
         assert "onnx, which is not installed" in (remedy(ModuleNotFoundError("x", name="onnx.helper")) or "")
         assert remedy(ModuleNotFoundError("x", name="lpr_e2e.nothing")) is None
         assert remedy(ImportError("x")) is None
+
+
+# What TensorFlow says: it names no module, and quotes a traceback.
+OF_TENSORFLOW = """Traceback (most recent call last):
+  File "pywrap_tensorflow.py", line 73, in <module>
+ImportError: libx.so.1: cannot open shared object file
+
+
+Failed to load the native TensorFlow runtime.
+See https://www.tensorflow.org/install/errors for some common causes and solutions."""
+
+
+class TestBrokenPackages:
+    """They are installed, and something that they need themselves is not."""
+
+    @staticmethod
+    def imported(error: Exception, *packages: str) -> ImportError:
+        """The error as it comes out of packages, each imported by the one before."""
+        source = "raise error"
+        for package in reversed(packages):
+            source = f"exec(compile({source!r}, '', 'exec'), {{'__name__': {package!r}, 'error': error}})"
+        with pytest.raises(ImportError) as raised:
+            exec(source, {"error": error, "__name__": "lpr_e2e"})
+        return raised.value
+
+    @pytest.mark.parametrize(
+        ("error", "packages", "words"),
+        [
+            (ImportError(OF_TENSORFLOW), ["keras", "tensorflow.python"], "tensorflow is .*: ImportError: libx.*"),
+            (ImportError("libgomp.so.1"), ["onnxruntime", "onnxruntime.capi._ld"], "onnxruntime is .*: libgomp.so.1"),
+            (ImportError("libGL.so.1\nelse"), ["cv2"], "cv2 is .*: libGL.so.1"),
+            (ModuleNotFoundError("No x", name="x"), ["onnxruntime"], "onnxruntime is .*: No x"),
+            (ImportError(""), ["tqdm", "somebodys"], "tqdm is .*: ImportError"),
+            (ModuleNotFoundError("No jax", name="jax"), ["keras"], "this needs jax, which is not installed: pip .*"),
+        ],
+    )  # fmt: skip
+    def test_the_package_and_its_reason_are_one_line(self, error, packages, words):
+        assert re.fullmatch(words, remedy(self.imported(error, *packages)) or "")
+
+    @pytest.mark.parametrize("error", [ImportError("x"), ModuleNotFoundError("x", name="lpr_e2e.nothing")])
+    def test_a_fault_of_our_own_stays_a_traceback(self, error):
+        assert remedy(self.imported(error, "lpr_e2e.cli", "somebodys")) is None
+
+    def test_a_runtime_that_cannot_be_imported_is_not_called_missing(self, monkeypatch, tmp_path):
+        (tmp_path / "onnxruntime.py").write_text("raise ImportError('libgomp.so.1: cannot open')")
+        monkeypatch.syspath_prepend(tmp_path)
+        monkeypatch.delitem(sys.modules, "onnxruntime", raising=False)
+        with pytest.raises(ImportError, match="libgomp") as raised:
+            load_drivers(ROOT / "saved_models/tunisia", 1, 1)
+        assert "onnxruntime is installed and cannot be imported" in (remedy(raised.value) or "")
+
+    def test_a_runtime_that_is_missing_is_named_with_what_brings_it(self, monkeypatch):
+        monkeypatch.setitem(sys.modules, "onnxruntime", None)
+        with pytest.raises(ModuleNotFoundError, match="onnxruntime, which is not installed: pip install") as raised:
+            load_drivers(ROOT / "saved_models/tunisia", 1, 1)
+        assert remedy(raised.value) == f"this needs onnxruntime, which is not installed: {install('onnxruntime')}"
+
+
+@pytest.mark.parametrize(
+    "called", [["-m", "lpr_e2e"], ["-m", "lpr_e2e.cli"], [ROOT / "lpr_e2e"], [ROOT / "lpr_e2e/__main__.py"]]
+)
+def test_however_python_is_told_to_run_it_the_command_runs(called, tmp_path):
+    """A folder or a file of a checkout is run without the checkout being on Python's path."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT) if called[0] == "-m" else ""}
+    command = list(map(str, [sys.executable, *called, "models"]))
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0 and "default: tunisia" in done.stdout, done.stderr
 
 
 def test_all_rooms_are_packed():
@@ -207,6 +276,16 @@ class TestWheel:
         assert done.stdout.splitlines() == [
             str(site / "lpr_e2e/__init__.py"), str(folder), str(folder / "tunisia"), lpr_e2e.__version__,
         ], done.stderr  # fmt: skip
+
+    def test_run_from_the_archive_it_says_that_its_weights_cannot_be_found(self, wheel, tmp_path):
+        command = [sys.executable, "-m", "lpr_e2e", "predict", str(tmp_path), "--output", str(tmp_path / "out")]
+        Image.new("RGB", (60, 40)).save(tmp_path / "car.png")
+        done = subprocess.run(
+            command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(wheel)},
+            capture_output=True, text=True, timeout=60,
+        )  # fmt: skip
+        assert done.returncode == 2 and done.stderr.count("\n") == 1, done.stderr
+        assert "no weights in" in done.stderr and "pip install" in done.stderr
 
     @pytest.mark.parametrize(
         ("command", "extra"), [(["train"], "train"), (["predict", "PHOTOGRAPHS", "--model", "MODEL"], "train")]

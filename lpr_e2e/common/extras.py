@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 # By the name a package is imported by: the extra of ours that brings it.
 EXTRAS = {
     "keras": "train",
@@ -40,8 +42,32 @@ def install(package: str) -> str:
 def remedy(error: ImportError) -> str | None:
     """One line about a package that is not installed or cannot be loaded; None if the fault is the program's own."""
     package = (error.name or "").partition(".")[0]
-    if package not in EXTRAS and package not in BASE:
-        return None
-    if isinstance(error, ModuleNotFoundError):
-        return f"this needs {package}, which is not installed: {install(package)}"
-    return f"{package} is installed and cannot be imported: {error}"
+    if _is_ours_to_name(package):
+        if isinstance(error, ModuleNotFoundError):
+            return f"this needs {package}, which is not installed: {install(package)}"
+        return f"{package} is installed and cannot be imported: {_reason(error)}"
+    # TensorFlow names no module when a library of its own cannot be loaded, and others miss what they need themselves.
+    broken = _being_imported(error)
+    return f"{broken} is installed and cannot be imported: {_reason(error)}" if broken else None
+
+
+def _is_ours_to_name(package: str) -> bool:
+    return package in EXTRAS or package in BASE
+
+
+def _being_imported(error: ImportError) -> str | None:
+    """The package of which a module was being executed, the innermost of those that we know."""
+    found, trace = None, error.__traceback__
+    while trace is not None:
+        code, package = trace.tb_frame.f_code, str(trace.tb_frame.f_globals.get("__name__")).partition(".")[0]
+        if code.co_name == "<module>" and _is_ours_to_name(package):
+            found = package
+        trace = trace.tb_next
+    return found
+
+
+def _reason(error: ImportError) -> str:
+    """The line of a message that says most: of a traceback that is quoted in it, the last error."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    errors = [line for line in lines if re.match(r"[\w.]*(Error|Exception): ", line)]
+    return (errors or lines[:1])[-1]

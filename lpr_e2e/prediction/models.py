@@ -87,6 +87,11 @@ def find(model: str | Path | None = None, keras: bool = False) -> Path:
     if name not in known:
         if path.exists():
             return path  # Whoever loads it says what it lacks.
+        if not known:
+            raise UserError(
+                f"no model at {name}, and no weights in {shipped_folder()}, where those that come with the project "
+                "belong: the package is not whole, or in an archive; install it: pip install . in the project's folder"
+            )
         raise UserError(
             f"no model at {name}: name a .keras file that a training wrote, a folder that an export wrote, or one of "
             f"{', '.join(known)}, which come with the project"

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.extras import install
 from lpr_e2e.prediction.checksums import check_files
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.driver import Driver
@@ -27,13 +28,13 @@ def _litert(file: str) -> Callable[[Path, int, int], list[Engine]]:
     return lambda folder, count, threads: [litert.LiteRTEngine(folder / file, threads) for _ in range(count)]
 
 
-# The forms of an exported model, the fastest first: the files of each, the package that it needs, and how to load it as
-# many times as there are threads that read at the same time.
+# The forms of an exported model, the fastest first: the files of each, the package that is imported for it, and how to
+# load it as many times as there are threads that read at the same time.
 FORMS: dict[str, tuple[tuple[str, ...], str, Callable[[Path, int, int], list[Engine]]]] = {
     "ONNX int8": (tuple(onnx_runtime.INT8_FILES.values()), "onnxruntime", _onnx(onnx_runtime.INT8_FILES)),
     "ONNX": (tuple(onnx_runtime.FLOAT_FILES.values()), "onnxruntime", _onnx(onnx_runtime.FLOAT_FILES)),
-    "TFLite": ((litert.FILE,), "ai-edge-litert", _litert(litert.FILE)),
-    "TFLite int8": ((litert.INT8_FILE,), "ai-edge-litert", _litert(litert.INT8_FILE)),
+    "TFLite": ((litert.FILE,), "ai_edge_litert", _litert(litert.FILE)),
+    "TFLite int8": ((litert.INT8_FILE,), "ai_edge_litert", _litert(litert.INT8_FILE)),
 }
 
 
@@ -49,11 +50,12 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
     Raises:
         FileNotFoundError: the folder holds no exported model, or not in this form.
         UserError: a file of it is damaged, of another export, or was written by a later version.
-        ImportError: no runtime is installed that can run it.
+        ImportError: no runtime is installed that can run it, or those that are cannot be imported.
     """
     np.empty(_KEPT, "uint8")
     description = Description.load(folder)
-    missing = []
+    missing: dict[str, None] = {}
+    broken: ImportError | None = None
     for name in [form] if form else FORMS:
         files, package, load = FORMS[name]
         if not (folder / files[0]).exists():
@@ -61,9 +63,16 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
         check_files(folder, files)
         try:
             return [Driver(engine, description) for engine in load(folder, count, threads)]
-        except ImportError:
-            missing.append(package)
+        except ImportError as error:
+            if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
+                missing[package] = None
+            else:
+                broken = broken or error
+    if broken:
+        raise broken
     if missing:
-        raise ImportError(f"{folder}: needs one of {', '.join(dict.fromkeys(missing))}; pip install it")
+        remedies = " or ".join(dict.fromkeys(map(install, missing)))
+        message = f"{folder}: needs {' or '.join(missing)}, which is not installed: {remedies}"
+        raise ModuleNotFoundError(message, name=next(iter(missing)))
     expected = ", ".join(FORMS[name][0][0] for name in ([form] if form else FORMS))
     raise UserError(f"{folder}: expected one of the files {expected} beside model.json; found none")
