@@ -73,9 +73,73 @@ def test_decimal_commas_become_points_in_columns_of_numbers_alone(path, delimite
     assert "decimal commas in ymin, xmin" in notes[0]
 
 
-def test_where_commas_are_delimiters_they_are_no_decimal_commas(path):
-    found, notes = rows(path, 'img_id,ymin\n1.jpg,"12,5"\n2.jpg,7\n')
-    assert found == [[2, "1.jpg", "12,5"], [3, "2.jpg", "7"]] and not notes
+@pytest.mark.parametrize(
+    "written, read, said",
+    [
+        (["12,5", "7", "30,25"], ["12.5", "7", "30.25"], "decimal commas in ymin"),
+        (["0,512", "0,25", "1"], ["0.512", "0.25", "1"], "decimal commas in ymin"),
+        (["1,204", "207", "1,180"], ["1204", "207", "1180"], "commas of thousands in ymin"),
+        # Nearly all have to be numbers, and a list of them is none.
+        (["12,5", "AB", "7"], ["12,5", "AB", "7"], ""),
+        (["1,2,3,4", "5,6,7,8", "7"], ["1,2,3,4", "5,6,7,8", "7"], ""),
+        (["12.5", "7", "30.25"], ["12.5", "7", "30.25"], ""),
+    ],
+)
+def test_where_commas_are_delimiters_numbers_may_have_them_in_quotes(path, written, read, said):
+    lines = [f'{number}.jpg,"{value}"' for number, value in enumerate(written)]
+    found, notes = rows(path, "\n".join(["img_id,ymin", *lines]))
+    assert [row[2] for row in found] == read
+    assert said in notes[0] if said else not notes
+
+
+BOXES = "img_id,x1,x2,text\n1.jpg,5,7,AB12\n2.jpg,6,8,CD34\n"
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize(
+    "title", ["Plates of 2023\n", "Plates of 2023\n\n", "Plates#####\n", "# by a tool, 2023\n", "A\nB\n"]
+)
+@pytest.mark.parametrize("content", [LATIN, BOXES])
+def test_a_title_above_the_header_is_left_aside_and_said(path, delimiter, title, content):
+    expected, _ = rows(path, content)
+    found, notes = rows(path, title.replace("#####", delimiter * 3) + content.replace(",", delimiter))
+    assert [row[1:] for row in found] == [row[1:] for row in expected] and found[0][0] == 2 + title.count("\n")
+    assert "above the header left aside" in notes[0]
+
+
+@pytest.mark.parametrize(
+    "content, columns",
+    [
+        ("img_id\na, b.jpg\nc, d.jpg\n", ("img_id",)),  # A table of one column, whose names have commas.
+        ("img_id\n1.jpg,AB12\n2.jpg,CD34\n", ("img_id",)),
+        ("#img_id,text\n1.jpg,AB12\n2.jpg,CD34\n", ("#img_id", "text")),
+        ("img_id\n1.jpg\n2.jpg\n", ("img_id",)),
+    ],
+)
+def test_what_is_no_title_is_the_header(path, content, columns):
+    path.write_text(content)
+    assert read_table(path).columns == columns
+
+
+@pytest.mark.parametrize("content", [LATIN, BOXES, 'img_id,text\n1.jpg,"AB,12"\n2.jpg,CD34\n'])
+@pytest.mark.parametrize("end", ["", ";;;"])
+def test_quotes_around_whole_rows_are_taken_off_and_said(path, content, end):
+    expected, _ = rows(path, content)
+    whole = "".join('"' + line.replace('"', '""') + f'"{end}\n' for line in content.splitlines())
+    found, notes = rows(path, whole)
+    assert found == expected and "quotes around whole rows" in notes[0]
+
+
+def test_a_table_of_one_quoted_column_has_no_quotes_around_rows(path):
+    found, notes = rows(path, '"img_id"\n"a,b.jpg"\n"c,d.jpg"\n')
+    assert found == [[2, "a,b.jpg"], [3, "c,d.jpg"]] and not notes
+
+
+def test_single_quotes_around_all_names_are_those_of_cells(path):
+    found, notes = rows(path, "'img_id','text'\n'1.jpg','AB,12'\n'2.jpg','CD34'\n")
+    assert found == [[2, "1.jpg", "AB,12"], [3, "2.jpg", "CD34"]] and "single quotes around cells" in notes[0]
+    found, _ = rows(path, "img_id,text\n1.jpg,'AB12'\n2.jpg,'CD34\n")
+    assert found == [[2, "1.jpg", "'AB12'"], [3, "2.jpg", "'CD34"]]
 
 
 def test_of_columns_of_one_name_the_first_is_taken_unless_we_need_it(path):
@@ -181,6 +245,39 @@ def test_a_code_page_is_told_by_the_whole_file_and_said(path, encoding):
     lines = ["img_id,text", *(",".join(row[1:]) for row in expected)]
     found, notes = rows(path, "\n".join(lines).encode(encoding))
     assert found == expected and name in notes[0] and expected[0][2] in notes[0]
+
+
+@pytest.mark.parametrize(
+    "encoding, name, texts",
+    [
+        ("cp1250", "Windows-1250", ["POŁ1234", "GDAŃ12", "ŻYW4455"]),
+        ("cp1250", "Windows-1250", ["łódź1", "AB12"]),
+        ("big5", "Big5", ["臺北AB123", "高雄CD456", "臺中EF789"]),
+        ("big5", "Big5", ["臺灣省AB1234", "高雄市GH111"]),
+        # What Western letters have in common with others stays Western, and so do small ones of names.
+        ("cp1252", "Windows-1252", ["MÜAB12", "ŠI12AB", "GÖ34"]),
+        ("cp1252", "Windows-1252", ["carrière 1", "año 2"]),
+    ],
+)
+def test_further_code_pages_are_told_by_letters_of_their_own(path, encoding, name, texts):
+    lines = ["img_id,text", *(f"p{number}.jpg,{text}" for number, text in enumerate(texts))]
+    found, notes = rows(path, "\n".join(lines).encode(encoding))
+    assert [row[2] for row in found] == texts and name in notes[0]
+
+
+@pytest.mark.parametrize(
+    "encoding, texts, both",
+    [
+        ("cp1250", ["ČK123AB", "VŽ789EF"], ["ÈK123AB", "ČK123AB"]),
+        ("cp1254", ["34İST12", "06ŞGÖ34"], ["34ÝST12", "34İST12"]),
+        ("cp1255", ["צ12345", "מצ67890"], ["ц12345", "צ12345"]),
+        ("cp1255", [f"{letter}ק{number}" for number, letter in enumerate("אבגדהוזחטיכלמנסע")], ["Cyrillic", "אק0"]),
+    ],
+)
+def test_letters_of_one_byte_in_neighbouring_code_pages_are_asked_for(path, encoding, texts, both):
+    lines = ["img_id,text", *(f"p{number}.jpg,{text}" for number, text in enumerate(texts))]
+    with pytest.raises(DatasetError, match=".* or .*".join(both)):
+        rows(path, "\n".join(lines).encode(encoding))
 
 
 def test_a_stray_byte_in_utf_8_spoils_its_cell_only(path):

@@ -20,6 +20,10 @@ _MOST = 0.9
 _SEP = re.compile(r'"?sep=([^\w\s"]|\t)"?[,;|\s]*', re.IGNORECASE)
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _WHOLE = re.compile(r"[-+]?\d+")
+# Where commas stand between columns, a number with a comma has been in quotes: `"204,5"`, or `"1,204"` for 1204.
+_ONE_COMMA, _THOUSANDS = re.compile(r"[-+]?\d+,\d+"), re.compile(r"[1-9],\d{3}")
+# So many lines above a header may be a title or remarks.
+_LINES_OF_A_TITLE = 10
 
 
 @dataclass
@@ -49,6 +53,9 @@ def parse(text: str) -> Parsed:
             notes.append("with line ends of old Macs")
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     lines = text.split("\n")
+    if _are_quoted_whole(lines):
+        notes.append("with quotes around whole rows")
+        lines = [_unquoted_row(line) for line in lines]
     first = next((number for number, line in enumerate(lines) if line.strip(DELIMITERS + " \ufeff")), 0)
     said = _SEP.fullmatch(lines[first].strip("\ufeff"))
     if first:
@@ -57,6 +64,12 @@ def parse(text: str) -> Parsed:
         notes.append("with a line sep= before the header")
         lines[first] = ""
         first = next((number for number, line in enumerate(lines) if line.strip()), 0)
+    title, first = first, _below_title(lines, first, said[1] if said else None)
+    if title < first:
+        notes.append(f"{lines[title].strip(DELIMITERS + ' ')!r} above the header left aside")
+    if _have_single_quotes(lines[first]):
+        notes.append("with single quotes around cells")
+        lines = [line.replace('"', '""').replace("'", '"') for line in lines]
     delimiter = said[1] if said else _delimiter(lines[first])
     tail = _foreign_tail(lines[first], delimiter)
     if tail:
@@ -80,7 +93,60 @@ def parse(text: str) -> Parsed:
         notes.append(f"{broken} {'row has' if broken == 1 else 'rows have'} a line break in a cell")
     if delimiter != ",":
         _mend_decimal_commas(parsed)
+    else:
+        _mend_quoted_commas(parsed)
     return parsed
+
+
+def _are_quoted_whole(lines: list[str]) -> bool:
+    """Whether every row is one quoted cell: what Excel saves where it has put a table's rows into its first column.
+
+    The header tells, as names have no delimiters in them.
+    """
+    rows = [line for line in lines if line.strip(DELIMITERS + " \ufeff")]
+    bare = [_unquoted_row(row) for row in rows[:2]]
+    is_table = len(bare) > 1 and all(len(_cells(row, _delimiter(bare[0]))) > 1 for row in bare)
+    return is_table and all(_unquoted_row(row) != row for row in rows)
+
+
+def _unquoted_row(line: str) -> str:
+    """A line without the quotes around all of it, and with one quote for two within; as it is, if it has none."""
+    bare = line.strip("\ufeff ").rstrip(DELIMITERS)
+    is_quoted = len(bare) > 1 and bare[0] == bare[-1] == '"' and '"' not in bare[1:-1].replace('""', "")
+    return bare[1:-1].replace('""', '"') if is_quoted else line
+
+
+def _have_single_quotes(header: str) -> bool:
+    """Whether all names of a header are in single quotes, as some programs write cells."""
+    names = _cells(header, _delimiter(header))
+    return bool(names) and all(re.fullmatch("'[^']+'", name) for name in names)
+
+
+def _below_title(lines: list[str], first: int, said: str | None) -> int:
+    """The line of the header, where a title or remarks of one cell each stand above it; else the first one.
+
+    Only what looks like a header is taken for one: names that differ and are no numbers (of two, neither digits nor
+    points in them), and at least as many cells in the row below. So a table of one column begins with its first line.
+    """
+    for number in range(first, min(first + _LINES_OF_A_TITLE, len(lines))):
+        line = lines[number].lstrip("\ufeff ")
+        delimiter = said or _delimiter(line)
+        names = [name for name in _cells(line, delimiter) if name]
+        if len(names) < 2 or line.startswith("#"):
+            continue
+        below = next((one for one in lines[number + 1 :] if one.strip(DELIMITERS + " ")), "")
+        is_no_name = _is_number if len(names) > 2 else _may_be_value
+        is_header = len(set(names)) == len(names) <= len(_cells(below, delimiter)) and not any(map(is_no_name, names))
+        return number if is_header else first
+    return first
+
+
+def _may_be_value(cell: str) -> bool:
+    return re.search(r"[\d.]", cell) is not None
+
+
+def _is_number(cell: str) -> bool:
+    return re.fullmatch(r"[-+]?[\d.,]+", cell) is not None
 
 
 def _delimiter(header: str) -> str:
@@ -172,3 +238,23 @@ def _mend_decimal_commas(parsed: Parsed) -> None:
                 cells[place] = cells[place].replace(".", "").replace(",", ".")
     if mended:
         parsed.notes.append(f"with decimal commas in {', '.join(mended)}")
+
+
+def _mend_quoted_commas(parsed: Parsed) -> None:
+    """`"204,5"` becomes `204.5` in columns of numbers; `"1,204"` becomes `1204` where others below 1000 have none."""
+    decimal, thousands = [], []
+    for place, name in enumerate(parsed.columns):
+        values = [cells[place] for _, cells in parsed.rows if place < len(cells) and cells[place]]
+        commas = [value for value in values if _ONE_COMMA.fullmatch(value)]
+        whole = [value for value in values if _WHOLE.fullmatch(value)]
+        if not commas or len(commas) + len(whole) < _MOST * len(values):
+            continue
+        are_thousands = all(map(_THOUSANDS.fullmatch, commas)) and all(len(value) <= 3 for value in whole)
+        (thousands if are_thousands else decimal).append(name)
+        for _, cells in parsed.rows:
+            if place < len(cells) and _ONE_COMMA.fullmatch(cells[place]):
+                cells[place] = cells[place].replace(",", "" if are_thousands else ".")
+    if decimal:
+        parsed.notes.append(f"with decimal commas in {', '.join(decimal)}")
+    if thousands:
+        parsed.notes.append(f"with commas of thousands in {', '.join(thousands)}")

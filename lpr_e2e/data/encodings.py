@@ -125,6 +125,40 @@ def _is_latin(words: list[str], cells: list[str]) -> bool:
     return _mostly([accented.fullmatch(word) is not None and _one_case(word) for word in words]) and _mostly(beside)
 
 
+# Letters of the languages from Poland to Croatia and Romania, and of Turkish, beyond those that Western ones have, too.
+_SHARED = "ÁÂÄÇÉËÍÎÓÔÖÚÜÝŠŽ"
+_CENTRAL, _TURKISH = "ĄĆĘŁŃŚŹŻČĎĚŇŘŤŮĐŐŰĽĂŞŢ", "ĞİŞÇÖÜÂÎÛ"
+# What no Western letter has the byte of.
+_ONLY_CENTRAL = frozenset("ĄąŁłŚśŹźŻżŤťĽľ")
+
+
+def _is_central(words: list[str], cells: list[str]) -> bool:
+    """Beside letters without accents; small letters that may be Western ones count only where another one is none."""
+    small = (_SHARED + _CENTRAL if _ONLY_CENTRAL.intersection("".join(words)) else _SHARED).lower()
+    accented = re.compile(f"[A-Za-zß{_SHARED}{_CENTRAL}{small}]+")
+    beside = [re.search("[A-Za-z]", cell) is not None for cell in cells]
+    return _all_of(accented, words) and _mostly([_one_case(word) for word in words]) and _mostly(beside)
+
+
+def _is_turkish(words: list[str], cells: list[str]) -> bool:
+    """As in `_is_latin`, with the letters of Turkish alone."""
+    usual = re.compile(f"[A-Za-z{_TURKISH}ğışçöüâîû]+")
+    beside = [re.search("[A-Za-z]", cell) is not None for cell in cells]
+    return _all_of(usual, words) and _mostly(beside)
+
+
+def _is_hebrew(words: list[str], cells: list[str]) -> bool:
+    return _all_of(re.compile("[\u05d0-\u05ea]+"), words)
+
+
+def _is_traditional_chinese(words: list[str], cells: list[str]) -> bool:
+    """The first level of characters; among many are some whose second byte is none of another code page's."""
+    pairs = {_bytes(letter, "big5") for word in words for letter in word if not letter.isascii()}
+    frequent = all(pair[0] <= 0xC6 for pair in pairs)
+    own = any(pair[-1] < 0x80 for pair in pairs) or len(words) < _MANY_WORDS
+    return frequent and own and _all_of(re.compile("[A-Za-z\u4e00-\u9fff]+"), words)
+
+
 def _is_cyrillic(words: list[str], cells: list[str]) -> bool:
     """Among many words are some with A, T or a letter behind Shch, which are no letters in Greek."""
     usual = re.compile(r"[\u0401\u0451\u0404\u0406\u0407\u0410-\u044f]+")
@@ -148,7 +182,9 @@ def _is_thai(words: list[str], cells: list[str]) -> bool:
     """Vowels and marks stand at consonants."""
     word = "(?:[\u0e40-\u0e44]?[\u0e01-\u0e23\u0e25\u0e27-\u0e2e][\u0e30-\u0e3a\u0e45\u0e47-\u0e4e]*)+"
     runs = {run for cell in cells for run in re.findall(r"[^\x00-\x7f]+", cell)}
-    return _all_of(re.compile(word), sorted(runs))
+    # Two bytes of Chinese are a Thai and a Latin letter as often as not.
+    apart = [re.search(r"[^\x00-\x7f][A-Za-z_]|[A-Za-z_][^\x00-\x7f]", cell) is None for cell in cells]
+    return _all_of(re.compile(word), sorted(runs)) and _mostly(apart)
 
 
 def _is_chinese(words: list[str], cells: list[str]) -> bool:
@@ -178,11 +214,15 @@ def _bytes(word: str, encoding: str) -> bytes:
 
 _CODE_PAGES = (
     ("Windows-1252", "cp1252", _is_latin),
+    ("Windows-1250, Central European", "cp1250", _is_central),
+    ("Windows-1254, Turkish", "cp1254", _is_turkish),
     ("Windows-1251, Cyrillic", "cp1251", _is_cyrillic),
     ("Windows-1253, Greek", "cp1253", _is_greek),
     ("Windows-1256, Arabic", "cp1256", _is_arabic),
+    ("Windows-1255, Hebrew", "cp1255", _is_hebrew),
     ("Windows-874, Thai", "cp874", _is_thai),
     ("GB 18030, Chinese", "gb18030", _is_chinese),
+    ("Big5, Chinese", "big5", _is_traditional_chinese),
     ("EUC-KR, Korean", "euc_kr", _is_korean),
     ("Shift-JIS, Japanese", "cp932", _is_japanese),
 )
