@@ -92,6 +92,15 @@ def test_where_commas_are_delimiters_numbers_may_have_them_in_quotes(path, writt
     assert said in notes[0] if said else not notes
 
 
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("column", ["text", "plate_number", "Label"])
+def test_a_text_that_looks_like_a_number_is_none(path, delimiter, column):
+    found, _ = rows(
+        path, f'img_id,{column},y\n1.jpg,"12#345",4\n2.jpg,67890,4\n'.replace(",", delimiter).replace("#", ",")
+    )
+    assert [row[2] for row in found] == ["12,345", "67890"]
+
+
 BOXES = "img_id,x1,x2,text\n1.jpg,5,7,AB12\n2.jpg,6,8,CD34\n"
 
 

@@ -98,10 +98,44 @@ def test_each_file_is_a_column_of_its_own():
     assert [row.text for row in normalise_texts(rows).rows] == ["7809", "AB12"]
 
 
+@pytest.mark.parametrize(
+    "texts, expected",
+    [
+        (["12,345", "67890", "1,234"], ["12345", "67890", "1234"]),
+        (["1,234,567", "AB1234"], ["1234567", "AB1234"]),
+        # Commas that other texts have as well are the plates' own, and others are none of thousands.
+        (["12,345", "AB,12"], ["12,345", "AB,12"]),
+        (["12,34", "56,78"], ["12,34", "56,78"]),
+    ],
+)
+def test_commas_of_thousands_are_no_characters(texts, expected):
+    found = normalise(texts)
+    assert [row.text for row in found.rows] == expected
+    assert {one.kind for one in found.problems} == ({"number of a spreadsheet"} if texts != expected else set())
+
+
 LOST = "1.23E+04 1,23E+12 1E+05 #N/A #NAME? #REF! #DIV/0! ######## =A1&B1 12-Mar Mar-12 01-Mai 2012-03-01".split()
 
 
-@pytest.mark.parametrize("written", [*LOST, "2012-03-01 00:00:00", "01/03/2012", "1.3.2012", "12-Mar-2012"])
+FURTHER = (
+    "#ССЫЛКА! #ЗНАЧ! #Н/Д #值! 12.мар 12-Agu 12-Ağu 12-paź 12-Αυγ 3月12日 03/12/24 12.03.24 12:34 12:34:00".split()
+)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        *LOST,
+        *FURTHER,
+        "2012-03-01 00:00:00",
+        "01/03/2012",
+        "1.3.2012",
+        "1-3-2012",
+        "12-Mar-2012",
+        "3월 12일",
+        "1:30 PM",
+    ],
+)
 def test_what_a_spreadsheet_has_lost_is_named_and_not_used(written):
     found = normalise(["AB1234", written, "CD5678"])
     assert [row.text for row in found.rows] == ["AB1234", None, "CD5678"]
@@ -117,6 +151,10 @@ def test_what_a_spreadsheet_has_lost_is_named_and_not_used(written):
         ["2012-03-01", "8899-77-66"],
         ["12E34", "1E5", "7E1234"],
         ["MAR1234", "DEC12"],
+        ["12-AGU", "34-XYZ"],
+        ["12.03.24", "12.99.24"],
+        ["12:34", "99:99"],
+        ["45.67.89", "31-12-24", "AB#12"],
         ["B1876DEC"],
     ],
 )
@@ -129,7 +167,22 @@ def test_plates_that_only_look_like_damage_stay(texts):
 
 @pytest.mark.parametrize(
     "written",
-    ["?", "???", "*", "-", "--", ".", "#", "###", "unknown", "Unreadable", "n/a", "nan", "None", "NULL", "不清楚"],
+    [
+        *("?", "???", "*", "-", "--", ".", "#", "###", "unknown", "Unreadable", "n/a", "nan", "None", "NULL", "不清楚"),
+        *(
+            "(unreadable)",
+            "[UNK]",
+            "<unreadable>",
+            "<NA>",
+            "（不清）",
+            "Not visible",
+            "N.A.",
+            "no plate",
+            "□□□",
+            "ilegível",
+        ),
+        *("неразборчиво", "อ่านไม่ออก", "판독불가", "غير واضح", "לא קריא", "okunamıyor"),
+    ],
 )
 def test_signs_that_nobody_knows_the_text_are_no_text(written):
     found = normalise(["AB12", written])
@@ -138,10 +191,15 @@ def test_signs_that_nobody_knows_the_text_are_no_text(written):
     assert len(found.notes) == 1 and "1 text not used, no text" in found.notes[0]
 
 
-@pytest.mark.parametrize("written", ["AB?2", "A*12", "\ufffdB12"])
+@pytest.mark.parametrize("written", ["AB?2", "A*12", "\ufffdB12", "AB□2", "■B12"])
 def test_a_text_that_is_partly_unknown_is_not_used(written):
     found = normalise(["AB12", "CD34", written])
     assert found.rows[2].text is None and found.problems[0].kind == "partly unknown text" and found.problems[0].harmless
+
+
+@pytest.mark.parametrize("written", ["(AB)12", "[AB12]", "EMPTY", "UNKN0WN", "NANA12", "不A12"])
+def test_what_only_resembles_such_signs_is_a_text(written):
+    assert now("CD34", written) == ["CD34", written]
 
 
 @pytest.mark.parametrize("written", ["A\0B", "A\ud800B", "A\x1b[2JB", "A\ue000"])

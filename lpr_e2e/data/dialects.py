@@ -22,6 +22,8 @@ _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+|\d{1,3}(?:\.\d{3})+),\d+")
 _WHOLE = re.compile(r"[-+]?\d+")
 # Where commas stand between columns, a number with a comma has been in quotes: `"204,5"`, or `"1,204"` for 1204.
 _ONE_COMMA, _THOUSANDS = re.compile(r"[-+]?\d+,\d+"), re.compile(r"[1-9],\d{3}")
+# Columns of such names hold texts, though all of them may look like numbers; `texts` tells what is damaged in them.
+_OF_TEXTS = re.compile("text|transcription|ocr|(?:plate|number|plate.?num?|label|words?|registration)$")
 # So many lines above a header may be a title or remarks.
 _LINES_OF_A_TITLE = 10
 
@@ -223,10 +225,15 @@ def _cells(line: str, delimiter: str) -> list[str]:
         return []
 
 
+def _columns_of_numbers(parsed: Parsed) -> list[tuple[int, str]]:
+    """Place and name of the columns that may hold numbers."""
+    return [(place, name) for place, name in enumerate(parsed.columns) if not _OF_TEXTS.search(name)]
+
+
 def _mend_decimal_commas(parsed: Parsed) -> None:
     """`12,5` becomes `12.5` in the columns of numbers, `1.234,5` becomes `1234.5`."""
     mended = []
-    for place, name in enumerate(parsed.columns):
+    for place, name in _columns_of_numbers(parsed):
         values = [cells[place] for _, cells in parsed.rows if place < len(cells) and cells[place]]
         commas = sum(_DECIMAL_COMMA.fullmatch(value) is not None for value in values)
         whole = sum(_WHOLE.fullmatch(value) is not None for value in values)
@@ -243,7 +250,7 @@ def _mend_decimal_commas(parsed: Parsed) -> None:
 def _mend_quoted_commas(parsed: Parsed) -> None:
     """`"204,5"` becomes `204.5` in columns of numbers; `"1,204"` becomes `1204` where others below 1000 have none."""
     decimal, thousands = [], []
-    for place, name in enumerate(parsed.columns):
+    for place, name in _columns_of_numbers(parsed):
         values = [cells[place] for _, cells in parsed.rows if place < len(cells) and cells[place]]
         commas = [value for value in values if _ONE_COMMA.fullmatch(value)]
         whole = [value for value in values if _WHOLE.fullmatch(value)]

@@ -7,30 +7,50 @@ from collections.abc import Iterable, Sequence
 
 _QUOTED = re.compile(r'=\s*"+(.*?)"+|"(.*)"|[\'\u2018\u2019](.*?)[\'\u2018\u2019]?', re.DOTALL)
 # Excel's errors in any of its languages, and its sign for a column that is too narrow.
-_ERROR = re.compile(r"#(?:N/?A|NV|[A-Z\u00c0-\u00dc0/]+[!?])|#{4,}", re.IGNORECASE)
+_ERROR = re.compile(r"#(?:N/?A|NV|Н/Д|[^\W_]+(?:/[^\W_]+)*[!?！？])|#{4,}", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d[.,]\d+E[+-]?\d{1,3}|\dE[+-]\d{2,3}", re.IGNORECASE)
 _FLOAT = re.compile(r"\d+[.,]0+")
+# English, German, Spanish, Portuguese, French, Italian, Dutch; Turkish, Indonesian, Polish; Russian; Greek.
 _MONTHS = "|".join(
-    "jan feb mar apr may jun jul aug sep sept oct nov dec mrz m\u00e4r mai okt dez ene abr ago dic f\u00e9v fev avr "
-    "juin juil ao\u00fb gen mag giu lug set ott out".split()
+    "jan feb mar apr may jun jul aug sep sept oct nov dec mrz mär mai okt dez ene abr ago dic fév fev avr juin juil "
+    "aoû gen mag giu lug set ott out mrt mei maj oca şub nis haz tem ağu eyl eki kas ara agu agt des "
+    "sty lut kwi cze lip sie wrz paź lis gru янв фев мар апр май мая июн июл авг сен окт ноя дек "
+    "ιαν φεβ μαρ απρ μαϊ ιουν ιουλ αυγ σεπ οκτ νοε δεκ".split()
+)
+_DAY, _MONTH, _TIME = (
+    r"(?:0?[1-9]|[12]\d|3[01])",
+    r"(?:0?[1-9]|1[0-2])",
+    r"\d{1,2}:[0-5]\d(?::[0-5]\d(?:\.\d+)?)?(?: [AP]M)?",
 )
 _DATE = re.compile(
     rf"\d{{1,2}}[-. ]+(?:{_MONTHS})\.?|(?:{_MONTHS})[-. ]\d{{2,4}}|\d{{1,2}}[-. ](?:{_MONTHS})[-. ]\d{{2,4}}"
-    r"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]\d\d:\d\d(?::\d\d(?:\.\d+)?)?)?"
-    r"|\d{1,2}([/.])\d{1,2}\1(?:19|20)\d\d(?: \d\d?:\d\d(?::\d\d)?)?",
+    rf"|(?:19|20)\d\d-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])(?:[T ]{_TIME})?"
+    rf"|\d{{1,2}}([-/.])\d{{1,2}}\1(?:19|20)\d\d(?: {_TIME})?"
+    # A year of two digits: the day and the month have to be there, in either order.
+    rf"|(?:{_DAY}([/.]){_MONTH}\2|{_MONTH}([/.]){_DAY}\3)\d\d(?: {_TIME})?"
+    rf"|{_MONTH}[月월] ?{_DAY}[日일]|{_TIME}",
     re.IGNORECASE,
 )
 _SHAPES = str.maketrans("0123456789", "0" * 10)
+# A whole number with commas as English spreadsheets show it; no plate is known to have a comma.
+_WITH_COMMAS = re.compile(r"[1-9]\d{0,2}(?:,\d{3})+")
 # So many of a column's texts have to be whole numbers with `.0` for that to be what the program made of all of them.
 _MOST = 0.98
 
-_NO_TEXT = re.compile(r"[?*\ufffd\uff1f.\-_/]+|#{1,3}")
+# Signs for a character that nobody can read: what people type, what is put for a faulty one, empty and full squares.
+_UNREAD = "?*\ufffd\uff1f■□▯◻█"
+_NO_TEXT = re.compile(rf"[{_UNREAD}.\-_/]+|#{{1,3}}")
+_AROUND = re.compile(r"[(\[{<（【](.+)[)\]}>）】]")
 _NO_TEXT_WORDS = frozenset(
-    "unknown unk unreadable illegible notreadable invisible occluded unlabelled unlabeled notext dontcare don'tcare "
-    "ignore nan <na> na n/a null none nil undefined nat unbekannt unleserlich inconnu illisible desconocido ilegible "
-    "\u043d\u0435\u0438\u0437\u0432\u0435\u0441\u0442\u043d\u043e \u672a\u77e5 \u4e0d\u660e \u4e0d\u6e05\u695a".split()
+    "unknown unk unreadable illegible notreadable notlegible notvisible notclear notavailable unclear blurred blurry "
+    "cannotread can'tread invisible occluded unlabelled unlabeled notext noplate nolicenseplate nolicenceplate "
+    "dontcare don'tcare ignore nan na n/a n.a. null none nil undefined nat unbekannt unleserlich nichtlesbar "
+    "inconnu illisible desconocido ilegible desconhecido ilegível ilegivel sconosciuto illeggibile onbekend onleesbaar "
+    "nieznany nieczytelne nieczytelny nečitelné okunamıyor okunmuyor bilinmiyor tidakterbaca takterbaca tidakjelas "
+    "khôngrõ неизвестно нечитаемо неразборчиво невидно άγνωστο δυσανάγνωστο לאקריא לאידוע غيرواضح غيرمعروف ناخوانا अज्ञात "
+    "ไม่ชัด อ่านไม่ออก ไม่ทราบ 판독불가 미상 未知 不明 不清 不清楚 看不清 无法识别 模糊 読めない".split()
 )
-_PART_UNKNOWN = re.compile(r"[?*\ufffd]")
+_PART_UNKNOWN = re.compile(rf"[{_UNREAD}]")
 
 
 def unquoted(text: str) -> str:
@@ -46,6 +66,8 @@ def unquoted(text: str) -> str:
 def says_nothing(text: str) -> bool:
     """Whether a text says that there is none, or that nobody can read it."""
     word = "".join(text.lower().split())
+    inner = _AROUND.fullmatch(word)
+    word = inner[1] if inner else word
     return word in _NO_TEXT_WORDS or _NO_TEXT.fullmatch(word) is not None
 
 
@@ -71,13 +93,20 @@ def whole_numbers(texts: Sequence[str]) -> list[str]:
     return [re.split("[.,]", text)[0] if _FLOAT.fullmatch(text) else text for text in texts]
 
 
+def without_commas(texts: Sequence[str]) -> list[str]:
+    """The texts of a column, `12,345` as `12345`, unless other texts have commas, too; else as they are."""
+    if any("," in text and not _WITH_COMMAS.fullmatch(text) for text in texts):
+        return list(texts)
+    return [text.replace(",", "") if _WITH_COMMAS.fullmatch(text) else text for text in texts]
+
+
 def is_float(text: str) -> bool:
     """Whether a text is a whole number as programs write it among others, `7809.0`."""
     return _FLOAT.fullmatch(text) is not None
 
 
 def dates(texts: Iterable[str]) -> set[str]:
-    """The texts that are dates, unless others that are none have the same shape, as 12-XYZ has that of 12-Mar."""
+    """The texts that are dates or times, unless others have the same shape that are none, as 12-XYZ and 12-Mar."""
     texts = list(texts)
     found = {text for text in texts if _DATE.fullmatch(text)}
     if not found:

@@ -16,7 +16,16 @@ from dataclasses import dataclass, field, replace
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.spellings import Spelling, plain_characters
-from lpr_e2e.data.spreadsheets import damage, dates, is_float, is_partly_unknown, says_nothing, unquoted, whole_numbers
+from lpr_e2e.data.spreadsheets import (
+    damage,
+    dates,
+    is_float,
+    is_partly_unknown,
+    says_nothing,
+    unquoted,
+    whole_numbers,
+    without_commas,
+)
 from lpr_e2e.data.tables import Row
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31});")
@@ -152,7 +161,7 @@ class _Text:
 def _undo_spreadsheet(column: Sequence[_Text]) -> None:
     """What the texts of one file tell together: numbers with `.0`, dates."""
     texts = [text.now or "" for text in column]
-    for text, now in zip(column, whole_numbers(texts), strict=True):
+    for text, now in zip(column, whole_numbers(without_commas(texts)), strict=True):
         if now != text.now:
             text.change(now, [FLOAT])
         elif is_float(now):
@@ -161,7 +170,7 @@ def _undo_spreadsheet(column: Sequence[_Text]) -> None:
     lost = dates(texts)
     for text in column:
         if text.now in lost:
-            text.lose(DAMAGE, "a date that a spreadsheet made; the text is lost, write it anew", False)
+            text.lose(DAMAGE, "a date or time that a spreadsheet made; the text is lost, write it anew", False)
 
 
 def _rare_characters(texts: Sequence[_Text]) -> list[Problem]:
