@@ -201,6 +201,17 @@ def test_boxes_that_fit_in_no_form_are_refused_and_under_a_name_counted():
     assert decision.reading == Reading("yxyx") and "only 0 of 20 boxes lie in their pictures" in decision.notes[0]
 
 
+@pytest.mark.parametrize("form", ["xyxy", "rel_xyxy", "xywh"])
+@pytest.mark.parametrize("faulty", [[0, 0, 0, 0], [9, 9, 9, 9], [9000, 9000, 9500, 9500]])
+def test_a_faulty_box_does_not_make_a_small_set_unreadable(form, faulty):
+    boxes, sizes = plates(6)
+    values = written(boxes, form, sizes)
+    values[2] = faulty
+    candidates = ("xyxy", "yxyx") if "xyxy" in form else ("xywh",)
+    decision = decided(values, sizes, candidates=candidates)
+    assert decision.reading == Reading(form) and (len(candidates) == 1 or f"read as {form}" in decision.notes[0])
+
+
 def test_larger_pictures_than_were_labelled_scale_pixels_and_not_shares():
     boxes, sizes = plates(5)
     grown = frames(sizes * 2, factors=[2] * 5)

@@ -224,12 +224,62 @@ def read_table(folder, columns, rows, **options):
         (("picture", "cx", "cy", "width", "height", "ocr"), (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
         (("file", "left", "top", "width", "height", "text"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
         (("file", "x", "y", "w", "h", "text"), (40, 60, 90, 30), ("xywh", "center_xywh"), (40, 60, 90, 30)),
+        (("ImageID", "XMin", "XMax", "YMin", "YMax", "text"), (40, 130, 60, 90), "yxyx", LARGE),
+        (("file", "x0", "y0", "x1", "y1", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "xmin (px)", "ymin (px)", "xmax (px)", "ymax (px)", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "plate_xmin", "plate_ymin", "plate_xmax", "plate_ymax", "plate"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "box_left", "box_top", "box_width", "box_height", "ocr"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("", "file", "xtl", "ytl", "xbr", "ybr", "text"), (0, "0.png", 40, 60, 130, 90), "yxyx", LARGE),
     ],
 )  # fmt: skip
 def test_columns_are_known_by_their_names(columns, values, form, box, tmp_path):
-    labels = read_table(tmp_path, columns, [("0.png", *values, "1T1")])
+    row = (*([] if "0.png" in values else ["0.png"]), *values, "1T1")
+    labels = read_table(tmp_path, columns, [row])
     assert [(plate.box, plate.row.text) for plate in labels.plates] == [(box, "1T1")]
+    assert not any("class" in note for note in labels.notes)
     assert (labels.box_form or labels.box_candidates) == form
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_of_four_corners_the_box_around_them_is_taken(first, tmp_path):
+    columns = ("file", *(f"{axis}{number + first}" for number in range(4) for axis in "xy"), "text")
+    labels = read_table(tmp_path, columns, [("0.png", 42, 60, 130, 61, 128, 90, 40, 88, "1T1")])
+    assert labels.box_form == "xyxy" and labels.plates[0].box == (40, 60, 130, 90)
+
+
+def test_names_before_and_behind_are_those_of_all_four_columns(tmp_path):
+    # Width and height are the photograph's, those of the box are called otherwise.
+    columns = ("file", "width", "height", "plate_x", "plate_y", "plate_width", "plate_height", "text")
+    labels = read_table(tmp_path, columns, [("0.png", 200, 160, 40, 60, 90, 30, "1T1")])
+    assert labels.plates[0].box == (40, 60, 90, 30) and labels.sizes == {"0.png": (160, 200)}
+    with pytest.raises(UserError, match="no columns with boxes or texts"):
+        read_table(tmp_path, ("file", "plate_x1", "box_y1", "plate_x2", "lp_y2"), [("0.png", 40, 60, 130, 90)])
+
+
+@pytest.mark.parametrize("box", [(0, 0, 0, 0), (-1, -1, -1, -1), ("0.0",) * 4, ("NaN",) * 4, ("", "", "", "")])
+@pytest.mark.parametrize("text", ["", "nan", "-", "no plate"])
+def test_no_box_and_no_text_are_a_photograph_without_a_plate(box, text, tmp_path):
+    labels = read_table(tmp_path, HEADER, [("0.png", *LARGE, "1T1"), ("1.png", *box, text)])
+    assert rows_of([labels]) == [("0.png", LARGE, "1T1"), ("1.png", None, None)] and not labels.incomplete
+    numbers = box[0] in (0, -1, "0.0")
+    assert [(one.kind, one.harmless) for one in labels.problems] == [("box of nothing", True)] * numbers
+
+
+def test_an_empty_list_is_no_box(tmp_path):
+    labels = read_table(
+        tmp_path, ("image", "bbox", "text"), [("0.png", "[40, 60, 130, 90]", "1T1"), ("1.png", "[]", "")]
+    )
+    assert [plate.box for plate in labels.plates] == [(40, 60, 130, 90), None] and not labels.problems
+
+
+def test_an_export_of_label_studio_that_has_no_row_a_plate_is_named(tmp_path):
+    columns = ("image", "id", "bbox", "transcription", "annotator", "annotation_id", "lead_time")
+    row = ("0.png", 1, '[{"x": 20, "y": 30, "width": 10, "height": 5}]', "1T1", 1, 1, 3.2)
+    write_csv(tmp_path / "project-1.csv", columns, [row])
+    with pytest.raises(
+        UserError, match=f"{tmp_path}: no labels that are known; found project-1.csv.* export it as JSON"
+    ):
+        read_labels(tmp_path)
 
 
 @pytest.mark.parametrize("cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1"])
@@ -282,6 +332,13 @@ def test_a_column_that_no_table_has_is_said(tmp_path):
         read_labels(tmp_path, LabelOptions(text_column="says"))
 
 
+@pytest.mark.parametrize("number", ["id", "name"])
+def test_names_like_pictures_count_more_than_a_column_of_numbers(number, tmp_path):
+    labels = read_table(tmp_path, (number, "where", *HEADER[1:]), [(7, "0.png", *LARGE, "1T1")])
+    assert labels.names == ["0.png"]
+    assert read_table(tmp_path, (number, *HEADER[1:]), [(7, *LARGE, "1T1")]).names == ["7"]
+
+
 def test_the_pictures_names_tell_their_column(tmp_path):
     columns = ("image_id", "file_name", *HEADER[1:])
     labels = read_table(tmp_path, columns, [(1, "0.png", *LARGE, "1T1")])
@@ -323,6 +380,7 @@ def test_a_column_says_what_is_held_out(tmp_path):
         (("n.png", "60", "40", "90", "inf", "1"), "non-numeric box"),
         (("n.png", "60", "40", "", "130", "1"), "non-numeric box"),
         (("n.png", "", "", "", "", "1"), "text without a box"),
+        (("n.png", "", "", "", "", "unknown"), "text without a box"),
         (("n.png", *LARGE, "1", "2"), "too many values"),
     ],
 )
@@ -364,6 +422,35 @@ def test_a_text_is_found_where_it_is_said_to_be(key, more, tmp_path):
     labels = read_coco(tmp_path, coco([annotation(text="wrong", **more), annotation(2)]), text_key=key)
     assert [plate.row.text for plate in labels.plates] == ["1234" if key == "number" else "1T0", None]
     assert not labels.problems
+
+
+@pytest.mark.parametrize(
+    ("key", "more", "said"),
+    [
+        ("attributes.number", {"attributes": {"number": "1T1", "occluded": False}}, True),
+        ("caption", {"caption": "1T1"}, True),
+        ("attributes.text", {"attributes": {"text": "1T1", "colour": "white"}}, False),
+    ],
+)
+def test_attributes_that_may_be_the_texts_are_named_where_there_are_none(key, more, said, tmp_path):
+    WRITERS["coco"](tmp_path)
+    path = tmp_path / "annotations" / "instances_train.json"
+    content = json.loads(path.read_text(encoding="utf-8"))
+    content["annotations"] = [{**one, "attributes": {}} | more for one in content["annotations"]]
+    write_json(path, content)
+    (labels,) = read_labels(path)
+    assert labels.has_texts is not said
+    assert any(f"{key} (such as '1T1')" in note for note in labels.notes) is said
+    (labels,) = read_labels(path, LabelOptions(text_key=key))
+    assert labels.has_texts
+
+
+def test_attributes_of_cvat_are_named_where_there_is_no_text(tmp_path):
+    shape = '<box label="plate" xtl="40" ytl="60" xbr="130" ybr="90"><attribute name="{}">1T1</attribute></box>'
+    for name, said in (("number", True), ("Plate Number", False)):
+        image = f'<image id="0" name="0.png" width="200" height="160">{shape.format(name)}</image>'
+        (labels,) = read_labels(write_text(tmp_path / "a.xml", f"<annotations>{image}</annotations>"))
+        assert any("number (such as '1T1')" in note for note in labels.notes) is said is not labels.has_texts
 
 
 def test_a_text_is_found_under_another_name_if_it_is_the_only_one(tmp_path):

@@ -325,7 +325,7 @@ def test_options_that_are_wrong_are_said(tmp_path, capsys):
     assert main(["import", "coco", *places, "--text-column", "says"]) == 2
     assert "no table has the column 'says'; found no table" in capsys.readouterr().err
     assert main(["import", "table", *places]) == 2
-    assert "no labels that are known; expected" in capsys.readouterr().err
+    assert "no labels that are known; found" in capsys.readouterr().err
     with pytest.raises(SystemExit, match="2"):
         main(["import", "nothing", *places])
     assert "choose from auto, fast_plate_ocr, table" in capsys.readouterr().err.replace("'", "")

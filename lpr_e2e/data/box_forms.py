@@ -142,6 +142,19 @@ class _Boxes:
         self.evidence = len(np.unique(self.boxes, axis=0))
         self._known: dict[Reading, tuple[float, bool, bool]] = {}
 
+    def possible(self, forms: Iterable[str]) -> _Boxes:
+        """The boxes that lie in their pictures in some form: the others are faults, and tell nothing of the form."""
+        readings = [Reading(form, before) for form in forms for before in self._sides()]
+        inside = np.array([self._lie_inside(to_photograph(self.boxes, one, self.frames)) for one in readings]).any(0)
+        if inside.mean() < _HARDLY_ANY:
+            return self
+        frames = self.frames
+        return _Boxes(
+            self.name,
+            self.boxes[inside],
+            Frames(frames.sizes[inside], frames.stored[inside], frames.orientations[inside], frames.factors[inside]),
+        )
+
     def inside(self, form: str) -> float:
         """The share of boxes that lie in their pictures, before EXIF or after."""
         return max(self._look(Reading(form, before))[0] for before in self._sides())
@@ -245,7 +258,9 @@ def decide(
     elif named is not None:
         form, notes = _believed(all_of, named)
     else:
-        form, notes = _told_by_numbers(all_of, arrangements or BOX_ARRANGEMENTS)
+        arrangements = arrangements or list(BOX_ARRANGEMENTS)
+        usual = [scale + one for scale in _USUAL_SCALES for one in arrangements]
+        form, notes = _told_by_numbers(all_of.possible(usual), arrangements)
     inside = all_of.inside(form)
     if inside < _DOUBTFUL:
         fitting = round(inside * len(all_of.boxes))

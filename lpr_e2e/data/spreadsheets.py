@@ -47,8 +47,8 @@ _NO_TEXT_WORDS = frozenset(
     "dontcare don'tcare ignore nan na n/a n.a. null none nil undefined nat unbekannt unleserlich nichtlesbar "
     "inconnu illisible desconocido ilegible desconhecido ilegível ilegivel sconosciuto illeggibile onbekend onleesbaar "
     "nieznany nieczytelne nieczytelny nečitelné okunamıyor okunmuyor bilinmiyor tidakterbaca takterbaca tidakjelas "
-    "khôngrõ неизвестно нечитаемо неразборчиво невидно άγνωστο δυσανάγνωστο לאקריא לאידוע غيرواضح غيرمعروف ناخوانا अज्ञात "
-    "ไม่ชัด อ่านไม่ออก ไม่ทราบ 판독불가 미상 未知 不明 不清 不清楚 看不清 无法识别 模糊 読めない".split()
+    "khôngrõ неизвестно нечитаемо неразборчиво невидно άγνωστο δυσανάγνωστο לאקריא לאידוע غيرواضح غيرمعروف ناخوانا "
+    "अज्ञात ไม่ชัด อ่านไม่ออก ไม่ทราบ 판독불가 미상 未知 不明 不清 不清楚 看不清 无法识别 模糊 読めない".split()
 )
 _PART_UNKNOWN = re.compile(rf"[{_UNREAD}]")
 

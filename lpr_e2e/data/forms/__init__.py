@@ -263,7 +263,7 @@ def _without_plates(folder: Path) -> Labels:
 def _nothing(folder: Path, search: _Search) -> str:
     """That a folder has no labels: what was seen, and what to do."""
     seen = search.seen() or _some(sorted(one.name for one in folder.iterdir())) or "nothing"
-    return f"{folder}: no labels that are known; expected {_expected()}; found {seen}"
+    return f"{folder}: no labels that are known; found {seen}; expected {_expected()}"
 
 
 def _expected() -> str:

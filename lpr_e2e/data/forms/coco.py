@@ -8,6 +8,7 @@ a plate is a photograph without a plate.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
     is_number,
     note_on_classes,
+    note_on_other_texts,
     picture_folders,
     plain,
     plate_classes,
@@ -84,7 +86,17 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     for image in images.values():
         if image.img_id not in annotated:
             labels.add(image)
+    if not labels.has_texts:
+        labels.notes += note_on_other_texts(dict(_other_texts([one for _, one in chosen])), path)
     return [labels]
+
+
+def _other_texts(annotations: list[dict[str, Any]]) -> Iterator[tuple[str, str]]:
+    """The texts that annotations have at other keys than the one of the plates', each with its key."""
+    for annotation in annotations:
+        inner = annotation.get("attributes")
+        for where, one in (("", annotation), ("attributes.", inner if isinstance(inner, dict) else {})):
+            yield from ((where + key, value) for key, value in one.items() if isinstance(value, str) and value.strip())
 
 
 def _images(entries: list, labels: Labels) -> dict[int | float | str, Row]:

@@ -20,6 +20,7 @@ from lpr_e2e.data.forms.sources import (
     around,
     finite,
     note_on_classes,
+    note_on_other_texts,
     picture_folders,
     plain,
     plate_classes,
@@ -67,6 +68,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     )
     parts.notes += note_on_classes(used, taken, path)
     number = 0
+    others: dict[str, str] = {}
     for place, image in enumerate(images, start=1):
         name = image.get("name", "")
         labels = parts.of(image.get("subset", ""))
@@ -91,9 +93,13 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
                 labels.give_up(row, shown(dict(shape.attrib)), f"unusable {shape.tag}", message)
             else:
                 labels.add(row, box, _text(shape, options))
+                others |= {one.get("name", ""): one.text for one in shape.iterfind("attribute") if one.text}
         if not chosen:
             labels.add(Row(path.name, place, name, None, None))
-    return parts.labels()
+    found = parts.labels()
+    if not any(labels.has_texts for labels in found):
+        found[0].notes += note_on_other_texts(others, path)
+    return found
 
 
 def _box(shape: Element) -> tuple[float, float, float, float] | None:

@@ -26,7 +26,21 @@ from lpr_e2e.data.tables import DatasetError, Table, numbers
 TEXT_NAMES = (
     *("text", "plate_text", "plate", "plate_number", "plate_no", "platenumber", "license_plate", "licence_plate"),
     *("license_plate_number", "licence_plate_number", "license_number", "number_plate", "licenseplate", "numberplate"),
-    *("plate_num", "registration", "registration_number", "transcription", "ocr", "ocr_text"),
+    *("plate_num", "registration", "registration_number", "transcription", "ocr", "ocr_text", "gt_text", "utf8_string"),
+    *("license_plate_text", "licence_plate_text", "license_plate_no", "licence_plate_no", "license_no", "licence_no"),
+    *(
+        "plate_string",
+        "plate_value",
+        "lp_number",
+        "lp_text",
+        "reg_no",
+        "reg_number",
+        "registration_plate",
+        "vrn",
+        "vrm",
+    ),
+    *("vehicle_number", "kennzeichen", "placa", "matricula", "immatriculation", "targa", "plaka", "plat_nomor"),
+    *("nomor_plat", "номер", "гос_номер", "госномер", "车牌", "车牌号", "车牌号码", "차량번호", "번호판"),
 )
 _PLATE_WORDS = frozenset(
     "plate plates plat lp lpr anpr licence license licenseplate licenceplate numberplate carplate kennzeichen placa "
@@ -245,6 +259,19 @@ class Parts:
         found[0].problems[:0] = self.problems
         found[0].notes[:0] = self.notes
         return found
+
+
+def note_on_other_texts(seen: Mapping[str, str], path: Path) -> Iterator[str]:
+    """A line about attributes whose values may be the texts, where no plate has one: none is taken unasked.
+
+    Args:
+        seen: an example by the name of the attribute, as `--text-key` takes it.
+        path: of the label file.
+    """
+    words = [f"{name} (such as {shown(value)!r})" for name, value in seen.items()]
+    if words:
+        listed = ", ".join(words[:_CLASSES_SHOWN])
+        yield f"{path.name}: no text is taken of {listed}; if one of them is the plate's, say --text-key and its name."
 
 
 def is_called_plate(name: str) -> bool:

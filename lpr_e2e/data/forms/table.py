@@ -17,6 +17,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
@@ -24,6 +25,7 @@ from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
     Parts,
+    around,
     is_called_plate,
     note_on_classes,
     picture_folders,
@@ -41,7 +43,7 @@ SUFFIXES = (".csv", ".tsv")
 PICTURE_COLUMNS = (
     *("img_id", "image_id", "image", "file_name", "filename", "file", "picture", "image_path", "path", "image_name"),
     *("img", "img_name", "img_path", "imagename", "image_file", "image_filename", "photo", "photograph"),
-    *("picture_name", "filepath", "file_path"),
+    *("picture_name", "filepath", "file_path", "imageid", "image_url", "photo_name"),
 )
 _MAYBE_PICTURE_COLUMNS = ("id", "name")  # Where no column has a clearer name.
 # Columns that hold texts in some tables, and classes in others: taken for texts where most values have a digit.
@@ -59,6 +61,11 @@ BOX_COLUMNS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("y1", "x1", "y2", "x2"): ("yxyx",),
     ("bbox_y1", "bbox_x1", "bbox_y2", "bbox_x2"): ("yxyx",),
     ("top", "left", "bottom", "right"): ("yxyx",),
+    ("y0", "x0", "y1", "x1"): ("yxyx",),
+    ("min_y", "min_x", "max_y", "max_x"): ("yxyx",),
+    ("miny", "minx", "maxy", "maxx"): ("yxyx",),
+    ("ytl", "xtl", "ybr", "xbr"): ("yxyx",),
+    ("starty", "startx", "endy", "endx"): ("yxyx",),
     ("left", "top", "width", "height"): ("xywh",),
     ("xmin", "ymin", "width", "height"): ("xywh",),
     ("x_min", "y_min", "width", "height"): ("xywh",),
@@ -72,10 +79,19 @@ BOX_COLUMNS: dict[tuple[str, ...], tuple[str, ...]] = {
     ("x", "y", "width", "height"): ("xywh", "center_xywh"),
     ("x", "y", "w", "h"): ("xywh", "center_xywh"),
 }
+# Four corners of a plate, in any order: the box around them is taken.
+_CORNER_COLUMNS = [tuple(f"{axis}{first + number}" for number in range(4) for axis in "xy") for first in (0, 1)]
+# What names of box columns may have before and behind, all four of them the same: `bbox_x1`, `xmin (px)`.
+_BEFORE, _BEHIND = re.compile("^(?:bbox|box|bb|plate|lp|rect)_"), re.compile("_(?:px|pix|pixels?)$")
+# Columns of Label Studio's export CSV, which has all the plates of a picture in one cell.
+_LABEL_STUDIO_COLUMNS = {"annotation_id", "annotator", "lead_time"}
+# Boxes that programs write for a photograph without a plate.
+_NO_BOXES = ((0.0,) * 4, (-1.0,) * 4)
+_NO_PLATE = frozenset(("noplate", "no_plate", "no plate", "no-plate"))
 # Which form is the same one with x and y exchanged.
 _Y_FIRST = {"yxyx": "xyxy", "xywh": "yxhw", "center_xywh": "center_yxhw"}
 _ANY_BOX = ("xyxy", "xywh", "yxyx", "center_xywh")
-_EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-"))
+_EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-", "[]"))
 _NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
 _FOUR_NUMBERS = re.compile(rf"[\[({{]?\s*({_NUMBER})" + rf"[\s,;]+({_NUMBER})" * 3 + r"\s*[\])}]?")
 # Of a table's values, from which on they count as texts of plates, or as names of pictures.
@@ -118,6 +134,8 @@ def recognises(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     has_pictures = bool(_pictures_by_name(table)) or any(_pictures_by_content(table))
     if _PROBLEM_COLUMNS <= {plain(name) for name in table.columns}:
         return False
+    if _LABEL_STUDIO_COLUMNS <= {plain(name) for name in table.columns}:
+        raise DatasetError(f"{path}: Label Studio's export CSV, which has no row a plate; export it as JSON")
     is_named = bool(named_columns(options) & {plain(name) for name in table.columns})
     return is_named or (has_pictures and (has_texts or has_boxes(path)))
 
@@ -145,7 +163,21 @@ def has_boxes(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     names = {plain(name) for name in read_table(path).columns}
     if options.box_columns and names.issuperset(map(plain, options.box_columns)):
         return True
-    return not names.isdisjoint(_ONE_BOX_COLUMN) or any(names.issuperset(columns) for columns in BOX_COLUMNS)
+    has_box = any(group.keys() >= set(columns) for group in _box_names(read_table(path)) for columns in BOX_COLUMNS)
+    return has_box or not names.isdisjoint(_ONE_BOX_COLUMN)
+
+
+def _box_names(table: Table) -> list[dict[str, str]]:
+    """The columns by their names as they stand; then those of each group that have the same before and behind them."""
+    groups: dict[tuple[str, str], dict[str, str]] = {("", ""): {}}
+    for name in reversed(table.columns):
+        whole = plain(name)
+        before, behind = _BEFORE.match(whole), _BEHIND.search(whole)
+        groups["", ""][whole] = name
+        if before or behind:
+            key = before[0] if before else "", behind[0] if behind else ""
+            groups.setdefault(key, {})[whole.removeprefix(key[0]).removesuffix(key[1])] = name
+    return list(groups.values())
 
 
 def options_for(path: Path, options: LabelOptions) -> LabelOptions:
@@ -194,9 +226,11 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
 
 def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOptions) -> None:
     """Sort the rows of a table into `parts`."""
-    classes = Counter(filter(None, (values.get(columns.label_class) for _, values in table.records)))
-    taken = plate_classes(classes, options.category, table.path) if columns.label_class else set()
-    parts.notes += note_on_classes(classes, taken, table.path)
+    taken: set[str] = set()
+    if columns.label_class:
+        classes = Counter(filter(None, (values[columns.label_class] for _, values in table.records)))
+        taken = plate_classes(classes, options.category, table.path)
+        parts.notes += note_on_classes(classes, taken, table.path)
     others: dict[str, tuple[Row, Labels]] = {}
     with_plate = set()
     for number, values in table.records:
@@ -235,7 +269,7 @@ def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labe
         return
     written = [values[name] for name in columns.box]
     if all(value.lower() in _EMPTY for value in written):
-        if text:
+        if text and text.lower() not in _EMPTY | _NO_PLATE:
             message = (
                 "expected a box around this text; skipped, fill the box in, or empty the text if no plate is there"
             )
@@ -244,7 +278,13 @@ def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labe
             labels.add(row)
         return
     box = numbers(written) if len(written) > 1 else _four_numbers(written[0])
-    if box is None:
+    if box is not None and len(box) > 4:
+        box = around(list(zip(box[::2], box[1::2], strict=True)))
+    if box in _NO_BOXES and (not text or text.lower() in _EMPTY | _NO_PLATE):
+        message = "no box can be so; taken for a photograph without a plate"
+        labels.problems.append(row.change(",".join(written), "box of nothing", message))
+        labels.add(row)
+    elif box is None:
         expected = f"expected four numbers {','.join(columns.box)}; skipped, correct it"
         labels.give_up(row, ",".join(written), "non-numeric box", expected)
     else:
@@ -289,9 +329,10 @@ def _picture_column(table: Table, options: LabelOptions, notes: list[str]) -> st
     if options.picture_column is not None:
         return _named(table, options.picture_column, "--picture-column")
     found = _pictures_by_name(table)
-    if len(found) == 1:
-        return found[0]
     by_content = list(_pictures_by_content(table))
+    is_clear = bool(found) and (plain(found[0]) not in _MAYBE_PICTURE_COLUMNS or not by_content)
+    if len(found) == 1 and is_clear:
+        return found[0]
     if len(likely := [one for one in by_content if one in found] or by_content) == 1:
         notes.append(f"{table.path.name}: the pictures' names are taken from the column {likely[0]}.")
         return likely[0]
@@ -327,8 +368,11 @@ def _box_columns(table: Table, options: LabelOptions) -> tuple[tuple[str, ...], 
         if asked is None:
             raise UserError("--box-columns: in what order? expected --boxes too, such as --boxes xyxy")
         return tuple(_named(table, one, "--box-columns") for one in options.box_columns), (asked,)
-    by_name = {plain(name): name for name in reversed(table.columns)}
-    for columns, readings in BOX_COLUMNS.items():
+    groups = _box_names(table)
+    for by_name, columns in product(groups, _CORNER_COLUMNS):
+        if by_name.keys() >= set(columns):
+            return tuple(by_name[one] for one in columns), (asked or "xyxy",)
+    for by_name, (columns, readings) in product(groups, BOX_COLUMNS.items()):
         if by_name.keys() >= set(columns):
             found = tuple(by_name[one] for one in columns)
             if asked is None:
@@ -337,6 +381,7 @@ def _box_columns(table: Table, options: LabelOptions) -> tuple[tuple[str, ...], 
                 return found, (asked,)
             if arrangement in [_Y_FIRST[one] for one in readings]:
                 return (found[1], found[0], found[3], found[2]), (asked,)
+    by_name = groups[0]
     for name in _ONE_BOX_COLUMN:
         if name in by_name:
             return (by_name[name],), (asked,) if asked else _ANY_BOX
