@@ -71,6 +71,52 @@ def test_accents_may_be_composed_or_not(folder, form):
 
 
 @pytest.mark.parametrize(
+    "file, written",
+    [
+        *(("car 1.jpg", "car+1.jpg"), ("car 1.jpg", "car_1"), ("my_car_1.jpg", "my car 1.jpg")),
+        *(("12_30_01.jpg", "12:30:01.jpg"), ("車両1.jpg", "車両\uff11.jpg"), ("00007.jpg", "7.0"), ("7.jpg", "7.0")),
+        *(("c1.jpg", "\u200ec1.jpg"), ("c1.jpg", "\ufeffc1.jpg"), ("c1.jpg", "\u2018c1.jpg\u2019")),
+        *(("c1.jpg", "c1.jpg.jpg"), ("c1.jpg.jpg", "c1.jpg"), ("c1.png.jpg", "c1"), ("c1.jpg", "labels/c1.xml")),
+        *(("c1.jpg", "c1.txt"), ("c1_jpg.rf.0a1b2c3d.jpg", "c1.jpg"), ("my-car_PNG.rf.9f.jpg", "My-Car.png")),
+    ],
+)
+def test_what_systems_and_tools_make_of_a_name_still_finds_its_file(tmp_path, file, written):
+    make(tmp_path / "cars" / file)
+    make(tmp_path / "cars" / "other 2.jpg")
+    found = find(tmp_path, written)
+    assert found.path == tmp_path / "cars" / file and not found.exact
+
+
+@pytest.mark.parametrize(
+    "files, written, meant",
+    [
+        (("car 1.jpg", "car_1.jpg"), "car_1", "car_1.jpg"),
+        (("car 1.jpg", "car_1.jpg"), "car+1", None),
+        (("c1.jpg", "c1.jpg.jpg"), "c1.jpg", "c1.jpg"),
+        (("c1_jpg.rf.0a.jpg", "c1_jpg.rf.0b.jpg"), "c1.jpg", None),  # Copies that may be turned or cut.
+        (("c1.jpg", "c1_jpg.rf.0b.jpg"), "c1.jpg", "c1.jpg"),
+        (("c1.jpg",), "c_1.jpg", None),
+        (("c-1.jpg",), "c_1.jpg", None),
+        (("7.jpg", "70.jpg"), "7.0", "7.jpg"),
+    ],
+)
+def test_what_is_written_exactly_comes_before_what_is_alike(tmp_path, files, written, meant):
+    for name in files:
+        make(tmp_path / "cars" / name)
+    assert find(tmp_path, written).path == (meant and tmp_path / "cars" / meant)
+
+
+def test_names_that_may_all_mean_several_files_are_said(tmp_path):
+    for number in range(8):
+        make(tmp_path / "cars" / f"c{number // 2}.{'jpg' if number % 2 else 'png'}")
+    labels = Labels(tmp_path / "cars.csv", pictures=(tmp_path / "cars",))
+    for number in range(4):
+        labels.add(Row("cars.csv", number + 2, f"c{number}", None, None))
+    with pytest.raises(DatasetError, match=r"4 names may mean several files: c0 may be .*c0.jpg or .*c0.png"):
+        find_places([labels])
+
+
+@pytest.mark.parametrize(
     "written",
     ["", " ", ".", "..", "/", "\0", "c1.jpg\0", "nowhere.jpg", "/etc/hosts", "../../etc/passwd", "c", "1234-c1.jpg"],
 )

@@ -62,12 +62,27 @@ def test_two_lines_become_one_in_reading_order(between, first, second):
     assert problem.value == first + between + second and repr(first + second) in problem.message
 
 
-@pytest.mark.parametrize("blank", [" ", "  ", "\u00a0", "\u2009", "\u3000", "_"])
+@pytest.mark.parametrize("blank", [" ", "  ", "\t", "\u00a0", "\u2009", "\u3000", "_"])
 def test_blanks_are_no_characters(blank):
     found = normalise([f"AB{blank}12", "CD34"])
     assert [row.text for row in found.rows] == ["AB12", "CD34"]
     assert [(one.row, one.kind, one.harmless) for one in found.problems] == [(2, "blanks within a text", True)]
     assert found.notes == [f"1 text changed, blanks within a text: {'AB' + blank + '12'!r} is taken as 'AB12'."]
+
+
+@pytest.mark.parametrize(
+    "written",
+    ["AB / 12", "AB\u21b512", "AB \u23ce 12", "AB_x000D_\n12", "AB\u00b612", '["AB", "12"]', "['AB','12']", "['AB12']"],
+)
+def test_what_tools_write_between_lines_is_no_part_of_a_text(written):
+    found = normalise([written, "CD34"])
+    assert [row.text for row in found.rows] == ["AB12", "CD34"]
+    assert {one.kind for one in found.problems} == {"text of several lines"}
+
+
+@pytest.mark.parametrize("written", ["AB/12", "[AB12]", "[1,2]", "AB_12X"])
+def test_slashes_and_brackets_of_a_text_stay(written):
+    assert now(written, "CD34") == [written.replace("_", ""), "CD34"]
 
 
 # Spreadsheets
@@ -225,6 +240,18 @@ def test_what_no_plate_can_show_is_a_fault(written):
         (["A\u030a12", "\u00c512", "\u212b12"], ["\u00c512"] * 3),
         (["AB\u201312", "AB-12", "AB\u221212", "AB\u201012"], ["AB-12"] * 4),
         (["粤B•A1", "粤B・A1", "粤B·A1"], ["粤B·A1"] * 3),
+        (
+            ["\u0e25\u0e4d\u0e32\u0e1b\u0e32\u0e071", "\u0e25\u0e33\u0e1b\u0e32\u0e071"],
+            ["\u0e25\u0e33\u0e1b\u0e32\u0e071"] * 2,
+        ),  # Sara am in two signs.
+        (["\u0e19\u0e4d\u0e49\u0e321", "\u0e19\u0e49\u0e331"], ["\u0e19\u0e49\u0e331"] * 2),
+        (["\u0e40\u0e40\u0e1e\u0e23\u0e48", "\u0e41\u0e1e\u0e23\u0e48"], ["\u0e41\u0e1e\u0e23\u0e48"] * 2),
+        (
+            ["\u0e40\u0e0a\u0e35\u0e22\u0e07\u0e43\u0e2b\u0e21\u0e48 12"],
+            ["\u0e40\u0e0a\u0e35\u0e22\u0e07\u0e43\u0e2b\u0e21\u0e4812"],
+        ),
+        (["ᲐᲑ123ᲒᲓ", "აბ123გდ"], ["აბ123გდ"] * 2),  # Georgian capitals, which no plate has.
+        (["AB①²", "ⅣA1", "AB₁2"], ["AB12", "IVA1", "AB12"]),
         (["AB&amp;12", "&#1587;٧", "A&nbsp;B"], ["AB&12", "س٧", "AB"]),
     ],
 )

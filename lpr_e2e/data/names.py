@@ -2,7 +2,8 @@
 
 A name is compared with the files from its end: the file's name first, then the folders before it. Case, the ending,
 slashes, how accents are composed, folders of another machine, and the zeros that a spreadsheet takes from a number make
-no difference, as long as one file alone is meant.
+no difference, nor, where that finds nothing, do blanks and signs that systems exchange for others, as long as one file
+alone is meant.
 No name leads out of the folders that are searched, because only files that were listed there are ever found.
 """
 
@@ -24,6 +25,14 @@ from lpr_e2e.data.labels import names_test
 # What tools put before a name: `file:`, a server, or Label Studio's `/data/local-files/?d=`.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*")
 _QUERY = re.compile(r"\?(?:.*&)?d=([^&#]+).*")
+# A number as programs write it among others: picture 7 is `7.0`.
+_FLOAT = re.compile(r"(\d+)\.0")
+# What Roboflow calls its copy of `car 1.jpg`: `car-1_jpg.rf.0123abcd.jpg`.
+_ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.\w+")
+# Signs that are exchanged where a name goes through an address or another system; blanks, and what no Windows allows.
+_EXCHANGED = re.compile(r"[\s+_:?*<>|\"]+")
+# Endings of label files, in whose place a picture of the same name is meant.
+_LABEL_ENDINGS = (".txt", ".xml", ".json")
 # Label Studio puts some digits of a checksum before the name of a picture that was uploaded, now eight of them.
 _CHECKSUM, _UPLOADED = re.compile("[0-9a-f]{8}-(?=.)"), re.compile("[0-9a-f]{4,8}-(?=.)")
 
@@ -65,6 +74,7 @@ class Listing:
         self._by_stem: dict[str, list[_File]] = defaultdict(list)
         self._by_number: dict[str, list[_File]] = defaultdict(list)
         self._by_parent: dict[tuple[str, str], list[_File]] = defaultdict(list)
+        self._by_likeness: dict[str, list[_File]] = defaultdict(list)
         for folder in folders:
             for path in _files_below(folder):
                 if path not in self._files:
@@ -78,6 +88,8 @@ class Listing:
         if path.suffix.lower() in PICTURE_SUFFIXES:
             stem = _stem(file.parts[0])
             self._by_stem[stem].append(file)
+            for alike in {_alike(stem), *([_alike(copy[1])] if (copy := _ROBOFLOW.fullmatch(stem)) else [])}:
+                self._by_likeness[alike].append(file)
             if stem.isdecimal():
                 self._by_number[stem.lstrip("0")].append(file)
 
@@ -101,11 +113,13 @@ class Listing:
             return Found(direct.path, exact=direct.path.relative_to(folder).as_posix() == written)
         parts = name_parts(written)
         candidates = self._named(parts)
-        if not candidates and parts and parts[0].isdecimal():
-            candidates = self._by_number.get(parts[0].lstrip("0"), [])
+        if not candidates and parts and (number := _FLOAT.sub(r"\1", parts[0])).isdecimal():
+            candidates = self._by_number.get(number.lstrip("0"), [])
         if not candidates and parts and (uploaded := _without_checksum(written, parts[0])):
             parts = (uploaded, *parts[1:])
             candidates = self._named(parts)
+        if not candidates and parts:
+            candidates = self._by_likeness.get(_alike(_stem(parts[0])), [])
         inside = [file for file in candidates if _lies_in(file, folder, without)]
         reach = max((_agreeing(file, parts) for file in inside), default=-1)
         elsewhere = tuple(file.path for file in candidates if file not in inside and _agreeing(file, parts) > reach)
@@ -135,7 +149,7 @@ def name_parts(written: str) -> tuple[str, ...]:
 
     Backslashes, `file:`, servers, what follows a `?`, %20 and drives are understood.
     """
-    name = written.strip().strip("\"'").replace("\\", "/")
+    name = written.strip().strip("\"'\u2018\u2019\u201c\u201d").replace("\\", "/")
     query = _QUERY.search(name)
     if query:
         name = query[1]
@@ -186,13 +200,27 @@ def _stem(name: str) -> str:
     return stem if ending in PICTURE_SUFFIXES else name
 
 
+def _alike(stem: str) -> str:
+    """A folded name without its ending, as it is compared where nothing else fits: `car+1` is `car 1` or `car_1`.
+
+    Another width of letters, and an ending that a system has hidden (`car.jpg.jpg`), make no difference either.
+    """
+    stem = unicodedata.normalize("NFKC", stem).casefold()
+    if stem.endswith(_LABEL_ENDINGS):
+        stem = os.path.splitext(stem)[0]
+    while _stem(stem) not in (stem, ""):
+        stem = _stem(stem)
+    return _EXCHANGED.sub("_", stem)
+
+
 def _composed(name: str) -> str:
     return unicodedata.normalize("NFC", name)
 
 
 @lru_cache(maxsize=1 << 14)
 def _folded(name: str) -> str:
-    return _composed(_composed(unquote(name)).casefold())
+    seen = "".join(letter for letter in unquote(name) if unicodedata.category(letter) != "Cf")
+    return _composed(_composed(seen).casefold())
 
 
 def _files_below(folder: Path) -> Iterator[Path]:

@@ -80,6 +80,12 @@ def _place(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place:
     if best is None or not _count(best[1]) or (_count(best[1]) < len(names) / 2 and not _is_named_alike(labels)):
         looked = ", ".join(map(str, candidates)) or "no folder"
         most = f"; {best[0].name} has {_count(best[1])} of them" if best and _count(best[1]) else ""
+        several = (
+            [f"{name} may be {' or '.join(map(str, one.others))}" for name, one in best[1].items() if one.others[1:]]
+            if best
+            else []
+        )
+        most += f"; {many(len(several), 'name')} may mean several files: {several[0]}" if several else ""
         raise DatasetError(
             f"{labels.path}: no folder with its {many(len(names), 'picture')}, {names[0]} and so on; expected a folder "
             f"{labels.path.stem}, or --pictures with the name of another one; looked in {looked}{most}"

@@ -12,12 +12,22 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
-# Letters and digits of another width, letters as they look joined, radicals as signs: NFKC gives what they stand for.
-_FORMS = re.compile("[\u2f00-\u2fd5\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc\uff01-\uffdc\U0001d400-\U0001d7ff]+")
+# Letters and digits of another width, raised, lowered or in circles, Roman numbers as one sign, letters as they look
+# joined, radicals as signs: NFKC gives what they stand for.
+_FORMS = re.compile(
+    "[\u00b2\u00b3\u00b9\u2070-\u2089\u2160-\u217f\u2460-\u2473\u2f00-\u2fd5\ufb00-\ufb06\ufb50-\ufdff\ufe70-\ufefc\uff01-\uffdc\U0001d400-\U0001d7ff]+"
+)
 # Marks of direction, joiners, byte order marks, selectors of glyphs; and the line that only lengthens Arabic words.
 _INVISIBLE = re.compile("[\u0640\ufe00-\ufe0f]")
 _HYPHENS = re.compile("[\u2010-\u2015\u2043\u2212\u2e3a\u2e3b\u30a0\ufe58\ufe63\u02d7\u06d4]")
 _DOTS = re.compile("[\u2022\u2027\u2219\u22c5\u30fb\uff65\u0387\u2e31\u16eb]")
+# What Thai and Lao keyboards write in two signs where there is one, perhaps with a tone between; and Georgian capitals.
+_IN_TWO = (
+    (re.compile("\u0e4d([\u0e48-\u0e4b]?)\u0e32"), "\\1\u0e33"),
+    (re.compile("\u0ecd([\u0ec8-\u0ecb]?)\u0eb2"), "\\1\u0eb3"),
+    (re.compile("\u0e40\u0e40"), "\u0e41"),
+)
+_GEORGIAN_CAPITALS = re.compile("[\u1c90-\u1cbf]+")
 # Letters that are the same on a plate: Latin, Cyrillic, Greek. A blank where a script has none.
 _SAME_LETTERS = (
     *("A\u0410\u0391", "B\u0412\u0392", "C\u0421 ", "E\u0415\u0395", "H\u041d\u0397", "I\u0406\u0399", "J\u0408 "),
@@ -50,6 +60,9 @@ def plain_characters(text: str) -> tuple[str, list[str]]:
     if seen != text:
         kinds.append(INVISIBLE)
     plain = _FORMS.sub(lambda found: unicodedata.normalize("NFKC", found[0]), seen)
+    for two, one in _IN_TWO:
+        plain = two.sub(one, plain)
+    plain = _GEORGIAN_CAPITALS.sub(lambda found: found[0].lower(), plain)
     plain = unicodedata.normalize("NFC", _DOTS.sub("\u00b7", _HYPHENS.sub("-", plain)))
     if plain != seen:
         kinds.append(OTHER_FORM)

@@ -29,10 +29,15 @@ from lpr_e2e.data.spreadsheets import (
 from lpr_e2e.data.tables import Row
 
 _ENTITY = re.compile(r"&(?:#\d{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z]{2,31});")
-# What stands between the lines of a plate: a line end, as such or as tools write it, or a bar.
+# What stands between the lines of a plate: a line end, as such, as tools write or show it; a bar; a slash with blanks.
 _LINE_ENDS = re.compile(
-    r"\s*(?:[\n\r\x0b\x0c\x85\u2028\u2029]|\\r\\n|\\[nr]|<br ?/?>|[|\u00a6\uff5c\u2223])\s*", re.IGNORECASE
+    r"\s*(?:[\n\r\x0b\x0c\x85\u2028\u2029\u00b6\u23ce\u21b5\u21a9\u240a\u2424]|\\r\\n|\\[nr]|_x000[AD]_|<br ?/?>"
+    r"|[|\u00a6\uff5c\u2223])\s*|\s+/\s+",
+    re.IGNORECASE,
 )
+# The lines of a text as a list of Python or JSON has them: `['AB', '12']`.
+_LIST = re.compile(r"""\[\s*(?:"[^"]*"|'[^']*')(?:\s*,\s*(?:"[^"]*"|'[^']*'))*\s*\]""")
+_ITEM = re.compile(r"""["']([^"']*)["']""")
 # Control, surrogate, private use, not assigned: nothing that a plate shows.
 _NO_CHARACTERS = frozenset(("Cc", "Cs", "Co", "Cn"))
 # In a smaller set a character that occurs only once is no sign of a mistake.
@@ -122,7 +127,10 @@ class _Text:
         self._change(html.unescape(text) if _ENTITY.search(text) else text, ENTITY)
         plain, kinds = plain_characters((self.now or "").strip())
         self.change(plain.strip(), kinds)
-        self._change(unquoted(plain.strip()), FORMULA)
+        if _LIST.fullmatch(plain.strip()):
+            self._change("".join(_ITEM.findall(plain)), LINES)
+        else:
+            self._change(unquoted(plain.strip()), FORMULA)
         if not self.now or says_nothing(self.now):
             self.lose(NO_TEXT, "says that nothing is known; the plate is used without a text", True)
             return
@@ -132,7 +140,9 @@ class _Text:
             return
         self._change("".join(filter(None, _LINE_ENDS.split(self.now))), LINES)
         self._change(unquoted(self.now or ""), FORMULA)  # Only now perhaps: a bar may have stood behind the quotes.
-        if not self.now or any(unicodedata.category(letter) in _NO_CHARACTERS for letter in self.now):
+        if not self.now or any(
+            unicodedata.category(letter) in _NO_CHARACTERS for letter in self.now.replace("\t", " ")
+        ):
             self.lose(NO_TEXT, "expected letters and digits; the plate is used without a text, correct it", False)
         elif is_partly_unknown(self.now) and not many_signs:
             message = "some of its characters are unknown; the plate is used without a text"
