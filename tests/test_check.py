@@ -305,11 +305,14 @@ def test_crops_that_are_whole_photographs_are_a_fault_and_leave_the_cleaned_copy
         folder.save(f"plates/{seed}.png", picture(seed))
     folder.save("plates/large.png", picture(70, 240, 300))  # Of a photograph that is not among these.
     folder.save("plates/close.png", picture(71, 160, 600))  # A plate from near by: no photograph is as long.
-    folder.plates += ["large.png,70T1", "close.png,71T1"]
+    folder.save("plates/upright.png", picture(72, 300, 240))  # Of a photograph that was taken upright.
+    folder.plates += ["large.png,70T1", "close.png,71T1", "upright.png,72T1"]
     folder.load()
     check = check_data(folder.path)
     found = by_kind(check.faults)
-    assert {one.value for one in found["whole photograph"]} == {"2.png", "5.png", "large.png"} and len(found) == 1
+    assert {one.value for one in found["whole photograph"]} == {"2.png", "5.png", "large.png", "upright.png"} and len(
+        found
+    ) == 1
     assert "found a whole photograph: " in found["whole photograph"][0].message
     write_fixed(check, tmp_path / "copy")
     assert not check_data(tmp_path / "copy").faults
@@ -549,6 +552,18 @@ def test_held_out_texts_that_no_model_can_write_are_named(tmp_path, capsys, monk
     assert "2 held-out texts cannot be written" in capsys.readouterr().out
     assert main(["check", "data", "--characters", "冀12"]) == 0
     assert "cannot be written" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("crops", "words"), [(4, "boxes: finding is measured, reading is not"), (24, "readings on photo")]
+)
+def test_what_is_measured_is_said_where_hardly_any_text_is_known(tmp_path, capsys, monkeypatch, crops, words):
+    monkeypatch.chdir(tmp_path)
+    folder = data_folder(tmp_path, 24)
+    folder.plates = folder.plates[:crops]
+    folder.load()
+    assert main(["check", "data"]) == 0
+    assert words in capsys.readouterr().out
 
 
 def test_data_of_which_nothing_is_usable_is_refused(tmp_path):

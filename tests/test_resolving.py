@@ -381,3 +381,66 @@ def test_what_is_resolved_and_resolved_again_stays(cars):
             given.add(replace(row, box_px=None), row.box_px, row.text)
     again = resolve([given])
     assert boxes(again) == boxes(once) and texts(again) == texts(once) and not again.problems
+
+
+# Texts of photographs in a table of their own
+
+
+def test_a_table_of_texts_may_be_that_of_photographs(cars):
+    rows = cars.plates(12)
+    cars.table("cars.csv", BOX, [*(row[:5] for row in rows), ["11.jpg", 1, 1, 30, 90]])
+    cars.table("texts.csv", "image,plate", [*([row[0], row[5]] for row in rows), ["99.jpg", "X"]])
+    found = load(cars)
+    assert texts(found) == {row[0]: [row[5]] for row in rows[:-1]} | {"11.jpg": [None, None]} and not found.crops
+    assert [(one.file, one.row, one.kind) for one in faults(found.problems)] == [
+        ("texts.csv", 13, "text of a photograph"),
+        ("texts.csv", 14, "missing picture"),
+    ]
+    assert any(note.startswith("texts.csv: its pictures are photographs") for note in found.notes)
+
+
+def test_a_table_of_texts_goes_with_the_boxes_of_other_forms(folder):
+    for number in range(8):
+        part = "valid" if number > 5 else "train"
+        folder.picture(f"{part}/images/{number}.jpg")
+        (folder.path / part / "labels").mkdir(exist_ok=True)
+        (folder.path / part / "labels" / f"{number}.txt").write_text(f"0 0.5 0.{number + 1} 0.2 0.1\n")
+    (folder.path / "data.yaml").write_text("train: ../train/images\nval: ../valid/images\nnames: [plate]\n")
+    folder.table("annotations.csv", "img_id,text", [[f"{number}.jpg", f"A{number}"] for number in range(8)])
+    found = load(folder)
+    assert {name: [text] for name, [text] in texts(found).items()} == {f"{n}.jpg": [f"A{n}"] for n in range(8)}
+    assert sum(one.held for one in found.photographs) == 2 and not found.crops and not faults(found.problems)
+
+
+def test_a_text_that_contradicts_the_one_beside_the_box_is_named(cars):
+    rows = cars.plates(12)
+    cars.table("cars.csv", ALL, rows)
+    cars.table("texts.csv", "img_id,text", [[rows[0][0], "OTHER"], *([row[0], row[5]] for row in rows[1:])])
+    found = load(cars)
+    assert texts(found) == {row[0]: [row[5]] for row in rows}
+    assert [(one.row, one.kind, one.value) for one in faults(found.problems)] == [(2, "text of a photograph", "OTHER")]
+
+
+def test_pictures_of_a_folder_of_their_own_stay_crops(cars):
+    rows = cars.plates(12)
+    cars.pictures("plates", 12)
+    cars.table("cars.csv", BOX, [row[:5] for row in rows])
+    cars.table("texts.csv", "img_id,text", [[row[0], row[5]] for row in rows])
+    found = load(cars)
+    assert len(found.crops) == 12 and set(map(tuple, texts(found).values())) == {(None,)}
+
+
+@pytest.mark.parametrize(("rows", "has_validation"), [([], False), ([["0.jpg", 10, 10, 30, 70, "1T1"]], True)])
+def test_a_table_of_validation_without_a_row_holds_nothing_out(cars, rows, has_validation):
+    cars.table("cars.csv", ALL, cars.plates(12))
+    cars.table("validation.csv", ALL, rows)
+    assert load(cars).has_validation is has_validation
+
+
+@pytest.mark.parametrize("box", [[0, 0, 0, 0], [-1, -1, -1, -1]])
+def test_a_box_of_nothing_is_a_photograph_without_a_plate_and_is_named(cars, box):
+    rows = cars.plates(12)
+    cars.table("cars.csv", ALL, [*rows[:11], ["11.jpg", *box, ""]])
+    found = load(cars)
+    assert boxes(found)["11.jpg"] == [] and not faults(found.problems)
+    assert [one.kind for one in found.problems] == ["box of nothing"]

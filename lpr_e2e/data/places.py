@@ -23,6 +23,7 @@ class Place:
         paths: the files by the names as written; a name that means none, or several, is missing.
         problems: a problem of each row without a picture, and a change for each name that is written otherwise.
         notes: how many names are, a line.
+        tells_photographs: a table of names and texts that names photographs, whose plates have other labels; not crops.
     """
 
     labels: Labels
@@ -30,6 +31,7 @@ class Place:
     paths: dict[str, Path] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    tells_photographs: bool = False
 
 
 def find_places(labels: Sequence[Labels]) -> list[Place]:
@@ -37,7 +39,8 @@ def find_places(labels: Sequence[Labels]) -> list[Place]:
 
     Of the folders that may be meant (`Labels.pictures`), each file's pictures are in the one that has most of them; the
     first has to have one only if it is named like the file. Photographs and crops are never in one folder, unless it is
-    the only one that may be meant.
+    the only one that may be meant. A table of names and texts whose pictures are in no folder of their own may tell
+    those of photographs, see `Place.tells_photographs`.
 
     Raises:
         DatasetError: no folder has at least half of a file's pictures.
@@ -45,7 +48,7 @@ def find_places(labels: Sequence[Labels]) -> list[Place]:
     folders = {folder for one in labels for folder in one.pictures}
     # The innermost first: what somebody names as a folder of pictures is no test set, whatever is above it.
     listing = Listing(sorted(folders, key=lambda folder: (-len(folder.parts), folder)))
-    order = sorted(labels, key=lambda one: not _is_named_alike(one))
+    order = sorted(labels, key=lambda one: (not _is_named_alike(one), one.holds_crops))
     places: dict[int, Place] = {}
     for one in order:
         places[id(one)] = _place(one, listing, list(places.values()))
@@ -78,6 +81,8 @@ def _place(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place:
         if _count(found) == len(names) or (number == 0 and _is_named_alike(labels) and _count(found)):
             break
     if best is None or not _count(best[1]) or (_count(best[1]) < len(names) / 2 and not _is_named_alike(labels)):
+        if labels.holds_crops and (place := _of_photographs(labels, listing, taken)):
+            return place
         looked = ", ".join(map(str, candidates)) or "no folder"
         most = f"; {best[0].name} has {_count(best[1])} of them" if best and _count(best[1]) else ""
         several = (
@@ -92,6 +97,29 @@ def _place(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place:
         )
     place = Place(labels, best[0])
     _take(place, best[1])
+    return place
+
+
+def _of_photographs(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place | None:
+    """The place of a table of names and texts, most of whose names are photographs of other label files."""
+    photographs = {
+        path: other.folder for other in taken if not other.labels.holds_crops for path in other.paths.values()
+    }
+    folders = list(dict.fromkeys(photographs.values()))
+    place = Place(labels, folders[0] if folders else labels.path.parent, tells_photographs=True)
+    for name in labels.names:
+        found = {one.path for one in (listing.find(name, folder) for folder in folders)} & photographs.keys()
+        if len(found) == 1:
+            place.paths[name] = found.pop()
+    for row in (plate.row for plate in labels.plates):
+        if row.img_id not in place.paths:
+            place.problems.append(_missing(row, Found(None), place.folder))
+    if len(place.paths) < len(labels.names) / 2:
+        return None
+    place.notes.append(
+        f"{labels.path.name}: its pictures are photographs that other labels have boxes of; its texts are those of the "
+        "plates on them."
+    )
     return place
 
 

@@ -67,7 +67,8 @@ def resolve(labels: Sequence[Labels], options: LabelOptions = NOTHING_SAID) -> L
         resolver.problems += place.problems
         resolver.notes += place.notes
         resolver.add(place)
-    return resolver.labelled(any(one.held_out for one in labels))
+    # A table of validation that has no row yet holds nothing out: then it is drawn, as without one.
+    return resolver.labelled(any(one.held_out and (one.plates or one.given_up) for one in labels))
 
 
 @dataclass
@@ -101,11 +102,15 @@ class _Resolver:
         self._photographs: dict[Path, _Shown] = {}
         self._names: dict[Path, str] = {}
         self._crops: list[_Entry] = []
+        self._texts: list[tuple[Row, Path]] = []  # Of photographs, in a table of their own.
 
     def add(self, place: Place) -> None:
         """Add the rows of a label file that have a picture."""
         found = [plate for plate in place.labels.plates if plate.row.img_id in place.paths]
         self._hold_out_given_up(place)
+        if place.tells_photographs:
+            self._texts += [(plate.row, place.paths[plate.row.img_id]) for plate in found]
+            return
         if place.labels.holds_crops:
             for plate in found:
                 path = place.paths[plate.row.img_id]
@@ -144,6 +149,7 @@ class _Resolver:
 
     def labelled(self, has_validation: bool) -> Labelled:
         """All photographs and crops."""
+        self._give_texts()
         self._normalise()
         labelled = Labelled(has_validation=has_validation)
         names = _apart(self._names)
@@ -225,6 +231,17 @@ class _Resolver:
         if problem is not None:  # A plate that the photograph cuts off may well be labelled beyond its edge.
             self.problems.append(replace(problem, harmless=clipped is not None))
         return clipped
+
+    def _give_texts(self) -> None:
+        """Give the plate of a photograph the text that a table of its own has for it, where it has one plate alone."""
+        for row, path in self._texts:
+            plates = self._photographs[path].plates if path in self._photographs else []
+            if len(plates) == 1 and plates[0].row.text in (None, row.text):
+                plates[0].row = replace(plates[0].row, text=row.text)
+                continue
+            what = f"{len(plates)} plates" if len(plates) != 1 else f"a plate with the text {plates[0].row.text!r}"
+            message = f"the photograph {row.img_id} has {what}; not used, write the text beside the box of its plate"
+            self.problems.append(row.problem(row.text or "", "text of a photograph", message))
 
     def _normalise(self) -> None:
         """Bring all texts to one form."""

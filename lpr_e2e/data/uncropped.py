@@ -33,8 +33,10 @@ def uncropped(compared: Compared) -> dict[int, str]:
             continue
         ratio = shape[1] / shape[0]
         # A plate from another camera may be as large, but hardly has a photograph's shape as well.
-        is_shaped_so = ratios.min() * (1 - _BEYOND_RATIOS) <= ratio <= ratios.max() * (1 + _BEYOND_RATIOS)
-        if is_shaped_so and np.prod(shape) >= TIMES_A_PLATE * largest and np.all(shape >= middling):
+        # Nor that of one that was turned by a quarter.
+        low, high = ratios.min() * (1 - _BEYOND_RATIOS), ratios.max() * (1 + _BEYOND_RATIOS)
+        is_shaped_so = low <= ratio <= high or low <= 1 / ratio <= high
+        if is_shaped_so and np.prod(shape) >= TIMES_A_PLATE * largest and np.all(np.sort(shape) >= np.sort(middling)):
             found[number] = f"{shape[1]} x {shape[0]} pixels, far larger than any plate on a photograph"
             continue
         possible = np.flatnonzero((np.abs(ratios / ratio - 1) < _SAME_RATIO) & (filled < SHARE_FILLED * room))

@@ -92,6 +92,14 @@ def _figures(loaded: Loaded) -> Finding:
     split = loaded.split
     readings = split.readings_on_photographs + split.readings_on_crops
     title = "What the figures will be worth"
+    if not readings and any(one.plates for one in loaded.dataset.validation_photographs):
+        held = many(len(loaded.dataset.validation_photographs), "photograph")
+        return Finding(
+            title,
+            f"no plate with a text is held out, but {held} with boxes: finding is measured, reading is not.",
+            "chooses its best epoch by the boxes alone.",
+            True,
+        )
     if not readings:
         return Finding(
             title,
@@ -99,9 +107,8 @@ def _figures(loaded: Loaded) -> Finding:
             "keeps the weights of its last epoch, and says that they are unmeasured.",
             True,
         )
-    said = (
-        f"{split.readings_on_photographs} readings on photographs and {split.readings_on_crops} on crops are held out"
-    )
+    on_photographs = many(split.readings_on_photographs, "reading")
+    said = f"{on_photographs} on photographs and {split.readings_on_crops} on crops are held out"
     if not split.readings_on_photographs:
         return Finding(
             title,
