@@ -233,6 +233,25 @@ def test_two_rows_of_one_plate_are_one_plate(cars, first, second, text, kinds):
     assert {one.row for one in found.problems} <= {10, 11}
 
 
+@pytest.mark.parametrize(
+    ("second", "plates"),
+    [
+        ([52, 52, 72, 112], 1),  # Somebody else's box.
+        ([46, 44, 74, 116], 1),  # With its frame.
+        ([50, 50, 70, 110], 1),
+        ([50, 111, 70, 171], 2),  # Side by side.
+        ([60, 80, 80, 140], 2),  # Behind a corner of the first.
+        ([40, 30, 120, 200], 2),  # One of a truck, far larger.
+    ],
+)
+@pytest.mark.parametrize("text", ["AB12", ""])
+def test_boxes_that_lie_on_one_another_are_around_one_plate(cars, second, plates, text):
+    cars.table("cars.csv", ALL, [*cars.plates(8), ["9.jpg", 50, 50, 70, 110, "AB12"], ["9.jpg", *second, text]])
+    found = load(cars)
+    assert texts(found)["9.jpg"] == ["AB12", text or None][:plates]
+    assert [one.kind for one in found.problems] == ["duplicate row"] * (2 - plates)
+
+
 def test_three_rows_of_one_plate_that_contradict_each_other_leave_it_without_a_text(cars):
     more = [["9.jpg", 50, 50, 70, 110, text] for text in ("AB12", "CD34", "AB12")]
     cars.table("cars.csv", ALL, [*cars.plates(8), *more])

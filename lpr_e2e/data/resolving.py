@@ -35,8 +35,8 @@ from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import Row
 from lpr_e2e.data.texts import LOST, normalise_texts
 
-# Two boxes that overlap so far (IoU) are around one plate.
-SAME_PLATE = 0.9
+# Two boxes that overlap so far (IoU) are around one plate: no plate hides half of another one that can be read.
+SAME_PLATE = 0.5
 # A picture that was made smaller keeps its shape, but for the rounding of its sides.
 _SAME_SHAPE = 0.02
 # In so many of a file's pictures another size is that of a smaller copy, and not a mistake.

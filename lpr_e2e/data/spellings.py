@@ -152,6 +152,15 @@ def _other_scripts(uses: Counter[str]) -> dict[int, str]:
     for same in _SAME_LETTERS:
         if same[place] != " ":
             table |= {ord(letter): same[place] for letter in same if letter not in " " + same[place]}
+    # Small letters that look like none of the script have capitals that do; the others' case is that of most letters.
+    looks = set("".join(_SAME_LETTERS))
+    own_script = {letter: count for letter, count in uses.items() if script(letter) == _SCRIPTS[place]}
+    are_small = 2 * sum(own_script[one] for one in own_script if one.islower()) > sum(own_script.values())
+    for same in _SAME_LETTERS:
+        if same[place].isupper():
+            own = same[place].lower() if are_small else same[place]
+            small = (letter.lower() for letter in same if letter not in " " + same[place])
+            table |= {ord(letter): own for letter in small if letter not in looks}
     return {letter: own for letter, own in table.items() if chr(letter) in uses}
 
 
