@@ -592,6 +592,84 @@ def test_polygons_of_yolo_become_boxes_and_faulty_lines_are_named(tmp_path):
     assert "4.png" not in [name for name, _, _ in rows_of(found)]
 
 
+@pytest.mark.parametrize("root", ["/content/plates", "C:\\Users\\me\\plates", "/kaggle/input/any thing/1"])
+@pytest.mark.parametrize("lists", [False, True])
+def test_paths_of_another_machine_in_a_data_yaml_are_found_by_their_end(root, lists, tmp_path):
+    write_yolo(tmp_path)
+    expected = rows_of(read_labels(tmp_path))
+    between = "\\" if "\\" in root else "/"
+    roots = {part: between.join([root, "images", part]) for part in ("train", "val")}
+    if lists:
+        for part, place in roots.items():
+            names = sorted(path.name for path in (tmp_path / "images" / part).iterdir())
+            write_text(tmp_path / f"{part}.txt", "".join(f"{place}{between}{name}\n" for name in names))
+        roots = {part: f"{part}.txt" for part in roots}
+    write_text(tmp_path / "data.yaml", f"train: '{roots['train']}'\nval: '{roots['val']}'\nnames: [plate]\n")
+    assert rows_of(read_labels(tmp_path)) == expected
+
+
+def test_a_part_of_another_machine_that_is_not_there_is_not_taken_for_all_pictures(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: /content/images\nval: /content/valid/images\nnames: [plate]\n")
+    with pytest.raises(DatasetError, match="val: /content/valid/images: no such folder"):
+        read_labels(tmp_path)
+
+
+def test_a_data_yaml_that_cannot_be_read_is_named_where_its_labels_are_not_found(tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "data.yaml", "train: images/train\n\tval: images/val\nnames: [plate]\n")
+    with pytest.raises(DatasetError, match="no text file for any picture.*unreadable label file: 'data.yaml'"):
+        read_labels(tmp_path)
+
+
+def test_text_files_may_have_their_ending_in_capitals(tmp_path):
+    write_yolo(tmp_path)
+    expected = rows_of(read_labels(tmp_path))
+    path = tmp_path / "labels/train/0.txt"
+    path.rename(path.with_suffix(".TXT"))
+    assert rows_of(read_labels(tmp_path)) == expected
+
+
+@pytest.mark.parametrize("name", ["Nummernschild", "номерной знак", "车牌", "placa_do_carro", "plaka", "번호판"])
+def test_classes_are_called_plates_in_other_languages(name, tmp_path):
+    rows = [("0.png", name, *LARGE), ("0.png", "auto", 0, 0, 150, 190)]
+    labels = read_table(tmp_path, ("filename", "class", *HEADER[1:5]), rows)
+    assert rows_of([labels]) == [("0.png", LARGE, None)]
+
+
+CORNERS = ("0.2 0.38", "0.65 0.375", "0.65 0.56", "0.21 0.5625")
+
+
+@pytest.mark.parametrize(
+    "behind",
+    [
+        *(" ".join(CORNERS), " ".join(f"{one} 2" for one in CORNERS), " ".join(f"{one} 1" for one in CORNERS[:3])),
+        *("0 0 " * 4, "-1 -1 " * 4, "0 0 0 " * 4, f"{CORNERS[0]} 2 0 0 0 {CORNERS[2]} 2 0 0 0"),
+    ],
+)
+def test_corners_behind_a_box_of_yolo_leave_the_box_as_it_is(behind, tmp_path):
+    write_yolo(tmp_path)
+    line = yolo_line(LARGE).strip()
+    write_text(tmp_path / "labels/train/0.txt", f"{line} {behind}\n")
+    assert rows_of(read_labels(tmp_path))[0][1] == pytest.approx((0.425, 0.46875, 0.45, 0.1875))
+
+
+@pytest.mark.parametrize(
+    ("corners", "box"),
+    [
+        (".45 .5 .55 .5 .55 .55 .45 .55", (0.5, 0.525, 0.1, 0.05)),
+        (".05 .05 .1 .05 .1 .1 .05 .1", (0.075, 0.075, 0.05, 0.05)),
+        (".45 .5 .5 .49 .55 .5 .55 .55 .45 .55", (0.5, 0.52, 0.1, 0.06)),
+        (".1 .1 .15 .09 .2 .1 .2 .15 .15 .16 .1 .15", (0.15, 0.125, 0.1, 0.07)),
+        (".2 .2 .8 .25 .8 .5 .2 .45 .2 .2", (0.5, 0.35, 0.6, 0.3)),
+    ],
+)
+def test_polygons_are_no_boxes_with_corners(corners, box, tmp_path):
+    write_yolo(tmp_path)
+    write_text(tmp_path / "labels/train/0.txt", f"0 {corners}\n")
+    assert rows_of(read_labels(tmp_path))[0][1] == pytest.approx(box)
+
+
 def test_boxes_of_characters_are_refused(tmp_path):
     write_yolo(tmp_path)
     write_text(tmp_path / "data.yaml", "train: images/train\nval: images/val\nnames: ['0', '1', A, B]\n")

@@ -81,7 +81,13 @@ def _read(source: Path, options: LabelOptions) -> list[Labels]:
     _refuse_unknown_columns(tables, options)
     found = []
     for form, path in search.found:
-        for labels in FORMS[form].read(path, table.options_for(path, options) if form in _TABLES else options):
+        try:
+            read = FORMS[form].read(path, table.options_for(path, options) if form in _TABLES else options)
+        except DatasetError as error:
+            if search.problems:  # What was left aside may be what is lacking.
+                raise DatasetError(f"{error}; {search.problems[0]}") from None
+            raise
+        for labels in read:
             below = path.relative_to(source)
             labels.held_out |= any(map(names_validation, [*below.parent.parts, below.stem]))
             found.append(labels)

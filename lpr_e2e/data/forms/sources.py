@@ -43,8 +43,9 @@ TEXT_NAMES = (
     *("nomor_plat", "номер", "гос_номер", "госномер", "车牌", "车牌号", "车牌号码", "차량번호", "번호판"),
 )
 _PLATE_WORDS = frozenset(
-    "plate plates plat lp lpr anpr licence license licenseplate licenceplate numberplate carplate kennzeichen placa "
-    "matricula targa rejestracja".split()
+    "plate plates plat lp lpr anpr licence license licenseplate licenceplate numberplate carplate kennzeichen "
+    "nummernschild placa placas matricula matrícula immatriculation targa rejestracja rejestracyjna rejestracyjny "
+    "plaka rendszám номер номерной госномер 车牌 车牌号 車牌 ナンバープレート 번호판 لوحة".split()
 )
 # Words in the names of folders that hold crops.
 _CROP_WORDS = ("crop", "recognition", "ocr")

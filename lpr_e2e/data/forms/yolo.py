@@ -1,8 +1,9 @@
 """Labels of YOLO: pictures in folders `images`, beside them folders `labels` with a text file for each picture.
 
-A line of a text file is `class x_center y_center width height`, in shares of the picture's width and height; or a class
-and the corners of a polygon, whose bounding box is taken. A picture with an empty text file, or with none, is a
-photograph without a plate. `data.yaml` says which folders or lists of files are to train on (`train`) and to hold out
+A line of a text file is `class x_center y_center width height`, in shares of the picture's width and height, perhaps
+with the plate's corners behind it; or a class and the corners of a polygon, whose bounding box is taken. A picture with
+an empty text file, or with none, is a photograph without a plate.
+`data.yaml` says which folders or lists of files are to train on (`train`) and to hold out
 (`val`), and what the classes are called; without it, folders say it by their names and `classes.txt` has the names.
 The format: https://docs.ultralytics.com/datasets/detect/. YOLO's labels have no texts.
 
@@ -13,8 +14,9 @@ without a word.
 from __future__ import annotations
 
 import os
+import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -42,6 +44,8 @@ _ROLES = ("train", "val", "valid", "validation", "test")
 _NO_LABELS = frozenset(("classes.txt", "notes.txt", "readme.txt", "readme.dataset.txt", "readme.roboflow.txt"))
 # Text files that are looked into to know a folder of labels.
 _LOOKED_AT = 5
+# How far a corner of a plate may be out of its box, in shares of its sides.
+_SLACK = 0.1
 
 
 @dataclass
@@ -122,10 +126,10 @@ class _Lines:
         self._unread: set[str] = set()
         for name in pictures.names:
             below = PurePosixPath(name).with_suffix(".txt")
-            root = next((one for one in pictures.roots if (one / below).is_file()), None)
-            if root is None:
+            places = [(one, one / below.with_suffix(suffix)) for one in pictures.roots for suffix in (".txt", ".TXT")]
+            root, path = next((place for place in places if place[1].is_file()), (None, None))
+            if root is None or path is None:
                 continue
-            path = root / below
             self.paths[path] = root
             try:
                 self.files[name] = _shown(path), read_text(path, "a text file of labels").splitlines()
@@ -191,14 +195,36 @@ def _class_of(value: str) -> str | None:
 
 
 def _box(values: list[str]) -> tuple[float, float, float, float] | None:
-    """The box of the values after a class: the four of a box, or the corners of a polygon."""
+    """The box of the values after a class: the four of a box, perhaps with corners, or the corners of a polygon."""
     found = finite(values)
-    if found is None or not (len(found) == 4 or (len(found) >= 6 and len(found) % 2 == 0)):
+    if found is None or len(found) < 4:
         return None
-    if len(found) == 4:
-        return found
+    if len(found) == 4 or any(_are_points_of_box(found, each) for each in (2, 3)):
+        return found[0], found[1], found[2], found[3]
+    if len(found) % 2 or len(found) < 6:
+        return None
     xmin, ymin, xmax, ymax = around(list(zip(found[::2], found[1::2], strict=True)))
     return (xmin + xmax) / 2, (ymin + ymax) / 2, xmax - xmin, ymax - ymin
+
+
+def _are_points_of_box(values: Sequence[float], each: int) -> bool:
+    """Whether behind a box there are points of so many values each: three or more, in the box and all over it.
+
+    So are the corners of plates written, as poses. The third value of a point says whether it is seen; one that is not
+    has zeros, or -1 in older files. Four corners alone are never taken for a box with points.
+    """
+    x, y, width, height = values[:4]
+    rest = values[4:]
+    if len(rest) % each or len(rest) < 3 * each:
+        return False
+    points = [(rest[place], rest[place + 1]) for place in range(0, len(rest), each)]
+    seen = [point for point in points if point not in ((0, 0), (-1, -1))]
+    if not seen:
+        return True
+    xmin, ymin, xmax, ymax = around(seen)
+    half_width, half_height = (0.5 + _SLACK) * width, (0.5 + _SLACK) * height
+    inside = max(x - xmin, xmax - x) <= half_width and max(y - ymin, ymax - y) <= half_height
+    return inside and (len(seen) < len(points) or (xmax - xmin >= width / 2 and ymax - ymin >= height / 2))
 
 
 def _read_yaml(path: Path) -> Any:
@@ -262,7 +288,23 @@ def _place(path: Path, root: Any, place: str) -> Path | None:
     tries = [base / written for base in (*bases, path.parent)] + [path.parent / written.removeprefix("../")]
     if root and "/" in written:  # A path of another machine.
         tries.append(path.parent / written.removeprefix(f"{Path(root).name}/"))
-    return next((one for one in tries if os.path.exists(one)), None)
+    return next((one for one in tries if os.path.exists(one)), None) or _of_another_machine(path.parent, written)
+
+
+def _of_another_machine(folder: Path, written: str) -> Path | None:
+    """What the end of an absolute path means below a folder: `/content/plates/train/images` is `train/images`.
+
+    The folder of a part of the set is not cut off: `valid/images` is not `images`.
+    """
+    parts = [one for one in written.replace("\\", "/").split("/") if one]
+    if not (written.startswith("/") or re.match("[A-Za-z]:", written)):
+        return None
+    for first in range(1, len(parts)):
+        if any(names_validation(one) or names_test(one) or one.lower() == "train" for one in parts[:first]):
+            return None
+        if os.path.exists(found := folder.joinpath(*parts[first:])):
+            return found
+    return None
 
 
 def _sets_of_list(role: str, path: Path) -> Iterator[_Set]:
@@ -272,6 +314,8 @@ def _sets_of_list(role: str, path: Path) -> Iterator[_Set]:
         if line.strip():
             written = Path(line.strip().replace("\\", "/"))
             picture = written if written.is_absolute() else path.parent / written
+            if not picture.exists():
+                picture = _of_another_machine(path.parent, line.strip().replace("\\", "/")) or picture
             if picture.name:
                 by_folder.setdefault(picture.parent, []).append(picture.name)
     for folder, names in by_folder.items():
