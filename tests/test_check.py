@@ -528,6 +528,8 @@ def test_the_check_takes_what_a_training_takes(tmp_path, capsys, monkeypatch):
     ("option", "reason"),
     [
         (["--set", "joint.step=1"], "--set"),
+        (["--seed", "-1"], "--seed: setting seed: -1; expected a whole number from 0 to"),
+        (["--seed", "4294967296"], "--seed: setting seed: 4294967296"),
         (["--weights", "nowhere.keras"], "nowhere.keras"),
         (["--font", "nowhere.ttf"], "nowhere.ttf"),
         (["--text-column", "words"], "no table has the column 'words'"),

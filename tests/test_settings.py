@@ -37,6 +37,8 @@ def test_settings_survive_a_dict(preset):
         ("procedure.rectify=1", "procedure.rectify=true"),
         ("mixture.real=1.5", "from 0 to 1"),
         ("epoch_steps=0", "at least 1"),
+        ("seed=-1", "seed"),
+        ("seed=4294967296", "setting seed: 4294967296; expected a whole number from 0 to 4294967295"),
         ('recognition.evaluators="glimpses"', 'recognition.evaluators=\\["losses", "glimpses"\\]'),
         ('recognition.evaluators=["losses"]', "recognition.evaluators: losses; expected glimpses, which decide"),
         (

@@ -66,7 +66,10 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for font in fonts:
         face_of_file(font)
     settings = replace(settings, characters=options.characters or "", fonts=fonts)
-    return settings if options.seed is None else replace(settings, seed=options.seed)
+    try:
+        return settings if options.seed is None else replace(settings, seed=options.seed)
+    except UserError as error:
+        raise UserError(f"--seed: {error}") from None
 
 
 def start_of(options: argparse.Namespace) -> Start:

@@ -101,6 +101,10 @@ class StageSettings:
     started_steps: int = _STARTED_STEPS
 
 
+# Seeds that there are.
+SEEDS = 2**32
+
+
 @dataclass(frozen=True)
 class Settings:
     """Everything that decides a training, apart from the data.
@@ -148,6 +152,8 @@ class Settings:
         for name in ("epoch_steps", "patience", "picture_epochs"):
             if getattr(self, name) < 1:
                 raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
+        if not 0 <= self.seed < SEEDS:  # What NumPy and Keras both take.
+            raise UserError(f"setting seed: {self.seed}; expected a whole number from 0 to {SEEDS - 1}")
         if not self.recognition.steps and not self.joint.steps:
             raise UserError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")
         for stage, deciding in DECIDING.items():
