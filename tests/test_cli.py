@@ -209,6 +209,14 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
         assert {line.rstrip("/ ") for line in done.stdout.splitlines() if line} == expected, done.stderr
 
 
+@pytest.mark.parametrize("option", ["--seed", "--photographs", "--empty", "--crops"])
+def test_numbers_of_what_is_drawn_are_not_negative(option, capsys):
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["draw", "nowhere", option, "-1"])
+    assert ended.value.code == 2
+    assert f"argument {option}: -1: expected at least 0" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("number", ["0", "-3", "1.5", "many"])
 @pytest.mark.parametrize("option", ["--batch-size", "--threads"])
 def test_numbers_that_count_something_are_at_least_one(option, number, capsys):

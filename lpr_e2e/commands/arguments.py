@@ -13,12 +13,21 @@ if TYPE_CHECKING:
 
 def at_least_one(text: str) -> int:
     """A whole number of at least 1, as an argument's type."""
+    return _at_least(1, text)
+
+
+def at_least_zero(text: str) -> int:
+    """A whole number from 0 on, as an argument's type."""
+    return _at_least(0, text)
+
+
+def _at_least(least: int, text: str) -> int:
     try:
         number = int(text)
     except ValueError:
-        number = 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text}: expected at least 1")
+        number = least - 1
+    if number < least:
+        raise argparse.ArgumentTypeError(f"{text}: expected at least {least}")
     return number
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lpr_e2e.commands.arguments import at_least_zero
 from lpr_e2e.common.terminal import say
 
 
@@ -28,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         ("validation", "photographs with box and text that are held out, default 60"),
         ("seed", "of everything random, default 0"),
     ):
-        parser.add_argument(f"--{name}", type=int, metavar="N", default=argparse.SUPPRESS, help=what)
+        parser.add_argument(f"--{name}", type=at_least_zero, metavar="N", default=argparse.SUPPRESS, help=what)
     parser.add_argument(
         "--like", nargs="+", metavar="TEXT", default=argparse.SUPPRESS, help="what the plates are to say"
     )

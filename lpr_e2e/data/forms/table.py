@@ -13,15 +13,14 @@ corner or the centre: the numbers of the whole table tell later, and whether the
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
+from lpr_e2e.data.forms.box_columns import columns_of_boxes, four_numbers
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
     Parts,
@@ -52,48 +51,12 @@ _CLASS_COLUMNS = ("class", "class_name", "category", "category_name", "label", "
 _PART_COLUMNS = ("split", "subset", "set", "usage", "partition", "fold")
 _PARTS = frozenset("train training trainval val valid validation dev test testing held heldout holdout".split())
 _SIZE_COLUMNS = (("height", "width"), ("image_height", "image_width"), ("img_height", "img_width"))
-_ONE_BOX_COLUMN = ("bbox", "box", "bounding_box", "boundingbox", "coordinates")
-# By the columns, in the order of the numbers: the forms that their names allow, in pixels or shares.
-BOX_COLUMNS: dict[tuple[str, ...], tuple[str, ...]] = {
-    ("ymin", "xmin", "ymax", "xmax"): ("yxyx",),
-    ("y_min", "x_min", "y_max", "x_max"): ("yxyx",),
-    ("bbox_ymin", "bbox_xmin", "bbox_ymax", "bbox_xmax"): ("yxyx",),
-    ("y1", "x1", "y2", "x2"): ("yxyx",),
-    ("bbox_y1", "bbox_x1", "bbox_y2", "bbox_x2"): ("yxyx",),
-    ("top", "left", "bottom", "right"): ("yxyx",),
-    ("y0", "x0", "y1", "x1"): ("yxyx",),
-    ("min_y", "min_x", "max_y", "max_x"): ("yxyx",),
-    ("miny", "minx", "maxy", "maxx"): ("yxyx",),
-    ("ytl", "xtl", "ybr", "xbr"): ("yxyx",),
-    ("starty", "startx", "endy", "endx"): ("yxyx",),
-    ("left", "top", "width", "height"): ("xywh",),
-    ("xmin", "ymin", "width", "height"): ("xywh",),
-    ("x_min", "y_min", "width", "height"): ("xywh",),
-    ("x_center", "y_center", "width", "height"): ("center_xywh",),
-    ("center_x", "center_y", "width", "height"): ("center_xywh",),
-    ("xcenter", "ycenter", "width", "height"): ("center_xywh",),
-    ("cx", "cy", "w", "h"): ("center_xywh",),
-    ("cx", "cy", "width", "height"): ("center_xywh",),
-    ("bbox_x", "bbox_y", "bbox_width", "bbox_height"): ("xywh", "center_xywh"),
-    ("bbox_x", "bbox_y", "bbox_w", "bbox_h"): ("xywh", "center_xywh"),
-    ("x", "y", "width", "height"): ("xywh", "center_xywh"),
-    ("x", "y", "w", "h"): ("xywh", "center_xywh"),
-}
-# Four corners of a plate, in any order: the box around them is taken.
-_CORNER_COLUMNS = [tuple(f"{axis}{first + number}" for number in range(4) for axis in "xy") for first in (0, 1)]
-# What names of box columns may have before and behind, all four of them the same: `bbox_x1`, `xmin (px)`.
-_BEFORE, _BEHIND = re.compile("^(?:bbox|box|bb|plate|lp|rect)_"), re.compile("_(?:px|pix|pixels?)$")
 # Columns of Label Studio's export CSV, which has all the plates of a picture in one cell.
 _LABEL_STUDIO_COLUMNS = {"annotation_id", "annotator", "lead_time"}
 # Boxes that programs write for a photograph without a plate.
 _NO_BOXES = ((0.0,) * 4, (-1.0,) * 4)
 _NO_PLATE = frozenset(("noplate", "no_plate", "no plate", "no-plate"))
-# Which form is the same one with x and y exchanged.
-_Y_FIRST = {"yxyx": "xyxy", "xywh": "yxhw", "center_xywh": "center_yxhw"}
-_ANY_BOX = ("xyxy", "xywh", "yxyx", "center_xywh")
 _EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-", "[]"))
-_NUMBER = r"[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?"
-_FOUR_NUMBERS = re.compile(rf"[\[({{]?\s*({_NUMBER})" + rf"[\s,;]+({_NUMBER})" * 3 + r"\s*[\])}]?")
 # Of a table's values, from which on they count as texts of plates, or as names of pictures.
 _MOST = 0.5
 # What `problems.csv` has, which names rows of labels.
@@ -163,21 +126,7 @@ def has_boxes(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     names = {plain(name) for name in read_table(path).columns}
     if options.box_columns and names.issuperset(map(plain, options.box_columns)):
         return True
-    has_box = any(group.keys() >= set(columns) for group in _box_names(read_table(path)) for columns in BOX_COLUMNS)
-    return has_box or not names.isdisjoint(_ONE_BOX_COLUMN)
-
-
-def _box_names(table: Table) -> list[dict[str, str]]:
-    """The columns by their names as they stand; then those of each group that have the same before and behind them."""
-    groups: dict[tuple[str, str], dict[str, str]] = {("", ""): {}}
-    for name in reversed(table.columns):
-        whole = plain(name)
-        before, behind = _BEFORE.match(whole), _BEHIND.search(whole)
-        groups["", ""][whole] = name
-        if before or behind:
-            key = before[0] if before else "", behind[0] if behind else ""
-            groups.setdefault(key, {})[whole.removeprefix(key[0]).removesuffix(key[1])] = name
-    return list(groups.values())
+    return columns_of_boxes(read_table(path)) != ((), ())
 
 
 def options_for(path: Path, options: LabelOptions) -> LabelOptions:
@@ -277,7 +226,7 @@ def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labe
         else:
             labels.add(row)
         return
-    box = numbers(written) if len(written) > 1 else _four_numbers(written[0])
+    box = numbers(written) if len(written) > 1 else four_numbers(written[0])
     if box is not None and len(box) > 4:
         box = around(list(zip(box[::2], box[1::2], strict=True)))
     if box in _NO_BOXES and (not text or text.lower() in _EMPTY | _NO_PLATE):
@@ -289,12 +238,6 @@ def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labe
         labels.give_up(row, ",".join(written), "non-numeric box", expected)
     else:
         labels.add(row, (box[0], box[1], box[2], box[3]), text)
-
-
-def _four_numbers(written: str) -> tuple[float, ...] | None:
-    """The four numbers of one cell, such as `[1, 2, 3, 4]`."""
-    found = _FOUR_NUMBERS.fullmatch(written.strip())
-    return numbers(found.groups()) if found else None
 
 
 def _columns(table: Table, options: LabelOptions, notes: list[str]) -> Columns:
@@ -363,28 +306,13 @@ def _text_column(table: Table, options: LabelOptions, used: Iterable[str], notes
 def _box_columns(table: Table, options: LabelOptions) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The columns of the boxes, in the order of the readings that are possible; () if there are none."""
     asked = options.boxes
-    arrangement = re.sub("^(rel|percent|permille)_", "", asked or "")
     if options.box_columns:
         if asked is None:
             raise UserError("--box-columns: in what order? expected --boxes too, such as --boxes xyxy")
         return tuple(_named(table, one, "--box-columns") for one in options.box_columns), (asked,)
-    groups = _box_names(table)
-    for by_name, columns in product(groups, _CORNER_COLUMNS):
-        if by_name.keys() >= set(columns):
-            return tuple(by_name[one] for one in columns), (asked or "xyxy",)
-    for by_name, (columns, readings) in product(groups, BOX_COLUMNS.items()):
-        if by_name.keys() >= set(columns):
-            found = tuple(by_name[one] for one in columns)
-            if asked is None:
-                return found, readings
-            if arrangement in readings:
-                return found, (asked,)
-            if arrangement in [_Y_FIRST[one] for one in readings]:
-                return (found[1], found[0], found[3], found[2]), (asked,)
-    by_name = groups[0]
-    for name in _ONE_BOX_COLUMN:
-        if name in by_name:
-            return (by_name[name],), (asked,) if asked else _ANY_BOX
+    found = columns_of_boxes(table, asked)
+    if found[0]:
+        return found
     if asked is not None and not any(plain(name) in TEXT_NAMES for name in table.columns):
         raise UserError(
             f"{table.path}: no columns with boxes of the form {asked}; say their names with --box-columns; found "
