@@ -201,6 +201,14 @@ def test_boxes_that_fit_in_no_form_are_refused_and_under_a_name_counted():
     assert decision.reading == Reading("yxyx") and "only 0 of 20 boxes lie in their pictures" in decision.notes[0]
 
 
+@pytest.mark.parametrize("named", ["yxyx", "xyxy"])
+def test_boxes_that_are_inside_out_are_asked_for_and_not_taken_for_thousandths(named):
+    boxes, sizes = plates(20)
+    exchanged = written(boxes, named, sizes)[:, [2, 3, 0, 1]]
+    with pytest.raises(UserError, match="inside out as .* are exchanged, exchange them; if not, say --boxes permille_"):
+        decided(exchanged, sizes, named=named)
+
+
 @pytest.mark.parametrize("form", ["xyxy", "rel_xyxy", "xywh"])
 @pytest.mark.parametrize("faulty", [[0, 0, 0, 0], [9, 9, 9, 9], [9000, 9000, 9500, 9500]])
 def test_a_faulty_box_does_not_make_a_small_set_unreadable(form, faulty):

@@ -155,6 +155,10 @@ class _Boxes:
             Frames(frames.sizes[inside], frames.stored[inside], frames.orientations[inside], frames.factors[inside]),
         )
 
+    def exchanged(self) -> _Boxes:
+        """The same with their two corners exchanged."""
+        return _Boxes(self.name, self.boxes[:, [2, 3, 0, 1]], self.frames)
+
     def inside(self, form: str) -> float:
         """The share of boxes that lie in their pictures, before EXIF or after."""
         return max(self._look(Reading(form, before))[0] for before in self._sides())
@@ -291,10 +295,17 @@ def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:
     if boxes.evidence >= _MANY and inside < _HARDLY_ANY:
         tiers += [odd]
     found = next(filter(None, map(boxes.plausible, tiers)), [])
-    if len(found) > 1:
-        raise _unclear(boxes, found)
     if not found:
         return named, []
+    if found[0] in odd and _parts(named)[1] in ("yxyx", "xyxy") and boxes.exchanged().plausible([named]):
+        # Nearly any numbers are thousandths of something: these may as well be columns whose names are exchanged.
+        raise UserError(
+            f"{boxes.name}: its boxes, such as {_written(boxes)}, are inside out as {named}, which they are called; if "
+            "the names of the least and the greatest corner are exchanged, exchange them; if not, say --boxes "
+            f"{' or '.join(found)}"
+        )
+    if len(found) > 1:
+        raise _unclear(boxes, found)
     fitting = round(inside * len(boxes.boxes))
     return found[0], [
         f"{boxes.name}: its boxes are read as {found[0]}, as which they lie in their pictures; as {named}, which they "
