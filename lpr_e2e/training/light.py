@@ -67,8 +67,8 @@ def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
     Channels are permuted because data sets disagree about red and blue; the polarity is turned over because plates do.
     """
     if rng.random() < 0.3 * strength:
-        channels = cv2.split(picture)
-        picture = cv2.merge([channels[channel] for channel in rng.permutation(3)])
+        pairs = [number for pair in enumerate(rng.permutation(3).tolist()) for number in reversed(pair)]
+        picture = cv2.mixChannels([picture], [np.empty_like(picture)], pairs)[0]
     if rng.random() < 0.08 * strength:
         picture = 255 - picture
     if rng.random() < 0.15 * strength:
@@ -76,8 +76,7 @@ def change_light(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
     levels = _LEVELS ** np.exp(rng.normal(0, 0.3 * strength))
     gain = np.exp(rng.normal(-0.1, 0.3 * strength)) * np.exp(rng.normal(0, 0.08 * strength, 3))
     levels = (levels - 0.5) * gain + 0.5 + rng.normal(-0.03, 0.08 * strength)
-    table = np.clip(levels * 255, 0, 255).T.astype("uint8")
-    picture = cv2.merge([cv2.LUT(channel, levels) for channel, levels in zip(cv2.split(picture), table, strict=True)])
+    picture = cv2.LUT(picture, np.clip(levels * 255, 0, 255).astype("uint8")[None])
     if rng.random() < 0.25 * strength:  # A shadow or a lamp on one side.
         down, across = (np.linspace(-1, 1, side) * rng.normal() for side in _LIGHT_GRID)
         ramp = np.add.outer(down, across)
