@@ -6,7 +6,7 @@ from the machine. Characters of different scripts may come from different fonts:
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -111,6 +111,8 @@ class Alphabets:
         characters: to be drawn; each may have marks that belong to it.
         fonts: files that come first: what they have, they draw on half of the plates, and on all if no other font
             draws that script.
+        learned: what characters look like on real plates, uint8 masks `(GLYPH_HEIGHT, width)`.
+        learned_share: share of the plates that show these; a character without one is drawn by a font there, too.
 
     Attributes:
         undrawable: the characters that no font on this machine has.
@@ -120,7 +122,13 @@ class Alphabets:
         UserError: one of `fonts` cannot be read.
     """
 
-    def __init__(self, characters: Sequence[str], fonts: Sequence[str | Path] = ()):
+    def __init__(
+        self,
+        characters: Sequence[str],
+        fonts: Sequence[str | Path] = (),
+        learned: Mapping[str, np.ndarray] | None = None,
+        learned_share: float = 0.0,
+    ):
         named = [face for path in fonts for face in _weights(face_of_file(path))]
         scripts: dict[str, list[str]] = {"": []}
         for one in characters:
@@ -135,9 +143,15 @@ class Alphabets:
             ways[""].alphabets += strokes
             ways[""].odds = np.concatenate([(1 - STROKE_SHARE) * ways[""].odds, shares])
         self._ways = list(ways.values())
+        self._learned = {one: mask for one, mask in (learned or {}).items() if one in drawn}
+        self._learned_share = learned_share
 
     def choose(self, rng: np.random.Generator) -> Alphabet:
         """One way to draw all of the characters; the scripts' strokes are about as bold."""
+        chosen, learned = self._of_fonts(rng), bool(self._learned) and rng.random() < self._learned_share
+        return chosen._replace(masks=chosen.masks | self._learned) if learned else chosen
+
+    def _of_fonts(self, rng: np.random.Generator) -> Alphabet:
         if not self._ways:
             return Alphabet({})
         first, *others = self._ways
@@ -233,8 +247,8 @@ def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
         alphabet.masks.update({one: mask for one, mask in any_of.items() if one not in alphabet.masks})
     shares = [share for _, share in leading]
     if set(OTHER_FORMS) & set(drawable) and joins_letters():
-        others = [_with_other_forms(alphabet, face) for alphabet, (face, _) in zip(alphabets, leading, strict=True)]
-        alphabets, shares = [*alphabets, *others], [*shares, *shares]
+        alphabets += [_with_other_forms(one, face) for one, (face, _) in zip(alphabets, leading, strict=True)]
+        shares = [*shares, *shares]
     if name in SQUARE_SCRIPTS:
         alphabets = [_narrowed(alphabet, width) for width in SQUARE_WIDTHS for alphabet in alphabets]
         shares = [*shares] * len(SQUARE_WIDTHS)
@@ -256,10 +270,8 @@ def _with_other_forms(alphabet: Alphabet, face: Face) -> Alphabet:
 
 def _narrowed(alphabet: Alphabet, width: float) -> Alphabet:
     """The alphabet with all characters this share as wide."""
-    masks = {
-        one: cv2.resize(mask, (max(2, round(mask.shape[1] * width)), mask.shape[0]), interpolation=cv2.INTER_AREA)
-        for one, mask in alphabet.masks.items()
-    }
+    sizes = {one: (max(2, round(mask.shape[1] * width)), mask.shape[0]) for one, mask in alphabet.masks.items()}
+    masks = {one: cv2.resize(mask, sizes[one], interpolation=cv2.INTER_AREA) for one, mask in alphabet.masks.items()}
     return Alphabet(masks, alphabet.face)
 
 

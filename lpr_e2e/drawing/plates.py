@@ -11,7 +11,7 @@ coloured and worn (`plate_surface`), which takes about one millisecond.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -60,6 +60,8 @@ class PlatePainter:
             its looks decide.
         style: how real plates look, see `lpr_e2e.drawing.style.learn_style`; Tunisian plates do without.
         fonts: font files that come first, see `lpr_e2e.drawing.glyphs.Alphabets`.
+        letters: what characters look like on real plates, uint8 masks `(GLYPH_HEIGHT, width)`.
+        letters_share: share of the plates that are set in these letters, as far as they go.
         characters: further characters, which no text has: they are sampled where characters of their kind stand.
         joined: whether right-to-left letters are joined; None: as the style says, else apart.
 
@@ -84,6 +86,8 @@ class PlatePainter:
         fonts: Sequence[str | Path] = (),
         characters: str = "",
         joined: bool | None = None,
+        letters: Mapping[str, np.ndarray] | None = None,
+        letters_share: float = 0.0,
     ):
         self._worn, self._two_lines = worn, two_lines
         texts = [text for text in texts if text.strip()]
@@ -93,7 +97,7 @@ class PlatePainter:
         words = TUNISIAN_WORDS if self.tunisian else {}
         drawn = {part for text in [*texts, *characters] for part in clusters(text)}
         drawn = {part for part in drawn if part not in words and not part.isspace()}
-        self._alphabets = Alphabets(sorted(drawn), fonts)
+        self._alphabets = Alphabets(sorted(drawn), fonts, letters, letters_share)
         self.undrawable = self._alphabets.undrawable
         self.drawn_by = {**self._alphabets.drawn_by, **{mark: f"the word {word}" for mark, word in words.items()}}
         self._sampler = TextSampler(texts, characters, self.undrawable)

@@ -1,19 +1,20 @@
 """Labels that the model adds itself after stage one, from what it can read by then.
 
-Three things are missing in the data: the texts of the photographs from which no crop was cut, where on a plate each
-character stands, and by how much a plate is tilted in its box. The reader of stage one knows most of them. Its certain
-readings of true boxes become texts of stage two (self-training, after Lee 2013 "Pseudo-Label"). The places it looked
-at let real plates be cut between their characters and put together anew: a real surface with a number that no plate of
-the data has. The tilt at which it reads a plate best is what the box head learns.
+Four things are missing in the data: the texts of the photographs from which no crop was cut, where on a plate each
+character stands, what the country's letters look like, and by how much a plate is tilted in its box. The reader of
+stage one knows most of them. Its certain readings of true boxes become texts of stage two (self-training, after Lee
+2013 "Pseudo-Label"). The places it looked at let real plates be cut between their characters and put together anew: a
+real surface with a number that no plate of the data has. The characters there, averaged over many plates, are the
+letters of drawn ones (`letterforms`). The tilt at which it reads a plate best is what the box head learns.
 
 Readings that say a number which is held out or excluded, or nearly so, are not used.
 """
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from pathlib import Path
 
 import cv2
@@ -23,12 +24,14 @@ from keras import ops
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import aspect, letterbox, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.common.images import read_picture
+from lpr_e2e.common.scripts import is_digit, is_letter, kind
 from lpr_e2e.data.samples import Dataset, Photograph, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.evaluation.calibration import certainty_bar
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
 from lpr_e2e.training.augmentation import rearranged
+from lpr_e2e.training.letterforms import LetterForms
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 
 # A reading is used as a label if its weakest character is as certain, in the mean of all scales, as held-out readings
@@ -72,17 +75,28 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
             tilt = _tilt_of_best_reading(model, one)
             if tilt is not None:
                 own.tilts[one.key] = tilt
+    forms = LetterForms()
     for start in range(0, len(known), _BATCH):
-        own.cuts.update(_cuts(model, known[start : start + _BATCH]))
+        own.cuts.update(_cuts(model, known[start : start + _BATCH], forms))
+    own.letters.update(forms.masks())
     return own
 
 
-def _cuts(model: PlateModel, plates: Sequence[ReadablePlate]) -> dict[PlateKey, list[tuple[int, np.ndarray]]]:
-    """Where plates can be cut between their characters, for those where it is clear."""
+def _cuts(
+    model: PlateModel, plates: Sequence[ReadablePlate], forms: LetterForms
+) -> dict[PlateKey, list[tuple[int, np.ndarray]]]:
+    """Where plates can be cut between their characters, for those where it is clear.
+
+    Args:
+        model: reads them.
+        plates: with a text.
+        forms: collects the characters of those that can be cut.
+    """
     pictures = [_upright(one.path, one.box_px, one.turns) for one in plates]
     glimpses = np.stack([_glimpse(model, *picture) for picture in pictures])
     groups, margin = [], model.procedure.margin[1]
-    for one, glimpse, (classes, attention) in zip(plates, glimpses, _answers(model, glimpses), strict=True):
+    answers = _answers(model, glimpses)
+    for one, glimpse, (classes, attention) in zip(plates, glimpses, answers, strict=True):
         right = np.array_equal(classes, model.vocabulary.encode(one.text))
         groups.append(groups_between(glimpse, attention[: len(one.text)], one.text, margin) if right else [])
     # The cuts are good where the model reads the plate rightly after its characters have changed places.
@@ -92,13 +106,19 @@ def _cuts(model: PlateModel, plates: Sequence[ReadablePlate]) -> dict[PlateKey, 
             rearranged(*picture, cuts, one.text, rng)
             for picture, cuts, one in zip(pictures, groups, plates, strict=True)
         ]
-        answers = _answers(
+        read = _answers(
             model,
             np.stack([_glimpse(model, trial, box) for (trial, _), (_, box) in zip(trials, pictures, strict=True)]),
         )
-        for number, ((_, text), (classes, _)) in enumerate(zip(trials, answers, strict=True)):
+        for number, ((_, text), (classes, _)) in enumerate(zip(trials, read, strict=True)):
             if not np.array_equal(classes, model.vocabulary.encode(text)):
                 groups[number] = []
+    above = model.procedure.margin[0]
+    for one, picture, cuts, (_, attention) in zip(plates, pictures, groups, answers, strict=True):
+        levels = _middles(attention)[0] * (1 + 2 * above) - above
+        for start, places in cuts:
+            word = slice(start, start + len(places) - 1)
+            forms.add(*picture, one.text[word], places, float(levels[word].mean()))
     return {one.key: cuts for one, cuts in zip(plates, groups, strict=True) if cuts}
 
 
@@ -205,6 +225,36 @@ def groups_between(
     Returns:
         see `PseudoLabels.cuts`; empty if nowhere two digits, or two letters, clearly stand side by side.
     """
+    heights, centres = _middles(attention)
+    grey = cv2.cvtColor(glimpse, cv2.COLOR_RGB2GRAY).astype("float32")
+    busy = grey[round(0.25 * len(grey)) : round(0.75 * len(grey))].std(0)
+    groups = []
+    for start, end in _words(text):
+        places, levels = centres[start:end], heights[start:end]
+        gaps = np.diff(places)
+        if gaps.min() < _CLOSEST or gaps.max() > _UNEVEN * gaps.min() or np.ptp(levels) > _LEVEL:
+            continue
+        lines = [places[0] - gaps[0] / 2, *(places[:-1] + gaps / 2), places[-1] + gaps[-1] / 2]
+        cuts = [_emptiest(busy, line, _SNAP * gap) for line, gap in zip(lines, [gaps[0], *gaps], strict=False)]
+        cuts.append(_emptiest(busy, lines[-1], _SNAP * gaps[-1]))
+        # From widths of the glimpse to widths of the box in it.
+        groups.append((start, np.array(cuts) * (1 + 2 * margin) - margin))
+    return groups
+
+
+def _words(text: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each number, and of each word of letters of one script: what is a text of the same form when its
+    characters change places. A province before letters is of another script, and keeps its place."""
+    start = 0
+    for _, run in groupby(text, key=kind):
+        end = start + len(list(run))
+        if end - start > 1 and (is_digit(text[start]) or is_letter(text[start])):
+            yield start, end
+        start = end
+
+
+def _middles(attention: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Where characters were looked for, `(n, rows, columns)`: `(n,)` heights and `(n,)` widths of the glimpse."""
     rows, columns = attention.shape[1:]
     # Around the strongest column only: a little attention lies everywhere.
     along = attention.sum(1)
@@ -213,20 +263,7 @@ def groups_between(
     centres = (along * (np.arange(columns) + 0.5)).sum(1) / along.sum(1) / columns
     across = (attention * near[:, None]).sum(2)
     heights = (across * (np.arange(rows) + 0.5)).sum(1) / across.sum(1) / rows
-    grey = cv2.cvtColor(glimpse, cv2.COLOR_RGB2GRAY).astype("float32")
-    busy = grey[round(0.25 * len(grey)) : round(0.75 * len(grey))].std(0)
-    groups = []
-    for run in re.finditer(r"\d{2,}|[^\W\d_]{2,}", text):
-        places, levels = centres[run.start() : run.end()], heights[run.start() : run.end()]
-        gaps = np.diff(places)
-        if gaps.min() < _CLOSEST or gaps.max() > _UNEVEN * gaps.min() or np.ptp(levels) > _LEVEL:
-            continue
-        lines = [places[0] - gaps[0] / 2, *(places[:-1] + gaps / 2), places[-1] + gaps[-1] / 2]
-        cuts = [_emptiest(busy, line, _SNAP * gap) for line, gap in zip(lines, [gaps[0], *gaps], strict=False)]
-        cuts.append(_emptiest(busy, lines[-1], _SNAP * gaps[-1]))
-        # From widths of the glimpse to widths of the box in it.
-        groups.append((run.start(), np.array(cuts) * (1 + 2 * margin) - margin))
-    return groups
+    return heights, centres
 
 
 def _emptiest(busy: np.ndarray, place: float, reach: float) -> float:

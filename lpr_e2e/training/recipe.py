@@ -103,7 +103,13 @@ class BatchRecipe:
             UserError: see `PlatePainter`.
         """
         return PlatePainter(
-            self.texts, self.mixture.worn, style=self.style, fonts=self.fonts, characters=self.characters
+            self.texts,
+            self.mixture.worn,
+            style=self.style,
+            fonts=self.fonts,
+            characters=self.characters,
+            letters=self.own.letters,
+            letters_share=self.mixture.real_letters,
         )
 
     def maker(self, worker: int = 0, workers: int = 1) -> BatchMaker:

@@ -29,6 +29,8 @@ class Mixture:
             whose reading is used as their text in stage two.
         rearranged: of the real plates whose characters the model has placed by then, the share whose digits are shown
             in another order.
+        real_letters: share of the synthetic plates set in the letters of the real ones, as far as these are known
+            after stage one.
         close: share of photographs shown about as large as the second look shows them.
         turned: share of photographs turned by one to three quarters.
         tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
@@ -50,6 +52,7 @@ class Mixture:
     matched: float = 1.0
     self_labelled: float = 1.0
     rearranged: float = 0.5
+    real_letters: float = 0.5
     close: float = 0.4
     turned: float = 0.2
     tilted: float = 0.3

@@ -22,6 +22,7 @@ from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.evaluation.scoring import Figures
 from lpr_e2e.model.plate_model import PlateModel, load, parameters
+from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.callbacks import EpochEnd, Progress, Record
 from lpr_e2e.training.distribution import Job, Replicas
@@ -183,22 +184,26 @@ class Training:
     def _label(self) -> None:
         """Let the model label what stage two is trained on; once, so that a resumed run goes on with the same."""
         mixture = self.settings.mixture
-        if not (mixture.self_labelled or mixture.rearranged):
+        if not (mixture.self_labelled or mixture.rearranged or mixture.real_letters):
             return
-        path = self.folder.path / "own_labels.csv"
+        path, letters = self.folder.path / "own_labels.csv", self.folder.path / "letters.npz"
         if self.job.chief and not path.exists():
             # Saved by the end of stage one: an interruption in between changes nothing.
             self.folder.load_variables(self.replicas.own.weights)
-            label(self.replicas.own, self.dataset, mixture.self_labelled).save(path)
+            found = label(self.replicas.own, self.dataset, mixture.self_labelled)
+            letterforms.save(found.letters, letters)
+            found.save(path)
         self.job.agree()
         try:
-            own = PseudoLabels.load(path)
+            own = replace(PseudoLabels.load(path), letters=letterforms.load(letters))
         except UserError as error:
             raise TrainingError(str(error)) from error
         self.say(
-            f"labelled by the model itself: the texts of {len(own.readings)} plates, the tilts of "
-            f"{len(own.tilts)}, the characters' places on {len(own.cuts)} plates"
+            f"labelled by the model itself: the texts of {len(own.readings)} plates, the tilts of {len(own.tilts)}, "
+            f"the characters' places on {len(own.cuts)} plates, the looks of {len(own.letters)} characters"
         )
+        if self.record and own.letters and not self.progress.epoch:
+            self.record.board.pictures(0, "training/letters", [letterforms.specimen(own.letters)])
         self.recipe = replace(self.recipe, own=own)
         self.maker = self.recipe.maker()
 
