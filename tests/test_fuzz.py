@@ -34,6 +34,7 @@ from lpr_e2e.evaluation.truth import read_truth
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.training import letterforms
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder
 from lpr_e2e.training.settings import PRESETS, Settings
@@ -396,6 +397,19 @@ class TestRunFolders:
             assert "own_labels.csv" in str(error)
         else:
             assert all(math.isfinite(tilt) for tilt in own.tilts.values())
+
+    @FUZZ
+    @given(data=st.data())
+    def test_damaged_letters_are_refused(self, data, tmp_path):
+        path = tmp_path / "letters.npz"
+        letterforms.save({"A": np.eye(72, 40, dtype="uint8"), "国": np.ones((72, 72), "uint8")}, path)
+        path.write_bytes(data.draw(damaged([path.read_bytes()])))
+        try:
+            letters = letterforms.load(path)
+        except UserError as error:
+            assert "letters.npz: damaged" in str(error)
+        else:
+            assert all(mask.dtype == np.uint8 and mask.shape[0] == 72 for mask in letters.values())
 
 
 class TestNames:

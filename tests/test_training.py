@@ -79,8 +79,8 @@ def finished(eagerly, tiny_data, tiny_settings, tmp_path_factory):
 class TestRunFolder:
     def test_everything_needed_is_there(self, finished, tiny_settings):
         run, figures, _ = finished
-        names = "config.json versions.json split.csv problems.csv own_labels.csv history.csv figures.json best.keras"
-        assert {*names.split(), "last.keras"} <= {path.name for path in run.path.iterdir()}
+        names = "config.json versions.json split.csv problems.csv own_labels.csv letters.npz history.csv figures.json"
+        assert {*names.split(), "best.keras", "last.keras"} <= {path.name for path in run.path.iterdir()}
         assert run.config()["settings"] == tiny_settings
         versions = json.loads((run.path / "versions.json").read_text())
         assert versions["keras"] == keras.__version__

@@ -271,8 +271,7 @@ def _with_other_forms(alphabet: Alphabet, face: Face) -> Alphabet:
 def _narrowed(alphabet: Alphabet, width: float) -> Alphabet:
     """The alphabet with all characters this share as wide."""
     sizes = {one: (max(2, round(mask.shape[1] * width)), mask.shape[0]) for one, mask in alphabet.masks.items()}
-    masks = {one: cv2.resize(mask, sizes[one], interpolation=cv2.INTER_AREA) for one, mask in alphabet.masks.items()}
-    return Alphabet(masks, alphabet.face)
+    return Alphabet({one: cv2.resize(alphabet.masks[one], size) for one, size in sizes.items()}, alphabet.face)
 
 
 def _faces_of(name: str) -> Sequence[tuple[str, int, float]]:

@@ -62,6 +62,7 @@ LEVERS = (
     Lever("averaging", "averaged weights", ("averaging=0",), "training"),
     Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
     Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
+    Lever("real-letters", "drawn plates in the letters of the real ones", ("mixture.real_letters=0",)),
     Lever("depth", "the decoder's second layer", ("architecture.decoder_depth=1",), "training"),
     Lever("resolution", "a quarter of the glimpse's sides", ("architecture.glimpse_size=[48, 144]",), "training"),
     Lever("width", "a quarter of the filters", ("architecture.widths=[12, 24, 48, 84, 108]",), "training"),

@@ -8,7 +8,6 @@ is the letter, what differs is dirt, light and blur.
 
 from __future__ import annotations
 
-import zipfile
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -35,7 +34,7 @@ _LEAST_PART = 0.35  # a part that stands apart at a side and is lower than this 
 _FAINT_ROW = 0.35
 _INK = 0.55  # from here on it is ink, in shares of full ink
 # A letter is known from so many plates on, if they are this much alike; widths may differ by this share.
-_LEAST_PLATES, _LEAST_LIKENESS, _WIDTHS = 4, 0.6, 0.25
+_LEAST_PLATES, _LEAST_LIKENESS, _WIDTHS = 4, 0.75, 0.25
 # Plates higher than this, pixels, count no more for it.
 _SHARP_HEIGHT = 48
 _ROUNDS = 3  # of weighing the cells by their likeness to the mean
@@ -108,11 +107,11 @@ def load(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as file:
             letters = {chr(int(name, 16)): file[name] for name in file.files}
-    except (OSError, ValueError, KeyError, OverflowError, EOFError, zipfile.BadZipFile) as error:
+        for character, mask in letters.items():
+            if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
+                raise ValueError(f"no letter: {character}")
+    except Exception as error:  # A damaged zip raises many kinds.
         raise UserError(f"{path}: damaged ({error}); remove it and own_labels.csv, they are made again") from error
-    for character, mask in letters.items():
-        if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not 0 < mask.shape[1] < 1000:
-            raise UserError(f"{path}: damaged ({character}); remove it and own_labels.csv, they are made again")
     return letters
 
 

@@ -2,7 +2,7 @@
 
 * `config.json`: settings, data folder, exclusion list, vocabulary; `versions.json`: of everything that matters;
 * `split.csv`: every picture that is trained on or held out; `problems.csv`: every fault found in the data;
-* `own_labels.csv`: what the model itself added to the labels after stage one;
+* `own_labels.csv`, `letters.npz`: what the model itself added to the labels after stage one, and how letters look;
 * `history.csv`: the figures of every epoch; `figures.json`: the final ones;
 * `best.keras`, `last.keras`: models to predict with (averaged weights);
 * `state.npz`: everything that `--resume` needs;
