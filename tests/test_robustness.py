@@ -122,6 +122,21 @@ def test_crops_by_kind(tmp_path):
     assert "held-out crops: series #N" in found.table()
 
 
+@pytest.mark.parametrize(
+    ("texts", "odd"),
+    [
+        (["12T3", "1T345", "123456N"], {"series #N": 1}),
+        (["سطن٧١٢", "أبج٤٥", "دط١"], {}),
+        (["B1876UYP", "AB12C", "D99EFG", "7H"], {"series #A": 1}),
+    ],
+)
+def test_series_are_forms_of_texts_in_any_script(tmp_path, texts, odd):
+    path = tmp_path / "crop.png"
+    cv2.imwrite(str(path), np.zeros((20, 100, 3), "uint8"))
+    found = measure(RedReader(), [], crops=[Crop(path.name, path, text, 0) for text in texts], windows=0)
+    assert {kind: count for kind, (count, _) in found.crops.items() if kind != "all"} == odd
+
+
 @pytest.mark.parametrize("invents", [False, True])
 def test_readings_without_a_plate(photographs, invents):
     found = measure(RedReader(invents), photographs[:2], photographs[2:], windows=5)

@@ -2,10 +2,11 @@
 
     lpr-e2e robustness DIR                       of the model that comes with the project
     lpr-e2e robustness DIR --model best.keras --output figures.json
+    lpr-e2e robustness DIR --labels complete     parts of photographs without a labelled plate show none
 
 Reads the held-out photographs of a data folder as they are, turned by 90, 180 and 270 degrees, and blurred by motion;
-windows of photographs that miss the plate; and the held-out crops, and prints one table. The readings are those of
-`lpr-e2e predict`; nothing is trained or chosen.
+windows of photographs that miss the plate, where all plates are labelled; and the held-out crops, and prints one
+table. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import argparse
 import json
 from pathlib import Path
 
-from lpr_e2e.commands.arguments import add_model, add_threads
+from lpr_e2e.commands.arguments import add_data_options, add_model, add_threads, data_source
 from lpr_e2e.common.terminal import say
 
 
@@ -25,20 +26,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--windows", type=int, default=200, metavar="N", help="windows without a plate, default 200")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures to this JSON file")
     add_threads(parser)
+    add_data_options(parser)
 
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the table."""
     from lpr_e2e.common.files import whole_file
-    from lpr_e2e.data.dataset import load_dataset
+    from lpr_e2e.data.dataset import load
     from lpr_e2e.experiments.robustness import measure
     from lpr_e2e.prediction.reader import PlateReader
 
-    dataset = load_dataset(options.data)
+    dataset = load(data_source(options, options.data, None)).dataset
     reader = PlateReader.load(options.model)
     held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)
     robustness = measure(reader, *held, options.windows)
     say(robustness.table())
+    if options.windows and not robustness.windows:
+        say("no window is sure to show no plate: further plates may be unlabelled (--labels complete: there are none)")
     if options.output:
         with whole_file(options.output) as part:
             part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")

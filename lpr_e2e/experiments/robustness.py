@@ -16,7 +16,9 @@ import numpy as np
 
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.images import read_picture
+from lpr_e2e.common.scripts import is_digit, is_letter
 from lpr_e2e.data.samples import Crop, Photograph
+from lpr_e2e.drawing.texts import MOST_MARKS
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth
@@ -239,7 +241,7 @@ def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[
     crops = [crop for crop in crops if crop.turns is not None]
     pictures = [turn_picture(read_picture(crop.path), crop.turns or 0) for crop in crops]
     readings = reader.read_crops(pictures)
-    patterns = [re.sub("[0-9]+", "0", crop.text) for crop in crops]
+    patterns = _series([crop.text for crop in crops])
     usual = Counter(patterns).most_common(1)[0][0] if patterns else ""
     kinds: dict[str, list[bool]] = {}
     for crop, picture, pattern, reading in zip(crops, pictures, patterns, readings, strict=True):
@@ -247,8 +249,20 @@ def _crops_right(reader: PlateReader, crops: Sequence[Crop]) -> dict[str, tuple[
         for kind, holds in (
             ("all", True),
             (f"high, such as two lines (below {HIGH_ASPECT}:1)", high),
-            (f"series {pattern.replace('0', '#')}", pattern != usual),
+            (f"series {pattern}", pattern != usual),
         ):
             if holds:
                 kinds.setdefault(kind, []).append(reading.text == crop.text)
     return {kind: (len(right), float(np.mean(right))) for kind, right in kinds.items()}
+
+
+def _series(texts: Sequence[str]) -> list[str]:
+    """The texts with `#` for each number and, where they have many letters, `A` for each word."""
+    letters = {character for text in texts for character in text if is_letter(character)}
+
+    def shown(character: str) -> str:
+        if is_digit(character):
+            return "#"
+        return "A" if is_letter(character) and len(letters) > MOST_MARKS else character
+
+    return [re.sub("([#A])\\1+", "\\1", "".join(map(shown, text))) for text in texts]
