@@ -428,3 +428,14 @@ class TestAugmentation:
         smeared = motion_blur(picture, length, angle)[..., 0] > 0
         rows, columns = np.ptp(np.flatnonzero(smeared.any(1))) + 1, np.ptp(np.flatnonzero(smeared.any(0))) + 1
         assert (rows, columns) == ((1, length) if angle == 0 else (length, 1))
+
+    @pytest.mark.parametrize("length", [3, 6, 13, 18])
+    def test_motion_keeps_brightness_and_place_in_any_direction(self, length):
+        picture = np.full((61, 61, 3), 20, "uint8")
+        picture[25:36, 25:36] = 220
+        for angle in np.linspace(0, np.pi, 9):
+            moved = motion_blur(picture, length, angle)[..., 0].astype(float) - 20
+            assert moved.sum() == pytest.approx(11 * 11 * 200, rel=0.02)
+            places = np.argwhere(moved > -1)
+            middle = (places * moved.ravel()[:, None]).sum(0) / moved.sum()
+            np.testing.assert_allclose(middle, 30, atol=0.8)
