@@ -163,9 +163,10 @@ def motion_blur(picture: np.ndarray, length: int, angle: float) -> np.ndarray:
     reach = middle * np.array([np.cos(angle), np.sin(angle)])
     ends = [tuple(int(round(value)) for value in middle + sign * reach) for sign in (-1, 1)]
     cv2.line(kernel, ends[0], ends[1], 1.0)
-    # Only the part with the line: most motion is along the rows, and a square takes OpenCV ten times as long.
-    (left, top), (right, bottom) = np.sort(ends, axis=0).tolist()
-    kernel, anchor = kernel[top : bottom + 1, left : right + 1], (length // 2 - left, length // 2 - top)
+    # Only the part with the line and its middle: most motion is along the rows, and a square takes ten times as long.
+    centre = length // 2
+    (left, top), *_, (right, bottom) = np.sort([*ends, (centre, centre)], axis=0).tolist()
+    kernel, anchor = kernel[top : bottom + 1, left : right + 1], (centre - left, centre - top)
     return cv2.filter2D(picture, -1, kernel / kernel.sum(), anchor=anchor, borderType=cv2.BORDER_REPLICATE)
 
 
