@@ -18,11 +18,11 @@ _NOISE_MEAN, _NOISE_DEVIATION = 128, 32
 _LIGHT_GRID = (48, 96)
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 # By how much a plate moves while the shutter is open, in widths of it: from what is seen to what can just be read.
-_MOVED = (0.02, 0.11)
+_MOVED = (0.02, 0.13)
 # Share of the glimpses with mud or glare on some characters.
 _SMEARED = 0.15
-# Strength of light, and of blur, noise and compression, on a canvas.
-_LIGHT_ON_CANVAS, _SHARPNESS_ON_CANVAS = 0.6, 0.25
+# Strength of light, of motion, and of blur, noise and compression, on a canvas.
+_LIGHT_ON_CANVAS, _MOVED_ON_CANVAS, _SHARPNESS_ON_CANVAS = 0.6, 0.5, 0.25
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Light:
         A photograph has its own light and blur already: less is done.
         """
         canvas = change_light(canvas, rng, _LIGHT_ON_CANVAS * self.hardness)
-        if plate_width and rng.random() < _SHARPNESS_ON_CANVAS * self.moved * self.hardness:
+        if plate_width and rng.random() < _MOVED_ON_CANVAS * self.moved * self.hardness:
             canvas = moved(canvas, rng, plate_width)
         return change_sharpness(canvas, rng, _SHARPNESS_ON_CANVAS * self.hardness)
 

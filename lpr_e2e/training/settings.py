@@ -37,7 +37,7 @@ class Mixture:
         worn: share of the synthetic plates that have seen the road, see `lpr_e2e.drawing.plates.PlatePainter`.
         harsh: share of the plates in light that leaves little to read: bleached, glaring, half in the shade, at night
             in a lamp's light, in rain.
-        moved: share of the plates blurred by motion, by up to a tenth of their width.
+        moved: share of the plates blurred by motion, by up to an eighth of their width.
         further: share of the photographs with several plates all of which are learned; of the others only the largest,
             and the rest is taken for background.
         hardness: strength of the changes of light, sharpness, detail and tilt; 1 is what real photographs need.
@@ -57,8 +57,8 @@ class Mixture:
     turned: float = 0.2
     tilted: float = 0.3
     worn: float = 1.0
-    harsh: float = 0.15
-    moved: float = 0.12
+    harsh: float = 0.2
+    moved: float = 0.3
     further: float = 1.0
     hardness: float = 1.0
 
