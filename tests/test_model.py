@@ -17,7 +17,7 @@ from keras import ops
 
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.boxes import rectangle_corners, turn_box
-from lpr_e2e.common.procedure import TODAY
+from lpr_e2e.common.procedure import TODAY, Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.model.box_head import cell_centres
 from lpr_e2e.model.glimpse import cut_glimpses
@@ -337,7 +337,8 @@ class TestProcedure:
         config = model.get_config()
         del config["procedure"]
         config["architecture"] |= {"plates": 3, "second_look": 0.0, "reading_scales": [1.0], "sure": 0.9}
-        expected = replace(TODAY, plates=3, second_look=0.0, reading_scales=(1.0,), sure=0.9)
+        own = {"plates": 3, "second_look": 0.0, "reading_scales": (1.0,), "sure": 0.9}
+        expected = replace(Procedure.from_config(None, {}), **own)
         assert PlateModel.from_config(config).procedure == expected
 
     def test_numbers_that_cannot_be_are_refused(self, model, tmp_path):

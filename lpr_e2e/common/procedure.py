@@ -10,7 +10,10 @@ from typing import Any
 from lpr_e2e.common.errors import UserError
 
 # Raised when a number is added, or when the same numbers begin to mean something else.
-VERSION = 1
+VERSION = 2
+
+# Parts of a photograph that a closer look is at.
+PARTS = 4
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,11 @@ class Procedure:
             certainty above, and one of them with at least this product.
         closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
             this share of each side. 0: none.
+        distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
+            photograph's longer side: it shows a street, and there may be plates further away.
+        closer_further_confidence: `further_confidence` in the parts.
+        part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
+            of the part's longer side. 0: none.
         closer_certainty: only readings this certain count there. Of 200 plate-free windows, none gave one above 0.7.
         format_likelihood: a text that fits the user's format is taken only if it is at least this likely against the
             likeliest text: a plate that clearly says something else is something else.
@@ -78,6 +86,9 @@ class Procedure:
     certainty_threshold: float = 0.5
     sureness_threshold: float = 0.4
     closer_part: float = 0.6
+    distant_plate: float = 0.11
+    closer_further_confidence: float = 0.15
+    part_edge: float = 0.005
     closer_certainty: float = 0.8
     format_likelihood: float = 0.1
 
@@ -101,6 +112,11 @@ class Procedure:
         return high, wide
 
     @property
+    def most_reported(self) -> int:
+        """The most plates of a photograph: those of the photograph, and of its parts if these are looked at besides."""
+        return self.plates * (1 + PARTS * bool(self.closer_part and self.distant_plate))
+
+    @property
     def tilts(self) -> tuple[float, ...]:
         """`tilts_degrees` in radians."""
         return tuple(math.radians(degrees) for degrees in self.tilts_degrees)
@@ -114,8 +130,8 @@ class Procedure:
         """The procedure that a model carries.
 
         Args:
-            config: what `as_config` gave, or None for a model from before procedures were stored: it is read with
-                today's numbers.
+            config: what `as_config` gave, by this version or an earlier one, or None for a model from before
+                procedures were stored. What there was not yet is left out when such a model reads.
             before: the values that such a model keeps elsewhere, in its architecture or its description; those that are
                 named like a number of the procedure are taken.
 
@@ -124,12 +140,12 @@ class Procedure:
         """
         names = [one.name for one in fields(cls)]
         if config is None:
-            values = {name: before[name] for name in names if name in before}
+            values = _NOT_YET[1] | {name: before[name] for name in names if name in before}
         else:
-            if not isinstance(config, Mapping) or config.get("version") != VERSION:
-                found = config.get("version") if isinstance(config, Mapping) else config
+            found = config.get("version") if isinstance(config, Mapping) else config
+            if not isinstance(config, Mapping) or found not in (*_NOT_YET, VERSION):
                 raise UserError(f"procedure: version {found!r}, expected {VERSION}; update lpr_e2e to read this model")
-            values = {name: value for name, value in config.items() if name != "version"}
+            values = _NOT_YET.get(found, {}) | {name: value for name, value in config.items() if name != "version"}
             wrong = sorted(set(names) ^ set(values))
             if wrong:
                 raise UserError(f"procedure: expected the numbers {', '.join(names)}; missing or unknown: {wrong}")
@@ -144,6 +160,9 @@ def _is_number(value, kind: type) -> bool:
         return kind is bool and isinstance(value, bool)
     return isinstance(value, int) or (kind is float and isinstance(value, float) and math.isfinite(value))
 
+
+# Of each earlier version: the numbers that it had not, with values that leave out what they are for.
+_NOT_YET: dict[int, dict[str, float]] = {1: {"distant_plate": 0.0, "closer_further_confidence": 0.3, "part_edge": 0.0}}
 
 # What each number may be at least and at most; of tuples, each of their items.
 _RANGES: dict[str, tuple[float, float]] = {

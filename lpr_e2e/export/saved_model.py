@@ -36,7 +36,7 @@ class Serving(tf.Module):
     def __init__(self, model: PlateModel):
         super().__init__()
         self.engine, self.description = GraphEngine(model), describe(model)
-        self.arrays = GraphArrays(self.description.procedure.plates)
+        self.arrays = GraphArrays(self.description.procedure.most_reported)
         self.driver = Driver(self.engine, self.description, self.arrays)
         self.names = tf.constant(["", *self.description.characters])
         # The procedure is written in Python that means what it says: nothing of it is to be rewritten for a graph.

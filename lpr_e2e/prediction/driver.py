@@ -6,7 +6,8 @@
 3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales.
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
-   believed, **look closer**: 1 to 3 once more in four overlapping parts of the photograph.
+   believed, or all are so small that there may be more, further away, **look closer**: 1 to 3 once more in four
+   overlapping parts of the photograph.
 
 Every number of it is in the model's `Procedure`. The steps are pure functions of `lpr_e2e.common.steps`; what differs
 between numpy and a graph (choosing places by a mask, cutting a window) is behind `Arrays`.
@@ -25,6 +26,8 @@ from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.engines import Engine
 
 _SIDES = 4
+# All of a frame, rel yxyx.
+_WHOLE = np.array([0, 0, 1, 1], "float32")
 
 
 class Arrays(Protocol):
@@ -118,12 +121,13 @@ class Driver:
         """Calibrated probabilities of the characters, `(n, slots, classes)`, of glimpses `(n, height, width, 3)`."""
         return steps.softmax(self.engine.read(glimpses)["logits"] / self.description.temperature, self.xp)
 
-    def look(self, canvases, in_doubt: bool = False) -> dict:
+    def look(self, canvases, in_doubt: bool = False, further_confidence: float | None = None) -> dict:
         """Find and read the plates of canvases.
 
         Args:
             canvases: uint8 `(b, canvas_size, canvas_size, 3)`, b static.
             in_doubt: whether plates that are read with doubt are read again from all sides.
+            further_confidence: to use instead of the procedure's.
 
         Returns:
             for K plates of each canvas, `(b * K, ...)`: `boxes_rel`, `box_confidence`, `turns`, `tilts`, and where
@@ -139,7 +143,8 @@ class Driver:
         plates = self._look_again(canvases, plates, candidate)
         # If the best candidate has proved to be a plate, the others need more.
         proved = xp.repeat(plates["box_confidence"][:: procedure.plates] >= procedure.sure_confidence, procedure.plates)
-        least = xp.where(proved, procedure.further_confidence, procedure.least_confidence)
+        needed = procedure.further_confidence if further_confidence is None else further_confidence
+        least = xp.where(proved, needed, procedure.least_confidence)
         further = xp.logical_and(np.logical_not(is_best), plates["box_confidence"] >= least)
         plates = self._look_again(canvases, plates, further)
         believed = plates["box_confidence"] >= procedure.box_threshold
@@ -262,10 +267,12 @@ class Driver:
         stays = xp.logical_and(is_plate, xp.logical_or(first, believed))
         kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
         best_box_confidence = xp.max(seen["box_confidence"])
+        sides_px = plates["boxes_px"][:, 2:] - plates["boxes_px"][:, :2]
+        near = xp.max(sides_px, axis=-1) >= procedure.distant_plate * xp.max(frame.to_px(_WHOLE))
         report = self.arrays.when(
-            believed[0] if procedure.closer_part else True,
+            xp.any(xp.logical_and(believed, near)) if procedure.closer_part else True,
             lambda: self.arrays.select(plates, kept),
-            lambda: self._closer(photograph, plates, kept),
+            lambda: self._closer(photograph, frame, plates, kept, xp.logical_and(kept, believed)),
         )
         return {**report, "best_box_confidence": best_box_confidence}
 
@@ -282,20 +289,42 @@ class Driver:
         believed = steps.is_sure(plates["confidence"], plates["box_confidence"], procedure)
         return plates, xp.logical_and(is_plate, believed)
 
-    def _closer(self, photograph, before: dict, kept_before) -> dict:
-        """The certain plates in four overlapping parts of the photograph; what was seen before if there are none."""
+    def _closer(self, photograph, whole, before: dict, kept_before, believed_before) -> dict:
+        """What was believed before, and the certain plates in four overlapping parts of the photograph that lie
+        elsewhere; what was seen before if there are none. `whole` is the photograph's frame."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
         grey, size = procedure.letterbox_grey, self.description.canvas_size
         parts = arrays.parts(photograph, procedure.closer_part)
         views = [(corner, *arrays.letterbox(part, size, grey)) for corner, part in parts]
-        seen = self.look(xp.concatenate([canvas for _, canvas, _ in views]))
-        boxes_px = []
+        canvases = xp.concatenate([canvas for _, canvas, _ in views])
+        seen = self.look(canvases, further_confidence=procedure.closer_further_confidence)
+        boxes_px, is_whole = [], []
         for index, (corner, _, frame) in enumerate(views):
-            own = seen["boxes_rel"][index * procedure.plates : (index + 1) * procedure.plates]
-            boxes_px.append(frame.to_px(own) + xp.concatenate([corner, corner]))
-        plates, believed = self._judged(seen, xp.concatenate(boxes_px))
-        stays = xp.logical_and(believed, plates["confidence"] >= procedure.closer_certainty)
-        kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
+            own = frame.to_px(seen["boxes_rel"][index * procedure.plates : (index + 1) * procedure.plates])
+            is_whole.append(self._is_whole(own, corner, frame, whole))
+            boxes_px.append(own + xp.concatenate([corner, corner]))
+        seen = {**seen, "box_confidence": xp.where(xp.concatenate(is_whole), seen["box_confidence"], 0.0)}
+        closer, believed = self._judged(seen, xp.concatenate(boxes_px))
+        certain = xp.logical_and(believed, closer["confidence"] >= procedure.closer_certainty)
+        plates = {name: xp.concatenate([before[name], values]) for name, values in closer.items()}
+        kept = steps.apart(plates["boxes_px"], xp.concatenate([believed_before, certain]), procedure, xp)
+        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
+        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
+        kept = xp.take(kept, order)
         return arrays.when(
             xp.any(kept), lambda: arrays.select(plates, kept), lambda: arrays.select(before, kept_before)
         )
+
+    def _is_whole(self, boxes_px, corner, frame, whole):
+        """Whether plates of a part, `(n, 4)` in its pixels, do not end where it was cut from the photograph: `(n,)`.
+
+        What is cut off in one part is whole in another one, or too large to be missed.
+        """
+        xp = self.xp
+        corner, sides = xp.array(corner, "float32"), frame.to_px(_WHOLE)[2:]
+        edge = self.procedure.part_edge * xp.max(sides)
+        # Where a part ends with the photograph, nothing was cut off.
+        above = xp.logical_and(boxes_px[:, :2] < edge, corner > 0)
+        below = xp.logical_and(boxes_px[:, 2:] > sides - edge, corner + sides + 0.5 < whole.to_px(_WHOLE)[2:])
+        beside = boxes_px[:, 2:] <= boxes_px[:, :2]  # On the canvas, but not on the photograph.
+        return xp.logical_not(xp.any(above | below | beside, axis=-1))
