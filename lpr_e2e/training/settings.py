@@ -257,6 +257,7 @@ PRESETS = {
             learning_rate=2e-3,
             warm_up=100,
             evaluators=_EVALUATORS["recognition"],
+            started_steps=2500,
         ),
         joint=StageSettings(
             steps=8000,
@@ -265,7 +266,6 @@ PRESETS = {
             learning_rate=1e-3,
             warm_up=200,
             evaluators=_EVALUATORS["joint"],
-            started_steps=1500,
         ),
         epoch_steps=500,
         picture_epochs=2,
