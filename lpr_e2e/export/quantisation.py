@@ -21,8 +21,9 @@ from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines import Engine
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
 from lpr_e2e.prediction.engines.onnx_runtime import INT8_FILES
+from lpr_e2e.training.light import harsh_light
 
-# Photographs on which the ranges are measured, each also turned.
+# Photographs on which the ranges are measured, each also turned, and each also in light that leaves little to read.
 _PHOTOGRAPHS = 128
 
 
@@ -68,8 +69,10 @@ def examples_of(model: PlateModel, photographs: Sequence[Path]) -> Examples | No
             say(f"{path}: not used for the forms in 8 bits: {error}", file=sys.stderr)
             continue
         canvases.append(letterbox(photograph, description.canvas_size, grey=description.procedure.letterbox_grey)[0])
-    # Lying photographs, too: with ranges of upright ones only, 8 bits read fewer of them.
-    canvases += [turn_picture(canvas, 1 + index % 3) for index, canvas in enumerate(canvases)]
+    # Lying photographs, and dark, bleached and glaring ones, too: with ranges of ordinary ones only, 8 bits read fewer.
+    rng = np.random.default_rng(0)
+    harsh = [harsh_light(canvas, rng) for canvas in canvases]
+    canvases += [turn_picture(canvas, 1 + index % 3) for index, canvas in enumerate(canvases)] + harsh
     examples = Examples(KerasEngine(model))
     driver = Driver(examples, description)
     for canvas in canvases:
