@@ -44,6 +44,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-report", action="store_true", help="write no report.html")
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
+    add(
+        "--precision",
+        type=float,
+        metavar="SHARE",
+        help="share of the readings with status ok that shall be right, such as 0.995; default: the model's",
+    )
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add(
@@ -91,6 +97,9 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
+    promise = job.reader.description.promise
+    if promise.bars or options.precision is not None:
+        say(promise.in_words(options.precision))
     return _score(job, job.scoring, options) if job.scoring else 0
 
 
@@ -118,7 +127,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
             say(one)
         scoring = Scoring(truths)
         seen = read_texts(options.seen) if options.seen else None
-    reader = PlateReader.load(options.model, options.format)
+    reader = PlateReader.load(options.model, options.format, precision=options.precision)
     if options.submission:
         from lpr_e2e.prediction.challenge import SubmissionForm
 

@@ -13,6 +13,7 @@ from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.backend import our_settings
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.promise import Promise
 from lpr_e2e.common.steps import best_plates, softmax
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.model.backbone import Backbone, convolution_block
@@ -43,6 +44,7 @@ class PlateModel(keras.Model):
         architecture: sizes, or their dict.
         characters, slots: the vocabulary, see `lpr_e2e.common.vocabulary.Vocabulary`.
         procedure: how it is to be used, or its dict; None in the file of a model that carries none.
+        promise: what precision it promises, or its dict; None likewise. Fitted after training, like the temperature.
     """
 
     @our_settings()  # The program may have changed them for a model of another project.
@@ -52,6 +54,7 @@ class PlateModel(keras.Model):
         characters: str,
         slots: int,
         procedure: Procedure | dict | None = None,
+        promise: Promise | dict | None = None,
         **kwargs,
     ):
         # One name for all, so that the weights of two models correspond by their paths.
@@ -62,6 +65,7 @@ class PlateModel(keras.Model):
         if isinstance(architecture, dict):
             architecture = Architecture.from_config(architecture)
         self.architecture, self.procedure = architecture, procedure
+        self.promise = promise if isinstance(promise, Promise) else Promise.from_config(promise)
         self.vocabulary = Vocabulary(characters, slots)
         backbone = Backbone(architecture.widths, architecture.depths)
         self.finder = self._build_finder(backbone)
@@ -148,6 +152,7 @@ class PlateModel(keras.Model):
             "characters": self.vocabulary.characters,
             "slots": self.vocabulary.slots,
             "procedure": self.procedure.as_config(),
+            "promise": self.promise.as_config(),
         }
 
 

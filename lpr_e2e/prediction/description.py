@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.promise import Promise
 from lpr_e2e.common.vocabulary import Vocabulary
 
 FILE = "model.json"
@@ -20,7 +21,7 @@ _LARGEST = 100_000
 
 @dataclass(frozen=True)
 class Description:
-    """Sizes, vocabulary, temperature and procedure of a model.
+    """Sizes, vocabulary, temperature, procedure and promise of a model.
 
     Attributes:
         characters, slots: see `lpr_e2e.common.vocabulary.Vocabulary`.
@@ -28,6 +29,7 @@ class Description:
         grid_size: rows and columns of the decoder's attention.
         temperature: divides the logits.
         procedure: how photographs are read with it.
+        promise: how often its readings are right that are `ok`.
     """
 
     characters: str
@@ -38,6 +40,7 @@ class Description:
     grid_size: tuple[int, int]
     temperature: float
     procedure: Procedure
+    promise: Promise = Promise()
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
@@ -51,7 +54,7 @@ class Description:
 
     def as_json(self) -> dict:
         """Plain values for `model.json`."""
-        return {**asdict(self), "procedure": self.procedure.as_config()}
+        return {**asdict(self), "procedure": self.procedure.as_config(), "promise": self.promise.as_config()}
 
     @classmethod
     def from_json(cls, values: Mapping) -> Description:
@@ -70,6 +73,7 @@ class Description:
                 grid_size=_pair("grid_size", values["grid_size"]),
                 temperature=_checked("temperature", values["temperature"], float),
                 procedure=Procedure.from_config(values.get("procedure"), values),
+                promise=Promise.from_config(values.get("promise")),
             )
         except KeyError as error:
             raise UserError(f"no {error}") from None

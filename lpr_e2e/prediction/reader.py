@@ -27,6 +27,7 @@ from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
+from lpr_e2e.common.promise import checked_precision, least_certainty
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
@@ -53,37 +54,51 @@ class PlateReader:
             likely, see `lpr_e2e.prediction.format_rule`.
         several: called when there is more than one batch to read: gives drivers that read at the same time, each in a
             thread of its own, instead of `driver`. Without it, all is read in the thread that asks for it.
+        precision: the share of the readings with status `ok` that shall be right, 0..1; see
+            `lpr_e2e.common.promise.Promise.bar` for the default, and for a model that cannot promise as much.
 
     Raises:
-        UserError: the format is no regular expression.
+        UserError: the format is no regular expression, or the precision no share.
     """
 
     def __init__(
-        self, driver: Driver, format: str | None = None, several: Callable[[], Sequence[Driver]] | None = None
+        self,
+        driver: Driver,
+        format: str | None = None,
+        several: Callable[[], Sequence[Driver]] | None = None,
+        precision: float | None = None,
     ):
         self.driver, self.description = driver, driver.description
         self.vocabulary, self.procedure = driver.vocabulary, driver.procedure
+        wanted = None if precision is None else checked_precision(precision)
+        self.least_certainty = least_certainty(self.description.promise, wanted)
         self.rule = FormatRule(format, self.procedure.format_likelihood) if format else None
         self._several = several
         self._drivers: list[Driver] = []
         self._use_rule([driver])
 
     @classmethod
-    def of(cls, model: PlateModel, format: str | None = None) -> PlateReader:
+    def of(cls, model: PlateModel, format: str | None = None, precision: float | None = None) -> PlateReader:
         """A reader with a Keras model, as its weights and its temperature are now."""
         from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
 
-        return cls(Driver(KerasEngine(model), describe(model)), format)
+        return cls(Driver(KerasEngine(model), describe(model)), format, precision=precision)
 
     @classmethod
-    def load(cls, path: Path | str | None = None, format: str | None = None, threads: int | None = None) -> PlateReader:
+    def load(
+        cls,
+        path: Path | str | None = None,
+        format: str | None = None,
+        threads: int | None = None,
+        precision: float | None = None,
+    ) -> PlateReader:
         """Load a model.
 
         Args:
             path: a `.keras` file, a folder that `lpr-e2e export` wrote, or the name of a model that comes with the
                 project, see `lpr_e2e.prediction.models.find`. None takes `tunisia`, in its exported form if ONNX
                 Runtime is installed, else with Keras.
-            format: as above.
+            format, precision: as above.
             threads: how many cores an exported form is to use; by default those that this process may use. With Keras,
                 its backend decides.
 
@@ -91,17 +106,19 @@ class PlateReader:
             UserError: there is no such model, or the file is none of this package; or `threads` is no number from 1 on.
             ImportError: what runs it is not installed.
         """
+        if precision is not None:
+            checked_precision(precision)  # Before a model is loaded, which takes seconds.
         cores = available_cores() if threads is None else _at_least_one("threads", threads)
         path = find(path)
         if path.is_dir():
             # Two threads with a batch each are faster than two threads that share every layer of one batch.
             readers = min(cores, MOST_READERS)
             (driver,) = load_drivers(path, 1, cores)
-            return cls(driver, format, lambda: load_drivers(path, readers, cores // readers))
+            return cls(driver, format, lambda: load_drivers(path, readers, cores // readers), precision)
         # Importing Keras takes seconds: a mistyped path is reported before that.
         from lpr_e2e.prediction.engines.keras_model import load_model
 
-        return cls.of(load_model(path), format)
+        return cls.of(load_model(path), format, precision)
 
     def read(self, photographs: Any) -> list[Reading] | list[list[Reading]]:
         """Read the plates of one photograph or of several.
@@ -154,7 +171,7 @@ class PlateReader:
             answers = self.driver.read_glimpses(np.stack(glimpses))
             for place, characters in zip(pictures, answers, strict=True):
                 plate = {"boxes_px": boxes[place], "box_confidence": 1.0, "characters": characters}
-                readings[place] = to_reading("", plate, self.vocabulary, self.procedure, self.rule)
+                readings[place] = self._reading("", plate)
         return [readings[place] for place in range(len(batch))]
 
     def read_files(
@@ -253,8 +270,11 @@ class PlateReader:
         # The confidence of the best candidate says by how much a plate was missed.
         best_box_confidence = float(np.nan_to_num(seen.pop("best_box_confidence")))
         plates = [{name: values[place] for name, values in seen.items()} for place in range(len(seen["boxes_px"]))]
-        readings = [to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule) for plate in plates]
+        readings = [self._reading(img_id, plate) for plate in plates]
         return readings or [Reading(img_id, box_confidence=best_box_confidence)]
+
+    def _reading(self, img_id: str, plate: dict) -> Reading:
+        return to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule, self.least_certainty)
 
 
 def _is_one(photographs: Any) -> bool:

@@ -26,7 +26,8 @@ class Reading:
         confidence: probability of the weakest character, the end of the text included; 0 if nothing was read.
         box_px: yxyx in pixels of the photograph (after EXIF rotation), or None if there is no plate.
         box_confidence: how sure the model is that there is a plate; below `Procedure.box_threshold` there is none.
-        status: `ok`, `uncertain` (see `lpr_e2e.common.steps.is_sure`), `no plate`, or `unreadable: REASON`.
+        status: `ok` (sure, see `lpr_e2e.common.steps.is_sure`, and as certain as the model's promise asks for, see
+            `lpr_e2e.common.promise`), `uncertain`, `no plate`, or `unreadable: REASON`.
         characters: float `(slots, classes)` probabilities behind the text, or None if there is no plate.
         certainties: the probability of each character of the text and of its end, see `Vocabulary.decode`.
         glimpse: uint8 RGB `(height, width, 3)`, the window in which the plate was read, upright; None if the model
@@ -64,6 +65,7 @@ def to_reading(
     vocabulary: Vocabulary,
     procedure: Procedure,
     rule: FormatRule | None = None,
+    least_certainty: float = 0.0,
 ) -> Reading:
     """The reading of one plate.
 
@@ -73,6 +75,7 @@ def to_reading(
             model gives them, `glimpses` and `attention`: one of the plates that `Driver.read` reports.
         vocabulary, procedure: the model's.
         rule: what texts should look like, or None.
+        least_certainty: what a reading needs besides to be `ok`, see `lpr_e2e.common.promise`.
     """
     characters = plate["characters"]
     text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
@@ -80,7 +83,8 @@ def to_reading(
     if not text:
         status = "unreadable: a plate without legible characters"
     else:
-        status = "ok" if is_sure(confidence, box_confidence, procedure) else "uncertain"
+        believed = is_sure(confidence, box_confidence, procedure) and confidence >= least_certainty
+        status = "ok" if believed else "uncertain"
     top, left, bottom, right = (float(side) for side in plate["boxes_px"])
     return Reading(
         img_id,

@@ -70,7 +70,7 @@ class Mixture:
 
 
 # Of a training that starts from weights, unless a preset says otherwise.
-_STARTED_STEPS = 1500
+_STARTED_STEPS = 2000
 
 # What a stage can be evaluated by, see `lpr_e2e.training.evaluators`; and, of each stage, those that decide which epoch
 # is the best, which it therefore cannot do without.

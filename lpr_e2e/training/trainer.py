@@ -31,6 +31,7 @@ from lpr_e2e.training.gallery import Gallery
 from lpr_e2e.training.labelling import label
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.optimizer import make_optimizer
+from lpr_e2e.training.promising import best_promise
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, style_of
 from lpr_e2e.training.run_folder import RunFolder
@@ -274,11 +275,12 @@ class Training:
                 raise loader.failure or error from None
 
     def _finish(self) -> Figures:
-        """Take the best model, fit its temperature, write it and its figures down."""
+        """Take the best model, fit its temperature and what it promises, write it and its figures down."""
         model, path = self.replicas.own, self.folder.path / "best.keras"
         if path.exists():
             model.set_weights(load(path).get_weights())
         model.temperature.assign(best_temperature(model, self.held))
+        model.promise = best_promise(model, self.held.dataset.validation_photographs)
         photographs = Photographs(self.held)
         figures = photographs.figures(model)
         self.folder.save_model(model, path.name)
@@ -288,6 +290,7 @@ class Training:
                 **values,
                 **figures.sizes(),
                 "temperature": float(model.temperature),
+                "promise": model.promise.as_config(),
                 "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
             }
         )

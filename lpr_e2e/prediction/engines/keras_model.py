@@ -67,7 +67,7 @@ def load_model(path: Path) -> PlateModel:
 
 
 def describe(model: PlateModel) -> Description:
-    """The description of a Keras model, with the temperature that it has now."""
+    """The description of a Keras model, with the temperature and the promise that it has now."""
     sizes = model.architecture
     return Description(
         characters=model.vocabulary.characters,
@@ -78,4 +78,5 @@ def describe(model: PlateModel) -> Description:
         grid_size=tuple(model.reader.output["attention"].shape[-2:]),
         temperature=float(model.temperature),
         procedure=model.procedure,
+        promise=model.promise,
     )

@@ -1,0 +1,73 @@
+"""How certain a reading must be, so that a promised share of the believed ones is right: bars with a bound."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from lpr_e2e.common.promise import Bar, Promise
+
+# What may be promised.
+PRECISIONS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
+# Of so many measurements, this share keeps what it promises.
+CONFIDENCE = 0.9
+
+
+def promise_of(
+    certainties: Sequence[float],
+    right: Sequence[bool],
+    plates: int,
+    ordinary: Sequence[float],
+    precisions: Sequence[float] = PRECISIONS,
+    confidence: float = CONFIDENCE,
+) -> Promise:
+    """What a reader can promise, after its readings of held-out plates.
+
+    For each precision, the most certain reading is asked first, then the two most certain ones, and so on: are so many
+    right that a reader of a lower precision would have done as well in less than `1 - confidence` of all cases (the
+    bound of Clopper and Pearson 1934)? The first no ends it (fixed sequence testing, Angelopoulos et al. 2021,
+    https://arxiv.org/abs/2110.01052): so the many questions do not add up to a chance of a false promise. It begins
+    with as many readings as could say yes at all.
+
+    Plates are read several times, as they were photographed and disturbed. These readings depend on each other, so they
+    count together as much as one plate each does.
+
+    Args:
+        certainties: `(n,)`, 0..1, of all readings that would be believed, disturbed ones too.
+        right: bool `(n,)`.
+        plates: how many plates these are readings of, found or not.
+        ordinary: the certainties of the plates as they were photographed: `(plates,)`, 0 where nothing was read.
+        precisions: those to try, 0..1.
+        confidence: 0..1.
+    """
+    told, true = np.asarray(certainties, "float64"), np.asarray(right, bool)
+    order = np.argsort(-told, kind="stable")
+    told, wrong = told[order], np.cumsum(~true[order])
+    # Of so many readings each plate has its share.
+    weight = min(1.0, plates / len(told)) if len(told) else 0.0
+    bars = []
+    for precision in sorted(precisions):
+        bar = _bar(told, wrong, weight, precision, confidence)
+        if bar is not None:
+            coverage = float(np.mean(np.asarray(ordinary, "float64") >= bar)) if len(ordinary) else 0.0
+            bars.append(Bar(precision, bar, coverage))
+    return Promise(plates, confidence, tuple(bars))
+
+
+def _bar(told, wrong, weight: float, precision: float, confidence: float) -> float | None:
+    """The least certainty `(n,)`, the highest first, up to which the bound holds, see `promise_of`; None: nowhere."""
+    from scipy.special import betaincinv  # Late: it takes a while, and who reads does not need it.
+
+    least = math.ceil(math.log(1 - confidence) / math.log(precision) / weight) if weight else math.inf
+    bar = None
+    for last in range(len(told)):
+        if last + 1 < least or (last + 1 < len(told) and told[last + 1] == told[last]):
+            continue
+        count, errors = weight * (last + 1), weight * float(wrong[last])
+        bound = betaincinv(count - errors, errors + 1, 1 - confidence) if count > errors else 0.0
+        if bound < precision:
+            break
+        bar = float(told[last])
+    return bar

@@ -1,0 +1,129 @@
+"""A promised precision: its bound, how often it is kept, and what is said of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.promise import Bar, Promise, checked_precision, least_certainty
+from lpr_e2e.evaluation.promising import promise_of
+
+
+def drawn(rng, plates, versions=1, sharpness=6.0):
+    """Readings of drawn plates: how certain each is, and whether it is right.
+
+    A reader that is too sure of itself: certainties are the probabilities' roots.
+    """
+    skill = rng.beta(sharpness, 0.5, plates)
+    chance = np.clip(np.stack([skill * rng.uniform(0.85, 1.0, plates) ** one for one in range(versions)]), 0, 1)
+    return np.sqrt(chance), rng.random(chance.shape) < chance
+
+
+def of(certainties, right, **options):
+    return promise_of(certainties.ravel(), right.ravel(), certainties.shape[1], certainties[0], **options)
+
+
+class TestBars:
+    @pytest.mark.parametrize(("plates", "highest"), [(10, None), (22, 0.9), (60, 0.95), (105, 0.97), (230, 0.99)])
+    def test_what_few_plates_can_show(self, plates, highest):
+        """By the bound of so many right ones of so many: 0.1 ** (1 / n)."""
+        promise = promise_of([0.9] * plates, [True] * plates, plates, [0.9] * plates)
+        assert (promise.bars[-1].precision if promise.bars else None) == highest
+        assert highest is None or (0.1 ** (1 / plates) >= highest and promise.bars[-1].coverage == 1)
+
+    def test_versions_of_a_plate_count_as_one_plate(self):
+        once = promise_of([0.9] * 60, [True] * 60, 60, [0.9] * 60)
+        often = promise_of([0.9] * 240, [True] * 240, 60, [0.9] * 60)
+        assert often == once
+
+    def test_the_bar_lies_above_what_is_wrong_too_often(self):
+        """Certain readings are right; of the others every second one is wrong."""
+        certainties = np.concatenate([np.linspace(0.8, 1.0, 300), np.linspace(0.2, 0.7, 100)])
+        right = [True] * 300 + [True, False] * 50
+        promise = promise_of(certainties, right, 400, certainties)
+        bars = [bar.certainty for bar in promise.bars]
+        assert bars == sorted(bars) and [bar.precision for bar in promise.bars][-1] == 0.99
+        assert bars[-1] >= 0.69 and promise.bars[-1].coverage == pytest.approx(0.75, abs=0.02)
+        assert bars[0] < 0.65  # Of all down to there, nine of ten are right.
+
+    def test_ties_are_taken_together(self):
+        """Whether the wrong one of two that are as certain comes first is chance."""
+        for wrong in (0, 99):
+            right = [number != wrong for number in range(100)]
+            assert not promise_of([0.9] * 100, right, 100, [0.9] * 100, precisions=[0.97]).bars
+
+    def test_no_readings(self):
+        assert promise_of([], [], 0, []) == Promise(0, 0.9, ())
+
+    @pytest.mark.parametrize(("versions", "sharpness"), [(1, 6.0), (3, 15.0)])
+    def test_what_is_promised_is_kept_as_often_as_it_says(self, versions, sharpness):
+        """200 times, 150 drawn plates are held out; what the bar promises is compared with 100,000 others."""
+        rng = np.random.default_rng(7)
+        others, right = drawn(rng, 100_000, 1, sharpness)
+        others, right = others.ravel(), right.ravel()
+        order = np.argsort(-others)
+        precision = np.cumsum(right[order]) / np.arange(1, len(order) + 1)
+        kept = promised = 0
+        for _ in range(200):
+            for bar in of(*drawn(rng, 150, versions, sharpness), precisions=[0.95]).bars:
+                promised += 1
+                kept += precision[np.searchsorted(-others[order], -bar.certainty, side="right") - 1] >= bar.precision
+        assert promised >= 20
+        assert kept / 200 + (200 - promised) / 200 >= 0.9
+
+
+class TestPromise:
+    BARS = (Bar(0.95, 0.6, 0.99), Bar(0.98, 0.8, 0.97), Bar(0.995, 0.97, 0.96))
+
+    @pytest.mark.parametrize(
+        ("asked", "given"), [(0.9, 0.95), (0.95, 0.95), (0.96, 0.98), (None, 0.98), (0.995, 0.995), (0.999, 0.995)]
+    )
+    def test_the_least_that_is_enough_or_the_most_there_is(self, asked, given):
+        promise = Promise(200, 0.9, self.BARS)
+        assert promise.bar(asked).precision == given
+        assert least_certainty(promise, asked) == promise.bar(asked).certainty
+        said = promise.in_words(asked)
+        assert f"{given:.1%}" in said and ("cannot be shown" in said) == (asked == 0.999)
+
+    @pytest.mark.parametrize(("coverages", "usual"), [((0.99, 0.94), 0.95), ((0.9, 0.8), 0.95), ((0.99, 0.96), 0.98)])
+    def test_the_usual_promise_leaves_most_plates_ok(self, coverages, usual):
+        bars = tuple(Bar(one.precision, one.certainty, cover) for one, cover in zip(self.BARS, coverages, strict=False))
+        assert Promise(200, 0.9, bars).bar().precision == usual
+
+    def test_a_model_that_promises_nothing(self):
+        assert Promise().bar(0.9) is None and least_certainty(Promise(), None) == 0.0
+        assert "no precision is promised" in Promise().in_words()
+
+    def test_it_comes_back_as_it_was_stored(self):
+        promise = Promise(200, 0.9, self.BARS)
+        assert Promise.from_config(promise.as_config()) == promise
+        assert Promise.from_config(None) == Promise()
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"plates": -1},
+            {"plates": True},
+            {"plates": "many"},
+            {"confidence": 2},
+            {"bars": [[0.9, 0.5]]},
+            {"bars": [[0.9, float("nan"), 0.5]]},
+            {"bars": [[0.95, 0.5, 0.9], [0.9, 0.5, 0.9]]},
+            {"bars": [["a", 0.5, 0.9]]},
+            {"bars": None},
+        ],
+    )
+    def test_what_it_cannot_be_is_refused(self, change):
+        with pytest.raises(UserError, match="promise"):
+            Promise.from_config({**Promise(200, 0.9, self.BARS).as_config(), **change})
+        config = Promise(200, 0.9, self.BARS).as_config()
+        del config[next(iter(change))]
+        with pytest.raises(UserError, match="promise"):
+            Promise.from_config(config)
+
+    @pytest.mark.parametrize("precision", [0, 1, 99, -0.5, True, "0.99", None])
+    def test_a_precision_that_cannot_be(self, precision):
+        with pytest.raises(UserError, match="between 0 and 1"):
+            checked_precision(precision)
+        assert checked_precision(0.99) == 0.99
