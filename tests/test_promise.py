@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
+from PIL import Image
+from stand_in import MAGENTA, PROCEDURE, MagentaEngine, car, description, reader
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.promise import Bar, Promise, checked_precision, least_certainty
+from lpr_e2e.data.samples import Photograph, Plate
 from lpr_e2e.evaluation.promising import promise_of
+from lpr_e2e.prediction.description import Description
+from lpr_e2e.prediction.driver import Driver
+from lpr_e2e.prediction.reader import PlateReader
+from lpr_e2e.training import promising
 
 
 def drawn(rng, plates, versions=1, sharpness=6.0):
@@ -127,3 +137,74 @@ class TestPromise:
         with pytest.raises(UserError, match="between 0 and 1"):
             checked_precision(precision)
         assert checked_precision(0.99) == 0.99
+
+
+class TestReader:
+    """The magenta plate is read with a certainty of 0.9."""
+
+    @pytest.mark.parametrize(("precision", "status"), [(0.95, "ok"), (None, "ok"), (0.99, "uncertain")])
+    def test_what_is_promised_decides_what_is_ok(self, precision, status):
+        about = replace(description(), promise=Promise(200, 0.9, TestPromise.BARS))
+        reader = PlateReader(Driver(MagentaEngine(), about), precision=precision)
+        (reading,) = reader.read(car())
+        assert (reading.text, reading.status) == ("12T345", status)
+        (crop,) = reader.read_crops([np.full((40, 160, 3), MAGENTA, "uint8")])
+        assert (crop.text, crop.status) == ("12T345", status)
+
+    def test_a_model_without_a_promise_reads_as_before(self):
+        assert PlateReader(Driver(MagentaEngine(0.6), description())).read(car())[0].status == "ok"
+
+    def test_a_precision_that_cannot_be_is_refused_before_a_model_is_loaded(self, tmp_path):
+        with pytest.raises(UserError, match="precision"):
+            PlateReader.load(tmp_path / "none.keras", precision=99)
+
+    def test_it_goes_with_the_description(self):
+        about = replace(description(), promise=Promise(200, 0.9, TestPromise.BARS))
+        assert Description.from_json(about.as_json()) == about
+        before = about.as_json()
+        del before["promise"]
+        assert Description.from_json(before).promise == Promise()
+
+
+class TestBestPromise:
+    @pytest.fixture
+    def photographs(self, tmp_path):
+        """Forty cars whose plates say 12T345, as the stand-in reads them; one is labelled otherwise."""
+        found = []
+        for number in range(40):
+            path = tmp_path / f"{number}.png"
+            Image.fromarray(car()).save(path)
+            text = "12T345" if number else "99T999"
+            found.append(Photograph(path.name, path, (Plate((100.0, 60.0, 140.0, 180.0), text),)))
+        return found
+
+    @pytest.fixture
+    def asked(self, monkeypatch):
+        """What `promise_of` was asked."""
+        asked = {}
+        monkeypatch.setattr(promising.PlateReader, "of", lambda model: reader(MagentaEngine()))
+        monkeypatch.setattr(
+            promising, "_CHANGES", (promising.as_it_is, lambda one, place: car(), lambda one, place: car())
+        )
+        names = ("certainties", "right", "plates", "ordinary")
+        monkeypatch.setattr(promising, "promise_of", lambda *given: asked.update(zip(names, given, strict=True)))
+        return asked
+
+    def ask(self, photographs):
+        promising.best_promise(SimpleNamespace(procedure=PROCEDURE), photographs)
+
+    def test_every_plate_is_read_three_times(self, photographs, asked):
+        self.ask(photographs)
+        assert (asked["plates"], len(asked["ordinary"]), len(asked["certainties"])) == (40, 40, 120)
+        assert asked["right"].count(False) == 3
+        assert asked["certainties"] == pytest.approx([0.9] * 120, abs=1e-3)
+
+    def test_what_is_no_plate_counts_where_all_plates_are_labelled(self, photographs, asked):
+        empty = [replace(photographs[0], plates=(), complete=complete) for complete in (True, False)]
+        self.ask([*photographs[1:], *empty])
+        assert asked["right"].count(False) == 3 and asked["plates"] == 39
+
+    def test_a_plate_without_a_text_is_left_out(self, photographs, asked):
+        plate = replace(photographs[0].plates[0], text=None)
+        self.ask([*photographs[1:], replace(photographs[0], plates=(plate,))])
+        assert all(asked["right"]) and (asked["plates"], len(asked["right"])) == (39, 117)

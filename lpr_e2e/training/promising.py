@@ -37,12 +37,12 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
     ordinary: list[float] = []
     certainties: list[float] = []
     right: list[bool] = []
-    for change in (_as_it_is, _blurred, _in_harsh_light):
+    for change in _CHANGES:
         pictures = ((one.img_id, change(one, place)) for place, one in enumerate(known))
         for one, (_, _, readings) in zip(known, reader.read_files(pictures, _BATCH), strict=True):
             matched = match(one, readings)
             told = [(found.reading, found.is_right) for found in matched.outcomes if found.plate.text]
-            if change is _as_it_is:
+            if change is as_it_is:
                 ordinary += [found.confidence if found and _believed(found, model) else 0.0 for found, _ in told]
             if one.complete:
                 told += [(reading, False) for reading in matched.rest]
@@ -57,7 +57,8 @@ def _believed(reading: Reading, model: PlateModel) -> bool:
     return bool(reading.text) and bool(is_sure(reading.confidence, reading.box_confidence, model.procedure))
 
 
-def _as_it_is(photograph: Photograph, place: int) -> np.ndarray:
+def as_it_is(photograph: Photograph, place: int) -> np.ndarray:
+    """The photograph, uint8 RGB."""
     return read_picture(photograph.path)
 
 
@@ -74,3 +75,6 @@ def _in_harsh_light(photograph: Photograph, place: int) -> np.ndarray:
 def _disturbed(photograph: Photograph, place: int, change: Callable) -> np.ndarray:
     # The same disturbance each time, so that a model's promise does not depend on chance.
     return change(read_picture(photograph.path), np.random.default_rng([place]))
+
+
+_CHANGES: tuple[Callable[[Photograph, int], np.ndarray], ...] = (as_it_is, _blurred, _in_harsh_light)
