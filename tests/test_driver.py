@@ -26,7 +26,16 @@ TILTS = len(PROCEDURE.tilts)
 
 
 # The procedure before there were versions: without what came later.
-FIRST = replace(TODAY, distant_plate=0.0, closer_further_confidence=0.3, part_edge=0.0)
+LATER = {
+    "distant_plate": 0.0,
+    "closer_further_confidence": 0.3,
+    "part_edge": 0.0,
+    "part_plates": 0,
+    "part_pixels": (0.0,),
+    "part_overlap": 0.2,
+    "part_texture": 0.0,
+}
+FIRST = replace(TODAY, **LATER)
 
 
 class TestProcedure:
@@ -42,7 +51,7 @@ class TestProcedure:
 
     def test_a_model_of_an_earlier_version_is_read_without_what_came_later(self):
         earlier = {**replace(TODAY, plates=5).as_config(), "version": 1}
-        del earlier["distant_plate"], earlier["closer_further_confidence"], earlier["part_edge"]
+        earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):

@@ -24,7 +24,7 @@ class Procedure:
 
     Attributes:
         letterbox_grey: grey level of the canvas outside the photograph: neither a black car nor a white wall.
-        plates: the most plates looked for on one photograph.
+        plates: the most plates looked for in one look at a whole photograph.
         vote_iou: cells whose boxes overlap the best one by more than this vote for the final box.
         suppression_iou: a second plate may overlap a better one by no more than this.
         second_look: side of the window in which each plate is looked for again, in longer sides of its box: there the
@@ -55,6 +55,13 @@ class Procedure:
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
+        part_plates: the most plates looked for in each part. 0: `plates`.
+        part_pixels: sides of the tiles of a large photograph, in its own pixels, that are looked at besides, each unless
+            it is larger than the parts above: of 640, a plate 60 wide is half as wide, 30, where the model first looks.
+            The larger ones are for plates between those that one tile holds and those that show on the whole. 0: none.
+        part_overlap: tiles share this much of their side with the next one: a plate up to this wide is whole in one.
+        part_texture: tiles in which nothing changes by so many grey levels from pixel to pixel of the shrunk photograph
+            are not looked at: sky, road.
         closer_further_confidence: `further_confidence` in the parts.
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
@@ -87,6 +94,10 @@ class Procedure:
     sureness_threshold: float = 0.4
     closer_part: float = 0.6
     distant_plate: float = 0.11
+    part_plates: int = 8
+    part_pixels: tuple[float, ...] = (640.0, 1280.0)
+    part_overlap: float = 0.2
+    part_texture: float = 4.0
     closer_further_confidence: float = 0.15
     part_edge: float = 0.005
     closer_certainty: float = 0.8
@@ -113,8 +124,16 @@ class Procedure:
 
     @property
     def most_reported(self) -> int:
-        """The most plates of a photograph: those of the photograph, and of its parts if these are looked at besides."""
-        return self.plates * (1 + PARTS * bool(self.closer_part and self.distant_plate))
+        """The most plates that a graph, whose answers have one shape, reports of a photograph. Arrays have no such bound.
+
+        Those of the photograph, and of its four parts if these are looked at besides.
+        """
+        return self.plates + PARTS * self.plates_of_part * bool(self.closer_part and self.distant_plate)
+
+    @property
+    def plates_of_part(self) -> int:
+        """The most plates looked for in a part."""
+        return self.part_plates or self.plates
 
     @property
     def tilts(self) -> tuple[float, ...]:
@@ -162,7 +181,17 @@ def _is_number(value, kind: type) -> bool:
 
 
 # Of each earlier version: the numbers that it had not, with values that leave out what they are for.
-_NOT_YET: dict[int, dict[str, float]] = {1: {"distant_plate": 0.0, "closer_further_confidence": 0.3, "part_edge": 0.0}}
+_NOT_YET: dict[int, dict[str, Any]] = {
+    1: {
+        "distant_plate": 0.0,
+        "part_plates": 0,
+        "part_pixels": (0.0,),
+        "part_overlap": 0.2,
+        "part_texture": 0.0,
+        "closer_further_confidence": 0.3,
+        "part_edge": 0.0,
+    }
+}
 
 # What each number may be at least and at most; of tuples, each of their items.
 _RANGES: dict[str, tuple[float, float]] = {
@@ -170,6 +199,10 @@ _RANGES: dict[str, tuple[float, float]] = {
     "letterbox_grey": (0, 255),
     "samples": (1, 8),
     "plates": (1, 1000),
+    "part_plates": (0, 1000),
+    "part_pixels": (0, 100_000),
+    "part_overlap": (0, 0.9),
+    "part_texture": (0, 510),
     "second_look": (0, 100),
     "reading_scales": (0.1, 10),
     "sure": (0, 2),

@@ -12,6 +12,9 @@ from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK
 
+# Rounds in which plates that lie over each other are told apart.
+_CHAIN = 16
+
 
 def softmax(logits, xp):
     """Probabilities along the last axis."""
@@ -187,7 +190,7 @@ def apart(boxes, may_stay, procedure: Procedure, xp):
     """Which of n plates, in order, are reported: those that may, and lie elsewhere than all reported before them.
 
     Args:
-        boxes: `(n, 4)`, n static.
+        boxes: `(n, 4)`.
         may_stay: bool `(n,)`.
         procedure: whose `same_plate_iou` counts.
         xp: the namespace.
@@ -196,10 +199,16 @@ def apart(boxes, may_stay, procedure: Procedure, xp):
         bool `(n,)`.
     """
     overlaps = intersection_over_union(boxes[:, None], boxes[None], xp) >= procedure.same_plate_iou
-    kept = []
-    for place in range(boxes.shape[0]):
-        stays = may_stay[place]
-        for before, other in enumerate(kept):
-            stays = xp.logical_and(stays, xp.logical_not(xp.logical_and(other, overlaps[place, before])))
-        kept.append(stays)
-    return xp.stack(kept)
+    rank = xp.cumsum(xp.where(may_stay, 1, 1))
+    hides = xp.logical_and(overlaps, rank[:, None] > rank[None])
+    kept = may_stay
+    # Right for the first ones, then for those that only they can hide, and so on. No chain of plates, each of which
+    # overlaps the next one, is this long.
+    for _ in range(_CHAIN):
+        kept = xp.logical_and(may_stay, xp.logical_not(xp.any(xp.logical_and(hides, kept[None]), axis=1)))
+    return kept
+
+
+def cast(values, dtype: str, xp):
+    """Numbers as another type."""
+    return np.asarray(values).astype(dtype) if xp is np else xp.cast(values, dtype)

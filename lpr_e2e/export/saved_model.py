@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import tensorflow as tf
 from keras import ops
@@ -154,6 +154,10 @@ class Frame(NamedTuple):
     def offset(self) -> tf.Tensor:
         return (self.size - self.sides * self.scale) / 2
 
+    def to_rel(self, boxes_px) -> tf.Tensor:
+        offset, scale = (tf.cast(one, tf.float32) for one in (self.offset, self.scale))
+        return (tf.cast(boxes_px, tf.float32) * scale + tf.tile(offset, [2])) / self.size
+
     def to_px(self, boxes_rel) -> tf.Tensor:
         offset, scale, sides = (tf.cast(one, tf.float32) for one in (self.offset, self.scale, self.sides))
         return tf.clip_by_value((boxes_rel * self.size - tf.tile(offset, [2])) / scale, 0.0, tf.tile(sides, [2]))
@@ -215,15 +219,17 @@ class GraphArrays:
         canvas = tf.pad(tf.cast(tf.round(resized), tf.uint8), around, constant_values=grey)
         return tf.ensure_shape(canvas, (size, size, 3))[None], frame
 
-    def parts(self, photograph, share: float) -> list:
-        sides = tf.shape(photograph)[:2]
-        part = tf.cast(tf.math.ceil(share * tf.cast(sides, tf.float64)), tf.int32)
-        parts = []
-        for corner in ((0, 0), (0, 1), (1, 0), (1, 1)):
-            start = tf.constant(corner) * (sides - part)
-            cut = tf.slice(photograph, tf.concat([start, [0]], 0), tf.concat([part, [3]], 0))
-            parts.append((tf.cast(start, tf.float32), cut))
-        return parts
+    def sides(self, photograph):
+        return tf.cast(tf.shape(photograph)[:2], tf.int64)
+
+    def crop(self, photograph, part):
+        return photograph[part[0] : part[2], part[1] : part[3]]
+
+    def each(self, places, work: Callable[[Any], dict], nothing: dict) -> dict:
+        shapes = {name: tf.TensorSpec(values.shape, values.dtype) for name, values in nothing.items()}
+        # One after the other: canvases of a hundred parts would not fit into memory.
+        done = tf.map_fn(lambda place: work(place[None]), places, parallel_iterations=1, fn_output_signature=shapes)
+        return {name: tf.reshape(values, (-1, *values.shape[2:])) for name, values in done.items()}
 
     def when(self, condition, then: Callable[[], dict], otherwise: Callable[[], dict]) -> dict:
         if isinstance(condition, bool):

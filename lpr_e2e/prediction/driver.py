@@ -6,8 +6,9 @@
 3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales.
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
-   believed, or all are so small that there may be more, further away, **look closer**: 1 to 3 once more in four
-   overlapping parts of the photograph.
+   believed, or all are so small, or so many, that there may be more, **look closer**: 1 to 3 once more in overlapping
+   parts of the photograph: in four, and of a large photograph, which loses its pixels on the canvas, also in its tiles.
+   What is small on the canvas of a large one is in any case looked at once more in the part around it.
 
 Every number of it is in the model's `Procedure`. The steps are pure functions of `lpr_e2e.common.steps`; what differs
 between numpy and a graph (choosing places by a mask, cutting a window) is behind `Arrays`.
@@ -20,12 +21,13 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lpr_e2e.common import steps
+from lpr_e2e.common import parts, steps
 from lpr_e2e.prediction.arrays import NumpyArrays
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.engines import Engine
 
 _SIDES = 4
+_CERTAIN = ("confidence", "box_confidence")
 # All of a frame, rel yxyx.
 _WHOLE = np.array([0, 0, 1, 1], "float32")
 
@@ -66,8 +68,17 @@ class Arrays(Protocol):
     def letterbox(self, photograph, size: int, grey: int):
         """The canvas `(1, size, size, 3)` of a photograph, and its frame, whose `to_px(boxes_rel)` leads back."""
 
-    def parts(self, photograph, share: float) -> list:
-        """Four overlapping parts in the photograph's corners, each with the place of its corner `(2,)`, yx."""
+    def sides(self, photograph):
+        """Height and width of a photograph, int64 `(2,)`."""
+
+    def crop(self, photograph, part):
+        """What a part `(4,)`, yxyx, shows of a photograph."""
+
+    def each(self, places, work: Callable[[Any], dict], nothing: dict) -> dict:
+        """What `work` gives of rows `(b, ...)` of `places` `(m, ...)`, a few at a time: `(m * k, ...)`.
+
+        b is static. Of each row there are k in the answer, shaped and named as in `nothing`, `(k, ...)`.
+        """
 
     def when(self, condition, then: Callable[[], dict], otherwise: Callable[[], dict]) -> dict:
         """What `then` gives if the condition holds, else what `otherwise` gives; both give the same names."""
@@ -114,20 +125,23 @@ class Driver:
         plates, answers = self.procedure.plates, []
         for index, (photograph, frame) in enumerate(zip(photographs, frames, strict=True)):
             own = {name: values[index * plates : (index + 1) * plates] for name, values in seen.items()}
-            answers.append(self._reported(photograph, frame, own))
+            answers.append(self._reported(photograph, canvases[index], frame, own))
         return answers
 
     def read_glimpses(self, glimpses):
         """Calibrated probabilities of the characters, `(n, slots, classes)`, of glimpses `(n, height, width, 3)`."""
         return steps.softmax(self.engine.read(glimpses)["logits"] / self.description.temperature, self.xp)
 
-    def look(self, canvases, in_doubt: bool = False, further_confidence: float | None = None) -> dict:
+    def look(
+        self, canvases, in_doubt: bool = False, further_confidence: float | None = None, plates_each: int | None = None
+    ) -> dict:
         """Find and read the plates of canvases.
 
         Args:
             canvases: uint8 `(b, canvas_size, canvas_size, 3)`, b static.
             in_doubt: whether plates that are read with doubt are read again from all sides.
             further_confidence: to use instead of the procedure's.
+            plates_each: K, the most plates of each canvas, instead of the procedure's; not with `in_doubt`.
 
         Returns:
             for K plates of each canvas, `(b * K, ...)`: `boxes_rel`, `box_confidence`, `turns`, `tilts`, and where
@@ -135,18 +149,19 @@ class Driver:
         """
         xp, procedure = self.xp, self.procedure
         found = self.engine.find(self.arrays.scenes(canvases, self.description.scene_shrink))
-        found = steps.best_plates(found, procedure.plates, procedure, xp)
-        count = canvases.shape[0] * procedure.plates
+        each = procedure.plates if plates_each is None else plates_each
+        found = steps.best_plates(found, each, procedure, xp)
+        count = canvases.shape[0] * each
         plates = {name: xp.reshape(values, (count, *values.shape[2:])) for name, values in found.items()}
-        is_best = np.arange(count) % procedure.plates == 0
+        is_best = np.arange(count) % each == 0
         candidate = xp.logical_and(is_best, plates["box_confidence"] >= procedure.least_confidence)
-        plates = self._look_again(canvases, plates, candidate)
+        plates = self._look_again(canvases, plates, candidate, each)
         # If the best candidate has proved to be a plate, the others need more.
-        proved = xp.repeat(plates["box_confidence"][:: procedure.plates] >= procedure.sure_confidence, procedure.plates)
+        proved = xp.repeat(plates["box_confidence"][::each] >= procedure.sure_confidence, each)
         needed = procedure.further_confidence if further_confidence is None else further_confidence
         least = xp.where(proved, needed, procedure.least_confidence)
         further = xp.logical_and(np.logical_not(is_best), plates["box_confidence"] >= least)
-        plates = self._look_again(canvases, plates, further)
+        plates = self._look_again(canvases, plates, further, each)
         believed = plates["box_confidence"] >= procedure.box_threshold
         places = self.arrays.choose(xp.logical_and(xp.logical_or(candidate, further), believed))
         plates |= self._nothing_read(count)
@@ -154,7 +169,7 @@ class Driver:
             return plates
         boxes_rel, turns, tilts = (xp.take(plates[name], places, axis=0) for name in ("boxes_rel", "turns", "tilts"))
         tilts = tilts * float(procedure.rectify)
-        answers = self._read(canvases, places // procedure.plates, boxes_rel, xp.argmax(turns, axis=-1), tilts)
+        answers = self._read(canvases, places // each, boxes_rel, xp.argmax(turns, axis=-1), tilts)
         plates |= {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
         return self._read_in_doubt(canvases, plates) if in_doubt and procedure.doubt else plates
 
@@ -167,8 +182,8 @@ class Driver:
             "glimpses": zeros((count, *sizes.glimpse_size, 3), self.arrays.pixels),
         }
 
-    def _look_again(self, canvases, plates: dict, mask) -> dict:
-        """The plates, those of the mask seen a second time."""
+    def _look_again(self, canvases, plates: dict, mask, each: int) -> dict:
+        """The plates, so many of each canvas, those of the mask seen a second time."""
         places = self.arrays.choose(mask)
         if not self.procedure.second_look or self.arrays.none(places):
             return plates
@@ -176,7 +191,7 @@ class Driver:
         first = {name: xp.take(values, places, axis=0) for name, values in plates.items()}
         windows = steps.second_windows(first["boxes_rel"], procedure, xp)
         quarters = xp.argmax(first["turns"], axis=-1)
-        images = places // procedure.plates
+        images = places // each
         scenes = self.arrays.cut(canvases, images, windows, quarters, None, size, (0.0, 0.0), 1, procedure)
         again = steps.best_plates(self.engine.find(scenes), 1, procedure, xp)
         again = {name: values[:, 0] for name, values in again.items()}
@@ -257,7 +272,7 @@ class Driver:
             scores = arrays.put(scores, places, xp.take(score, better))
         return quarters, xp.take(tilts, best_tilts)
 
-    def _reported(self, photograph, frame, seen: dict) -> dict:
+    def _reported(self, photograph, canvas, frame, seen: dict) -> dict:
         """What to report of one photograph, see `read`; `seen` are its plates, as `look` gives them."""
         xp, procedure = self.xp, self.procedure
         plates, believed = self._judged(seen, frame.to_px(seen["boxes_rel"]))
@@ -266,15 +281,48 @@ class Driver:
         first = np.arange(procedure.plates) == 0
         stays = xp.logical_and(is_plate, xp.logical_or(first, believed))
         kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
-        best_box_confidence = xp.max(seen["box_confidence"])
-        sides_px = plates["boxes_px"][:, 2:] - plates["boxes_px"][:, :2]
-        near = xp.max(sides_px, axis=-1) >= procedure.distant_plate * xp.max(frame.to_px(_WHOLE))
-        report = self.arrays.when(
-            xp.any(xp.logical_and(believed, near)) if procedure.closer_part else True,
-            lambda: self.arrays.select(plates, kept),
-            lambda: self._closer(photograph, frame, plates, kept, xp.logical_and(kept, believed)),
-        )
-        return {**report, "best_box_confidence": best_box_confidence}
+        report = self.arrays.select(plates, kept)
+        if procedure.closer_part:
+            believed = xp.logical_and(kept, believed)
+            closer = self._parts(photograph, canvas, frame, plates["boxes_px"], is_plate, believed)
+            report = self.arrays.when(
+                closer.shape[0] > 0 if xp is np else xp.shape(closer)[0] > 0,
+                lambda: self._closer(photograph, frame, closer, plates, kept, believed),
+                lambda: report,
+            )
+        return {**report, "best_box_confidence": xp.max(seen["box_confidence"])}
+
+    def _parts(self, photograph, canvas, frame, boxes_px, is_plate, believed):
+        """The parts of a photograph to look at more closely, `(n, 4)`; see `lpr_e2e.common.parts`.
+
+        Args:
+            photograph, canvas, frame: the photograph, laid into its canvas, and how.
+            boxes_px: `(plates, 4)`, what was found on it.
+            is_plate, believed: masks `(plates,)`; of several boxes of one plate, one is believed.
+        """
+        xp, procedure, arrays = self.xp, self.procedure, self.arrays
+        sides, longer_px = arrays.sides(photograph), xp.max(boxes_px[:, 2:] - boxes_px[:, :2], axis=-1)
+        whole_px = xp.max(frame.to_px(_WHOLE))
+        near = xp.any(xp.logical_and(believed, longer_px >= procedure.distant_plate * whole_px))
+        # As many as there may be in one look: there may be more.
+        crowded = xp.logical_and(xp.all(believed), procedure.part_plates > 0 and procedure.plates > 1)
+
+        def textured(tiles):
+            return arrays.choose(parts.texture(canvas, frame.to_rel(tiles), xp) >= procedure.part_texture)
+
+        closer = arrays.when(
+            xp.logical_or(xp.logical_not(near), crowded),
+            lambda: {"parts": parts.all_parts(sides, textured, procedure, xp)},
+            lambda: {"parts": arrays.zeros((0, 4), "int64")},
+        )["parts"]
+        if not min(procedure.part_pixels):
+            return closer
+        # Smaller on the canvas than in the glimpse: the photograph has pixels of it that the canvas has not.
+        width, size = self.description.glimpse_size[1], self.description.canvas_size
+        small = xp.logical_and(is_plate, longer_px * (size / whole_px) < width)
+        small = arrays.choose(xp.logical_and(small, parts.is_large(sides, procedure, xp)))
+        boxes_px = xp.take(boxes_px, small, axis=0)
+        return xp.concatenate([closer, parts.around(boxes_px, sides, width / size, procedure, xp)])
 
     def _judged(self, seen: dict, boxes_px) -> tuple[dict, Any]:
         """The plates with their boxes in pixels and the certainty of their texts, the most certain first; and a mask
@@ -289,31 +337,55 @@ class Driver:
         believed = steps.is_sure(plates["confidence"], plates["box_confidence"], procedure)
         return plates, xp.logical_and(is_plate, believed)
 
-    def _closer(self, photograph, whole, before: dict, kept_before, believed_before) -> dict:
-        """What was believed before, and the certain plates in four overlapping parts of the photograph that lie
-        elsewhere; what was seen before if there are none. `whole` is the photograph's frame."""
+    def _closer(self, photograph, whole, closer, before: dict, kept_before, believed_before) -> dict:
+        """What was believed before, and the certain plates in parts `(n, 4)` of the photograph that lie elsewhere; what
+        was seen before if there are none. `whole` is the photograph's frame."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
-        grey, size = procedure.letterbox_grey, self.description.canvas_size
-        parts = arrays.parts(photograph, procedure.closer_part)
-        views = [(corner, *arrays.letterbox(part, size, grey)) for corner, part in parts]
-        canvases = xp.concatenate([canvas for _, canvas, _ in views])
-        seen = self.look(canvases, further_confidence=procedure.closer_further_confidence)
+        seen = self._in_parts(photograph, whole, closer)
+        places = arrays.choose(seen["box_confidence"] >= procedure.box_threshold)
+        seen = {name: xp.take(values, places, axis=0) for name, values in seen.items()}
+        seen, believed = self._judged(seen, seen["boxes_px"])
+        certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
+        plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
+        # What was read before stays as it was; of a large photograph, the more certain reading has more pixels.
+        stays = xp.logical_not(parts.is_large(arrays.sides(photograph), procedure, xp))
+        later = xp.concatenate([xp.where(xp.logical_and(stays, before["confidence"] >= 0), 0, 1), 0 * places + 1])
+        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
+        order = xp.take(order, steps.stable_order(xp.take(later, order), xp))
+        order = xp.take(order, arrays.choose(xp.take(xp.concatenate([believed_before, certain]), order)))
+        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
+        kept = arrays.choose(steps.apart(plates["boxes_px"], plates["confidence"] >= 0, procedure, xp))
+        kept = xp.take(kept, steps.in_order(*(xp.take(plates[name], kept) for name in _CERTAIN), xp))
+        plates = {name: xp.take(values, kept, axis=0) for name, values in plates.items()}
+        found = plates["confidence"] >= 0
+        return arrays.when(
+            xp.any(found), lambda: arrays.select(plates, found), lambda: arrays.select(before, kept_before)
+        )
+
+    def _in_parts(self, photograph, whole, closer) -> dict:
+        """The plates of parts `(n, 4)`, `(n * plates_of_part, ...)`, with their boxes in pixels of the photograph."""
+        zeros, count = self.arrays.zeros, self.procedure.plates_of_part
+        nothing = self._nothing_read(count) | {"boxes_px": zeros((count, 4)), "box_confidence": zeros((count,))}
+        return self.arrays.each(closer, lambda some: self._in_some(photograph, whole, some, nothing), nothing)
+
+    def _in_some(self, photograph, whole, closer, names) -> dict:
+        """As `_in_parts` of a few parts `(b, 4)`, b static: what has these names."""
+        xp, arrays, count = self.xp, self.arrays, self.procedure.plates_of_part
+        grey, size = self.procedure.letterbox_grey, self.description.canvas_size
+        views = [
+            arrays.letterbox(arrays.crop(photograph, closer[index]), size, grey) for index in range(closer.shape[0])
+        ]
+        canvases = xp.concatenate([canvas for canvas, _ in views])
+        seen = self.look(canvases, False, self.procedure.closer_further_confidence, count)
         boxes_px, is_whole = [], []
-        for index, (corner, _, frame) in enumerate(views):
-            own = frame.to_px(seen["boxes_rel"][index * procedure.plates : (index + 1) * procedure.plates])
+        for index, (_, frame) in enumerate(views):
+            corner = steps.cast(closer[index, :2], "float32", xp)
+            own = frame.to_px(seen["boxes_rel"][index * count : (index + 1) * count])
             is_whole.append(self._is_whole(own, corner, frame, whole))
             boxes_px.append(own + xp.concatenate([corner, corner]))
-        seen = {**seen, "box_confidence": xp.where(xp.concatenate(is_whole), seen["box_confidence"], 0.0)}
-        closer, believed = self._judged(seen, xp.concatenate(boxes_px))
-        certain = xp.logical_and(believed, closer["confidence"] >= procedure.closer_certainty)
-        plates = {name: xp.concatenate([before[name], values]) for name, values in closer.items()}
-        kept = steps.apart(plates["boxes_px"], xp.concatenate([believed_before, certain]), procedure, xp)
-        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
-        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
-        kept = xp.take(kept, order)
-        return arrays.when(
-            xp.any(kept), lambda: arrays.select(plates, kept), lambda: arrays.select(before, kept_before)
-        )
+        seen["box_confidence"] = xp.where(xp.concatenate(is_whole), seen["box_confidence"], 0.0)
+        seen["boxes_px"] = xp.concatenate(boxes_px)
+        return {name: seen[name] for name in names}
 
     def _is_whole(self, boxes_px, corner, frame, whole):
         """Whether plates of a part, `(n, 4)` in its pixels, do not end where it was cut from the photograph: `(n,)`.
@@ -321,7 +393,7 @@ class Driver:
         What is cut off in one part is whole in another one, or too large to be missed.
         """
         xp = self.xp
-        corner, sides = xp.array(corner, "float32"), frame.to_px(_WHOLE)[2:]
+        sides = frame.to_px(_WHOLE)[2:]
         edge = self.procedure.part_edge * xp.max(sides)
         # Where a part ends with the photograph, nothing was cut off.
         above = xp.logical_and(boxes_px[:, :2] < edge, corner > 0)
