@@ -7,14 +7,8 @@ there are follows the photograph's size; in a graph, that is known when it runs.
 
 from __future__ import annotations
 
-import numpy as np
-
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import cast
-
-# Side of the squares of the canvas over which texture is averaged, pixels: about as high as the smallest plate that is
-# looked for in a frame of 3840 pixels, and half as wide.
-_CELL = 8
 
 
 def is_large(sides, procedure: Procedure, xp):
@@ -23,21 +17,16 @@ def is_large(sides, procedure: Procedure, xp):
     return xp.logical_and(smallest > 0, smallest < procedure.closer_part * cast(xp.max(sides), "float64", xp))
 
 
-def all_parts(sides, worth, procedure: Procedure, xp):
-    """Four overlapping parts in the corners, and of a large photograph also its tiles of each size.
-
-    Args:
-        sides: of the photograph.
-        worth: gives the places `(m,)` of those of the tiles `(n, 4)` that are worth a look.
-        procedure: whose `closer_part`, `part_pixels` and `part_overlap` count.
-        xp: the namespace.
-    """
+def corners(sides, procedure: Procedure, xp):
+    """Four overlapping parts in the corners of a photograph, of the share `closer_part` of each side: `(4, 4)`."""
     part = cast(xp.ceil(procedure.closer_part * cast(sides, "float64", xp)), "int64", xp)
-    corners = [_boxes(*(xp.stack([0 * free, free]) for free in (sides - part)), part, xp)]
-    if not any(procedure.part_pixels):
-        return corners[0]
-    found = xp.concatenate([tiles(sides, pixels, procedure, xp) for pixels in procedure.part_pixels])
-    return xp.concatenate([*corners, xp.take(found, worth(found), axis=0)])
+    return _boxes(*(xp.stack([0 * free, free]) for free in (sides[0] - part[0], sides[1] - part[1])), part, xp)
+
+
+def all_tiles(sides, procedure: Procedure, xp):
+    """The corners of a large photograph, and its tiles of each of the `part_pixels` that it is large for."""
+    levels = [tiles(sides, pixels, procedure, xp) for pixels in procedure.part_pixels if pixels]
+    return xp.concatenate([*levels, corners(sides, procedure, xp)])
 
 
 def tiles(sides, pixels: float, procedure: Procedure, xp):
@@ -67,30 +56,6 @@ def around(boxes_px, sides, share: float, procedure: Procedure, xp):
     centres = cast((boxes_px[:, :2] + boxes_px[:, 2:]) / 2, "int64", xp)
     start = xp.minimum(xp.maximum(centres - part // 2, 0), sides[None] - part)
     return xp.concatenate([start, start + part], axis=-1)
-
-
-def texture(canvas, boxes_rel, xp):
-    """How much there is to see in tiles: the mean change from pixel to pixel in the square where it is largest.
-
-    Args:
-        canvas: `(side, side, 3)`, 0..255: the whole photograph.
-        boxes_rel: `(n, 4)`, where the tiles lie on it.
-        xp: the namespace.
-
-    Returns:
-        grey levels `(n,)`.
-    """
-    grey = xp.mean(cast(canvas, "float32", xp), axis=-1)
-    change = xp.abs(grey[1:, :-1] - grey[:-1, :-1]) + xp.abs(grey[:-1, 1:] - grey[:-1, :-1])
-    count = change.shape[0] // _CELL
-    cells = xp.reshape(change[: count * _CELL, : count * _CELL], (count, _CELL, count, _CELL))
-    cells = xp.mean(cells, axis=(1, 3))
-    centres = (np.arange(count, dtype="float32") + 0.5) * (_CELL / canvas.shape[0])
-    down, across = (
-        xp.logical_and(boxes_rel[:, side, None] <= centres, centres <= boxes_rel[:, side + 2, None]) for side in (0, 1)
-    )
-    inside = xp.logical_and(down[:, :, None], across[:, None, :])
-    return xp.max(xp.where(inside, cells, 0.0), axis=(1, 2))
 
 
 def _boxes(tops, lefts, part, xp):

@@ -56,12 +56,11 @@ class Procedure:
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
         part_plates: the most plates looked for in each part. 0: `plates`.
-        part_pixels: sides of the tiles of a large photograph, in its own pixels, that are looked at besides, each unless
-            it is larger than the parts above: of 640, a plate 60 wide is half as wide, 30, where the model first looks.
-            The larger ones are for plates between those that one tile holds and those that show on the whole. 0: none.
+        part_pixels: sides of the tiles of a large photograph, in its own pixels, in which plates are looked for besides,
+            each unless it is larger than the parts above: of 640, a plate 60 wide is half as wide where the model
+            looks. The larger tiles are for plates too large for one of 640 and too small for the parts. 0: none.
         part_overlap: tiles share this much of their side with the next one: a plate up to this wide is whole in one.
-        part_texture: tiles in which nothing changes by so many grey levels from pixel to pixel of the shrunk photograph
-            are not looked at: sky, road.
+        tile_confidence: what the look at a tile believes in less than this is not looked at again.
         closer_further_confidence: `further_confidence` in the parts.
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
@@ -95,9 +94,9 @@ class Procedure:
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
-    part_pixels: tuple[float, ...] = (640.0, 1280.0)
+    part_pixels: tuple[float, ...] = (640.0, 2560.0)
     part_overlap: float = 0.2
-    part_texture: float = 4.0
+    tile_confidence: float = 0.2
     closer_further_confidence: float = 0.15
     part_edge: float = 0.005
     closer_certainty: float = 0.8
@@ -124,10 +123,7 @@ class Procedure:
 
     @property
     def most_reported(self) -> int:
-        """The most plates that a graph, whose answers have one shape, reports of a photograph. Arrays have no such bound.
-
-        Those of the photograph, and of its four parts if these are looked at besides.
-        """
+        """The most plates that a graph reports, as its answers have one shape: of the photograph, and of four parts."""
         return self.plates + PARTS * self.plates_of_part * bool(self.closer_part and self.distant_plate)
 
     @property
@@ -187,7 +183,7 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "part_plates": 0,
         "part_pixels": (0.0,),
         "part_overlap": 0.2,
-        "part_texture": 0.0,
+        "tile_confidence": 0.2,
         "closer_further_confidence": 0.3,
         "part_edge": 0.0,
     }
@@ -202,7 +198,6 @@ _RANGES: dict[str, tuple[float, float]] = {
     "part_plates": (0, 1000),
     "part_pixels": (0, 100_000),
     "part_overlap": (0, 0.9),
-    "part_texture": (0, 510),
     "second_look": (0, 100),
     "reading_scales": (0.1, 10),
     "sure": (0, 2),

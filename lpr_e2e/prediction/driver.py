@@ -6,9 +6,8 @@
 3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales.
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
-   believed, or all are so small, or so many, that there may be more, **look closer**: 1 to 3 once more in overlapping
-   parts of the photograph: in four, and of a large photograph, which loses its pixels on the canvas, also in its tiles.
-   What is small on the canvas of a large one is in any case looked at once more in the part around it.
+   believed, or all are so small, or so many, that there may be more, **look closer**, see
+   `lpr_e2e.prediction.closer_look`: 1 to 3 once more in parts of the photograph.
 
 Every number of it is in the model's `Procedure`. The steps are pure functions of `lpr_e2e.common.steps`; what differs
 between numpy and a graph (choosing places by a mask, cutting a window) is behind `Arrays`.
@@ -21,15 +20,14 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lpr_e2e.common import parts, steps
+from lpr_e2e.common import steps
 from lpr_e2e.prediction.arrays import NumpyArrays
+from lpr_e2e.prediction.closer_look import CloserLook
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.engines import Engine
 
 _SIDES = 4
-_CERTAIN = ("confidence", "box_confidence")
-# All of a frame, rel yxyx.
-_WHOLE = np.array([0, 0, 1, 1], "float32")
+_REPORTED = ("boxes_px", "box_confidence", "confidence", "characters", "attention", "glimpses")
 
 
 class Arrays(Protocol):
@@ -105,6 +103,7 @@ class Driver:
         self.procedure, self.vocabulary = description.procedure, description.vocabulary
         self.arrays: Arrays = arrays or NumpyArrays()
         self.xp = self.arrays.xp
+        self._closer_look = CloserLook(self)
         self.certainty: Callable[[Any], Any] = lambda characters: steps.certainties(characters, self.xp)[0]
 
     def read(self, photographs: Sequence, canvases, frames: Sequence) -> list[dict]:
@@ -125,7 +124,7 @@ class Driver:
         plates, answers = self.procedure.plates, []
         for index, (photograph, frame) in enumerate(zip(photographs, frames, strict=True)):
             own = {name: values[index * plates : (index + 1) * plates] for name, values in seen.items()}
-            answers.append(self._reported(photograph, canvases[index], frame, own))
+            answers.append(self._reported(photograph, frame, own))
         return answers
 
     def read_glimpses(self, glimpses):
@@ -147,12 +146,21 @@ class Driver:
             for K plates of each canvas, `(b * K, ...)`: `boxes_rel`, `box_confidence`, `turns`, `tilts`, and where
             there is a plate `characters`, `attention` and `glimpses`; zeros elsewhere.
         """
+        each = self.procedure.plates if plates_each is None else plates_each
+        plates = self.find(self.arrays.scenes(canvases, self.description.scene_shrink), each)
+        plates = self.study(canvases, plates, each, further_confidence)
+        return self._read_in_doubt(canvases, plates) if in_doubt and self.procedure.doubt else plates
+
+    def find(self, scenes, each: int) -> dict:
+        """The most certain plates of scenes, so many of each: `boxes_rel`, `box_confidence`, `turns` and `tilts`."""
+        found = steps.best_plates(self.engine.find(scenes), each, self.procedure, self.xp)
+        count = scenes.shape[0] * each
+        return {name: self.xp.reshape(values, (count, *values.shape[2:])) for name, values in found.items()}
+
+    def study(self, canvases, plates: dict, each: int, further_confidence: float | None = None) -> dict:
+        """What `look` gives of plates that `find` gave, so many of each canvas: seen a second time, and read."""
         xp, procedure = self.xp, self.procedure
-        found = self.engine.find(self.arrays.scenes(canvases, self.description.scene_shrink))
-        each = procedure.plates if plates_each is None else plates_each
-        found = steps.best_plates(found, each, procedure, xp)
         count = canvases.shape[0] * each
-        plates = {name: xp.reshape(values, (count, *values.shape[2:])) for name, values in found.items()}
         is_best = np.arange(count) % each == 0
         candidate = xp.logical_and(is_best, plates["box_confidence"] >= procedure.least_confidence)
         plates = self._look_again(canvases, plates, candidate, each)
@@ -164,16 +172,15 @@ class Driver:
         plates = self._look_again(canvases, plates, further, each)
         believed = plates["box_confidence"] >= procedure.box_threshold
         places = self.arrays.choose(xp.logical_and(xp.logical_or(candidate, further), believed))
-        plates |= self._nothing_read(count)
+        plates = plates | self.nothing_read(count)
         if self.arrays.none(places):
             return plates
         boxes_rel, turns, tilts = (xp.take(plates[name], places, axis=0) for name in ("boxes_rel", "turns", "tilts"))
         tilts = tilts * float(procedure.rectify)
         answers = self._read(canvases, places // each, boxes_rel, xp.argmax(turns, axis=-1), tilts)
-        plates |= {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
-        return self._read_in_doubt(canvases, plates) if in_doubt and procedure.doubt else plates
+        return plates | {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
 
-    def _nothing_read(self, count: int) -> dict:
+    def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""
         zeros, slots, sizes = self.arrays.zeros, self.vocabulary.slots, self.description
         return {
@@ -272,63 +279,26 @@ class Driver:
             scores = arrays.put(scores, places, xp.take(score, better))
         return quarters, xp.take(tilts, best_tilts)
 
-    def _reported(self, photograph, canvas, frame, seen: dict) -> dict:
+    def _reported(self, photograph, frame, seen: dict) -> dict:
         """What to report of one photograph, see `read`; `seen` are its plates, as `look` gives them."""
         xp, procedure = self.xp, self.procedure
-        plates, believed = self._judged(seen, frame.to_px(seen["boxes_rel"]))
+        plates, believed = self.judged(seen, frame.to_px(seen["boxes_rel"]))
         is_plate = plates["box_confidence"] >= procedure.box_threshold
         # Plates come before what is none: what is none has no text. The most certain one is reported in any case.
         first = np.arange(procedure.plates) == 0
         stays = xp.logical_and(is_plate, xp.logical_or(first, believed))
         kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
-        report = self.arrays.select(plates, kept)
         if procedure.closer_part:
-            believed = xp.logical_and(kept, believed)
-            closer = self._parts(photograph, canvas, frame, plates["boxes_px"], is_plate, believed)
-            report = self.arrays.when(
-                closer.shape[0] > 0 if xp is np else xp.shape(closer)[0] > 0,
-                lambda: self._closer(photograph, frame, closer, plates, kept, believed),
-                lambda: report,
-            )
-        return {**report, "best_box_confidence": xp.max(seen["box_confidence"])}
+            report = self._closer_look.report(photograph, frame, plates, kept, xp.logical_and(kept, believed))
+        else:
+            report = self.arrays.select(plates, kept)
+        return {name: report[name] for name in _REPORTED} | {"best_box_confidence": xp.max(seen["box_confidence"])}
 
-    def _parts(self, photograph, canvas, frame, boxes_px, is_plate, believed):
-        """The parts of a photograph to look at more closely, `(n, 4)`; see `lpr_e2e.common.parts`.
-
-        Args:
-            photograph, canvas, frame: the photograph, laid into its canvas, and how.
-            boxes_px: `(plates, 4)`, what was found on it.
-            is_plate, believed: masks `(plates,)`; of several boxes of one plate, one is believed.
-        """
-        xp, procedure, arrays = self.xp, self.procedure, self.arrays
-        sides, longer_px = arrays.sides(photograph), xp.max(boxes_px[:, 2:] - boxes_px[:, :2], axis=-1)
-        whole_px = xp.max(frame.to_px(_WHOLE))
-        near = xp.any(xp.logical_and(believed, longer_px >= procedure.distant_plate * whole_px))
-        # As many as there may be in one look: there may be more.
-        crowded = xp.logical_and(xp.all(believed), procedure.part_plates > 0 and procedure.plates > 1)
-
-        def textured(tiles):
-            return arrays.choose(parts.texture(canvas, frame.to_rel(tiles), xp) >= procedure.part_texture)
-
-        closer = arrays.when(
-            xp.logical_or(xp.logical_not(near), crowded),
-            lambda: {"parts": parts.all_parts(sides, textured, procedure, xp)},
-            lambda: {"parts": arrays.zeros((0, 4), "int64")},
-        )["parts"]
-        if not min(procedure.part_pixels):
-            return closer
-        # Smaller on the canvas than in the glimpse: the photograph has pixels of it that the canvas has not.
-        width, size = self.description.glimpse_size[1], self.description.canvas_size
-        small = xp.logical_and(is_plate, longer_px * (size / whole_px) < width)
-        small = arrays.choose(xp.logical_and(small, parts.is_large(sides, procedure, xp)))
-        boxes_px = xp.take(boxes_px, small, axis=0)
-        return xp.concatenate([closer, parts.around(boxes_px, sides, width / size, procedure, xp)])
-
-    def _judged(self, seen: dict, boxes_px) -> tuple[dict, Any]:
+    def judged(self, seen: dict, boxes_px) -> tuple[dict, Any]:
         """The plates with their boxes in pixels and the certainty of their texts, the most certain first; and a mask
         `(n,)`: which are plates whose text is believed."""
         xp, procedure = self.xp, self.procedure
-        names = ("box_confidence", "characters", "attention", "glimpses")
+        names = ("box_confidence", "turns", "tilts", "characters", "attention", "glimpses")
         plates = {name: seen[name] for name in names} | {"boxes_px": boxes_px}
         plates["confidence"] = self.certainty(seen["characters"])
         order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
@@ -336,67 +306,3 @@ class Driver:
         is_plate = plates["box_confidence"] >= procedure.box_threshold
         believed = steps.is_sure(plates["confidence"], plates["box_confidence"], procedure)
         return plates, xp.logical_and(is_plate, believed)
-
-    def _closer(self, photograph, whole, closer, before: dict, kept_before, believed_before) -> dict:
-        """What was believed before, and the certain plates in parts `(n, 4)` of the photograph that lie elsewhere; what
-        was seen before if there are none. `whole` is the photograph's frame."""
-        xp, procedure, arrays = self.xp, self.procedure, self.arrays
-        seen = self._in_parts(photograph, whole, closer)
-        places = arrays.choose(seen["box_confidence"] >= procedure.box_threshold)
-        seen = {name: xp.take(values, places, axis=0) for name, values in seen.items()}
-        seen, believed = self._judged(seen, seen["boxes_px"])
-        certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
-        plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
-        # What was read before stays as it was; of a large photograph, the more certain reading has more pixels.
-        stays = xp.logical_not(parts.is_large(arrays.sides(photograph), procedure, xp))
-        later = xp.concatenate([xp.where(xp.logical_and(stays, before["confidence"] >= 0), 0, 1), 0 * places + 1])
-        order = steps.in_order(plates["confidence"], plates["box_confidence"], xp)
-        order = xp.take(order, steps.stable_order(xp.take(later, order), xp))
-        order = xp.take(order, arrays.choose(xp.take(xp.concatenate([believed_before, certain]), order)))
-        plates = {name: xp.take(values, order, axis=0) for name, values in plates.items()}
-        kept = arrays.choose(steps.apart(plates["boxes_px"], plates["confidence"] >= 0, procedure, xp))
-        kept = xp.take(kept, steps.in_order(*(xp.take(plates[name], kept) for name in _CERTAIN), xp))
-        plates = {name: xp.take(values, kept, axis=0) for name, values in plates.items()}
-        found = plates["confidence"] >= 0
-        return arrays.when(
-            xp.any(found), lambda: arrays.select(plates, found), lambda: arrays.select(before, kept_before)
-        )
-
-    def _in_parts(self, photograph, whole, closer) -> dict:
-        """The plates of parts `(n, 4)`, `(n * plates_of_part, ...)`, with their boxes in pixels of the photograph."""
-        zeros, count = self.arrays.zeros, self.procedure.plates_of_part
-        nothing = self._nothing_read(count) | {"boxes_px": zeros((count, 4)), "box_confidence": zeros((count,))}
-        return self.arrays.each(closer, lambda some: self._in_some(photograph, whole, some, nothing), nothing)
-
-    def _in_some(self, photograph, whole, closer, names) -> dict:
-        """As `_in_parts` of a few parts `(b, 4)`, b static: what has these names."""
-        xp, arrays, count = self.xp, self.arrays, self.procedure.plates_of_part
-        grey, size = self.procedure.letterbox_grey, self.description.canvas_size
-        views = [
-            arrays.letterbox(arrays.crop(photograph, closer[index]), size, grey) for index in range(closer.shape[0])
-        ]
-        canvases = xp.concatenate([canvas for canvas, _ in views])
-        seen = self.look(canvases, False, self.procedure.closer_further_confidence, count)
-        boxes_px, is_whole = [], []
-        for index, (_, frame) in enumerate(views):
-            corner = steps.cast(closer[index, :2], "float32", xp)
-            own = frame.to_px(seen["boxes_rel"][index * count : (index + 1) * count])
-            is_whole.append(self._is_whole(own, corner, frame, whole))
-            boxes_px.append(own + xp.concatenate([corner, corner]))
-        seen["box_confidence"] = xp.where(xp.concatenate(is_whole), seen["box_confidence"], 0.0)
-        seen["boxes_px"] = xp.concatenate(boxes_px)
-        return {name: seen[name] for name in names}
-
-    def _is_whole(self, boxes_px, corner, frame, whole):
-        """Whether plates of a part, `(n, 4)` in its pixels, do not end where it was cut from the photograph: `(n,)`.
-
-        What is cut off in one part is whole in another one, or too large to be missed.
-        """
-        xp = self.xp
-        sides = frame.to_px(_WHOLE)[2:]
-        edge = self.procedure.part_edge * xp.max(sides)
-        # Where a part ends with the photograph, nothing was cut off.
-        above = xp.logical_and(boxes_px[:, :2] < edge, corner > 0)
-        below = xp.logical_and(boxes_px[:, 2:] > sides - edge, corner + sides + 0.5 < whole.to_px(_WHOLE)[2:])
-        beside = boxes_px[:, 2:] <= boxes_px[:, :2]  # On the canvas, but not on the photograph.
-        return xp.logical_not(xp.any(above | below | beside, axis=-1))
