@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
 from lpr_e2e.common.procedure import Procedure
@@ -82,6 +83,25 @@ class MagentaEngine:
         return {"logits": logits, "attention": np.full((*logits.shape[:2], 2, 2), 0.25, "float32")}
 
 
+class SeveralEngine(MagentaEngine):
+    """Sees each magenta plate of at least `least` pixels in its scene, up to `most` of them, the widest first."""
+
+    least, most = 16, 12
+
+    def find(self, scenes):
+        self.found.append(len(scenes))
+        boxes = np.zeros((len(scenes), self.most, 4), "float32")
+        chances = np.full((len(scenes), self.most), 0.05, "float32")
+        for index, scene in enumerate(scenes.astype(int)):
+            magenta = (scene[..., 0] > 200) & (scene[..., 1] < 60) & (scene[..., 2] > 200)
+            _, _, found, _ = cv2.connectedComponentsWithStats(magenta.astype("uint8"))
+            found = [one for one in found[1:] if one[2] >= self.least]
+            for place, (left, top, width, height, _) in enumerate(sorted(found, key=lambda one: -one[2])[: self.most]):
+                boxes[index, place] = np.array([top, left, top + height, left + width]) / CANVAS
+                chances[index, place] = 0.8
+        return self.cells(boxes, chances)
+
+
 def description(vocabulary: Vocabulary = VOCABULARY, procedure: Procedure = PROCEDURE) -> Description:
     """That of a model with the engine above."""
     return Description(vocabulary.characters, vocabulary.slots, CANVAS, 1, (32, 64), (2, 2), 1.0, procedure)
@@ -99,6 +119,14 @@ def car(height=240, width=320, box=(100, 60, 140, 180)):
     photograph = np.full((height, width, 3), 120, "uint8")
     top, left, bottom, right = box
     photograph[top:bottom, left:right] = MAGENTA
+    return photograph
+
+
+def street(*boxes, sides=(480, 640)):
+    """A grey photograph with magenta plates."""
+    photograph = np.full((*sides, 3), 120, "uint8")
+    for top, left, bottom, right in boxes:
+        photograph[top:bottom, left:right] = MAGENTA
     return photograph
 
 

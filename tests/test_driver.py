@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import cv2
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from stand_in import CANVAS, MAGENTA, PROCEDURE, VOCABULARY, MagentaEngine, car, description, reader
+from stand_in import CANVAS, PROCEDURE, VOCABULARY, MagentaEngine, SeveralEngine, car, description, reader, street
 
 from lpr_e2e.common import steps
 from lpr_e2e.common.boxes import intersection_over_union, letterbox, turn_box
@@ -429,30 +428,10 @@ class TestCloserLook:
 
 
 class TestStreet:
-    """Small plates only: there may be more, further away. The engine sees each magenta plate of at least 16 pixels in
-    its scene of 320, and another one with as many plates as there are; the street is 640 pixels wide."""
+    """Small plates only: there may be more, further away. The engine sees plates of at least 16 pixels in its scene of
+    320; the street is 640 pixels wide."""
 
-    class Sees(MagentaEngine):
-        least = 16
-
-        def find(self, scenes):
-            self.found.append(len(scenes))
-            boxes, chances = np.zeros((len(scenes), 4, 4), "float32"), np.full((len(scenes), 4), 0.05, "float32")
-            for index, scene in enumerate(scenes.astype(int)):
-                magenta = (scene[..., 0] > 200) & (scene[..., 1] < 60) & (scene[..., 2] > 200)
-                _, _, found, _ = cv2.connectedComponentsWithStats(magenta.astype("uint8"))
-                found = [one for one in found[1:] if one[2] >= self.least]
-                for place, (left, top, width, height, _) in enumerate(sorted(found, key=lambda one: -one[2])[:4]):
-                    boxes[index, place] = np.array([top, left, top + height, left + width]) / CANVAS
-                    chances[index, place] = 0.8
-            return self.cells(boxes, chances)
-
-    @staticmethod
-    def street(*boxes, sides=(480, 640)):
-        photograph = np.full((*sides, 3), 120, "uint8")
-        for top, left, bottom, right in boxes:
-            photograph[top:bottom, left:right] = MAGENTA
-        return photograph
+    Sees = SeveralEngine
 
     NEAR, FAR, ELSEWHERE = (300, 100, 320, 160), (200, 300, 208, 324), (100, 600, 108, 624)
 
@@ -462,31 +441,31 @@ class TestStreet:
         return sorted(tuple(np.round(reading.box_px).astype(int).tolist()) for reading in found)
 
     def test_plates_further_away_are_read_beside_a_small_one(self):
-        found = self.boxes(self.street(self.NEAR, self.FAR, self.ELSEWHERE))
+        found = self.boxes(street(self.NEAR, self.FAR, self.ELSEWHERE))
         assert len(found) == 3
         for box, true in zip(found, sorted((self.NEAR, self.FAR, self.ELSEWHERE)), strict=True):
             assert intersection_over_union(np.array(box), np.array(true)) > 0.5
 
     def test_what_is_read_stays_as_it_was(self):
-        alone = self.boxes(self.street(self.NEAR), distant_plate=0.0)
-        assert self.boxes(self.street(self.NEAR)) == alone
-        assert alone[0] in self.boxes(self.street(self.NEAR, self.FAR))
+        alone = self.boxes(street(self.NEAR), distant_plate=0.0)
+        assert self.boxes(street(self.NEAR)) == alone
+        assert alone[0] in self.boxes(street(self.NEAR, self.FAR))
 
     @pytest.mark.parametrize(("width", "looks"), [(69, [1, 4]), (72, [1])])  # 0.11 of 640 is 70.4.
     def test_a_plate_that_is_near_needs_none(self, width, looks):
         engine = self.Sees()
-        self.boxes(self.street((300, 100, 320, 100 + width)), engine)
+        self.boxes(street((300, 100, 320, 100 + width)), engine)
         assert engine.found == looks
 
     def test_of_several_plates_the_nearest_decides(self):
         engine = self.Sees()
-        self.boxes(self.street((300, 100, 330, 200), (200, 400, 212, 440)), engine)
+        self.boxes(street((300, 100, 330, 200), (200, 400, 212, 440)), engine)
         assert engine.found == [1]
 
     @pytest.mark.parametrize("off", [dict(closer_part=0.0), dict(distant_plate=0.0)])
     def test_it_can_be_left_out(self, off):
         engine = self.Sees()
-        assert len(self.boxes(self.street(self.NEAR, self.FAR), engine, **off)) == 1 and engine.found == [1]
+        assert len(self.boxes(street(self.NEAR, self.FAR), engine, **off)) == 1 and engine.found == [1]
 
     def test_more_plates_than_one_look_gives(self):
         """Three at most from each of five looks; here eight, two to four in each part."""
@@ -495,21 +474,21 @@ class TestStreet:
             for row in (0, 3)
             for column in range(4)
         ]
-        assert len(self.boxes(self.street(*many))) == 8
+        assert len(self.boxes(street(*many))) == 8
 
     @pytest.mark.parametrize("mirror", [(1, 1), (-1, 1), (1, -1), (-1, -1)])
     def test_what_a_part_cuts_off_is_no_plate_of_its_own(self, mirror):
         """The upper left part ends at (288, 384); of each plate across its edges it shows less than a fifth."""
-        street = self.street((180, 374, 200, 434), (284, 200, 304, 260), self.NEAR)
-        street = np.ascontiguousarray(street[:: mirror[0], :: mirror[1]])
+        photograph = street((180, 374, 200, 434), (284, 200, 304, 260), self.NEAR)
+        photograph = np.ascontiguousarray(photograph[:: mirror[0], :: mirror[1]])
         engine = self.Sees()
         engine.least = 8
-        assert len(self.boxes(street, engine)) == 3
-        assert len(self.boxes(street, engine, part_edge=0.0)) > 3
+        assert len(self.boxes(photograph, engine)) == 3
+        assert len(self.boxes(photograph, engine, part_edge=0.0)) > 3
 
     def test_a_plate_at_the_edge_of_the_photograph_stays(self):
         for box in ((0, 300, 8, 324), (472, 300, 480, 324), (200, 0, 208, 24), (200, 616, 208, 640)):
-            assert len(self.boxes(self.street(self.NEAR, box))) == 2
+            assert len(self.boxes(street(self.NEAR, box))) == 2
 
     def test_a_doubtful_reading_there_does_not_count(self):
         class Doubtful(self.Sees):
@@ -517,7 +496,7 @@ class TestStreet:
                 self.read_.append(len(glimpses))
                 return self.answer([("12T345", 0.9 if len(self.read_) == 1 else 0.7)] * len(glimpses))
 
-        assert len(self.boxes(self.street(self.NEAR, self.FAR), Doubtful(), doubt=0.0)) == 1
+        assert len(self.boxes(street(self.NEAR, self.FAR), Doubtful(), doubt=0.0)) == 1
 
 
 class TestKerasEngine:

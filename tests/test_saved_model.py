@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras import ops
 from PIL import Image
 
+from lpr_e2e.common import parts
 from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.export.comparison import ServedReader
 from lpr_e2e.export.saved_model import GraphArrays, Serving, write_saved_model
@@ -44,13 +46,34 @@ class TestArrays:
         boxes = np.array([[0.1, 0.2, 0.6, 0.9], [-0.1, 0.4, 1.2, 0.5]], "float32")
         np.testing.assert_allclose(frame.to_px(boxes), plain.to_px(boxes), rtol=1e-5, atol=1e-3)
 
-    @pytest.mark.parametrize("sides", [(300, 400), (7, 5), (1, 1)])
+    @pytest.mark.parametrize("sides", [(300, 400), (7, 5), (1, 1), (2160, 3840), (1100, 90), (12_000, 8_000)])
     def test_parts_are_the_same(self, sides):
-        photograph = smooth(*sides)
-        expected, found = self.plain.parts(photograph, 0.6), self.arrays.parts(tf.constant(photograph), 0.6)
-        for (corner, part), (other_corner, other_part) in zip(expected, found, strict=True):
-            assert tuple(corner) == tuple(other_corner.numpy())
-            np.testing.assert_array_equal(part, other_part)
+        procedure = replace(TODAY, part_pixels=(640.0, 2560.0))
+        exact = np.array(sides, "int64")
+        for parts_of in (parts.corners, parts.all_tiles):
+            expected = parts_of(exact, procedure, np)
+            np.testing.assert_array_equal(parts_of(tf.constant(exact), procedure, ops), expected)
+            if max(sides) < 4000:
+                photograph = smooth(*sides)
+                for part in expected:
+                    found = self.arrays.crop(tf.constant(photograph), tf.constant(part))
+                    np.testing.assert_array_equal(found, self.plain.crop(photograph, part))
+        assert self.arrays.sides(tf.zeros((*sides, 1))).numpy().tolist() == list(sides)
+        boxes = np.array([[0.0, 0.0, 0.5, 1.0], [0.3, 0.1, 20.5, 90.2]], "float32")
+        expected = parts.around(boxes, exact, 0.2, procedure, np)
+        np.testing.assert_array_equal(parts.around(boxes, tf.constant(exact), 0.2, procedure, ops), expected)
+
+    def test_work_on_a_few_at_a_time(self):
+        nothing = {"a": np.zeros((2,), "float32")}
+
+        def work(xp):
+            return lambda rows: {"a": xp.reshape(xp.stack([rows, -rows], axis=1), (-1,))}
+
+        for values in ([], [1.0], [1.0, 2.0, 3.0, 4.0, 5.0]):
+            values = np.array(values, "float32")
+            found = self.arrays.each(tf.constant(values), work(ops), {"a": tf.zeros((2,))})["a"]
+            np.testing.assert_array_equal(self.plain.each(values, work(np), nothing)["a"], found)
+            assert len(found) == 2 * len(values)
 
     def test_scenes_are_the_same(self):
         canvases = np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), dtype="uint8")
@@ -91,7 +114,15 @@ PROCEDURES = {
     "no plate, one look": (replace(ONE_LOOK, box_threshold=0.6), 0),
     "all in doubt": (replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0), 1),
     "closer looks": (
-        replace(TODAY, plates=2, certainty_threshold=0.3, sureness_threshold=0.05, closer_certainty=0.3, doubt=0.0),
+        replace(
+            TODAY,
+            plates=2,
+            certainty_threshold=0.3,
+            sureness_threshold=0.05,
+            closer_certainty=0.3,
+            doubt=0.0,
+            part_plates=0,
+        ),
         2,
     ),
     "a street": (
@@ -103,6 +134,7 @@ PROCEDURES = {
             closer_certainty=0.3,
             doubt=0.0,
             distant_plate=1.0,
+            part_plates=2,
         ),
         10,
     ),
