@@ -30,7 +30,8 @@ LATER = {
     "closer_further_confidence": 0.3,
     "part_edge": 0.0,
     "part_plates": 0,
-    "part_pixels": (0.0,),
+    "large_photograph": 0,
+    "part_pixels": (480.0,),
     "part_overlap": 0.2,
     "tile_confidence": 0.2,
 }

@@ -48,11 +48,10 @@ class TestArrays:
 
     @pytest.mark.parametrize("sides", [(300, 400), (7, 5), (1, 1), (2160, 3840), (1100, 90), (12_000, 8_000)])
     def test_parts_are_the_same(self, sides):
-        procedure = replace(TODAY, part_pixels=(640.0, 2560.0))
         exact = np.array(sides, "int64")
         for parts_of in (parts.corners, parts.all_tiles):
-            expected = parts_of(exact, procedure, np)
-            np.testing.assert_array_equal(parts_of(tf.constant(exact), procedure, ops), expected)
+            expected = parts_of(exact, TODAY, np)
+            np.testing.assert_array_equal(parts_of(tf.constant(exact), TODAY, ops), expected)
             if max(sides) < 4000:
                 photograph = smooth(*sides)
                 for part in expected:
@@ -60,8 +59,8 @@ class TestArrays:
                     np.testing.assert_array_equal(found, self.plain.crop(photograph, part))
         assert self.arrays.sides(tf.zeros((*sides, 1))).numpy().tolist() == list(sides)
         boxes = np.array([[0.0, 0.0, 0.5, 1.0], [0.3, 0.1, 20.5, 90.2]], "float32")
-        expected = parts.around(boxes, exact, 0.2, procedure, np)
-        np.testing.assert_array_equal(parts.around(boxes, tf.constant(exact), 0.2, procedure, ops), expected)
+        expected = parts.around(boxes, exact, 0.2, TODAY, np)
+        np.testing.assert_array_equal(parts.around(boxes, tf.constant(exact), 0.2, TODAY, ops), expected)
 
     def test_work_on_a_few_at_a_time(self):
         nothing = {"a": np.zeros((2,), "float32")}
@@ -135,6 +134,7 @@ PROCEDURES = {
             doubt=0.0,
             distant_plate=1.0,
             part_plates=2,
+            large_photograph=0,
         ),
         10,
     ),

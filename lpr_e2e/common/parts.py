@@ -12,9 +12,8 @@ from lpr_e2e.common.steps import cast
 
 
 def is_large(sides, procedure: Procedure, xp):
-    """Whether a photograph has so many pixels that parts of one size, `part_pixels`, are smaller than its quarters."""
-    smallest = min(procedure.part_pixels)
-    return xp.logical_and(smallest > 0, smallest < procedure.closer_part * cast(xp.max(sides), "float64", xp))
+    """Whether a photograph is large: True or False, or of a graph's sides, a tensor that is one of them."""
+    return procedure.large_photograph > 0 and xp.max(sides) > procedure.large_photograph
 
 
 def corners(sides, procedure: Procedure, xp):
@@ -24,13 +23,13 @@ def corners(sides, procedure: Procedure, xp):
 
 
 def all_tiles(sides, procedure: Procedure, xp):
-    """The corners of a large photograph, and its tiles of each of the `part_pixels` that it is large for."""
-    levels = [tiles(sides, pixels, procedure, xp) for pixels in procedure.part_pixels if pixels]
+    """The corners of a large photograph, and its tiles of each of the `part_pixels` that is smaller."""
+    levels = [tiles(sides, pixels, procedure, xp) for pixels in procedure.part_pixels]
     return xp.concatenate([*levels, corners(sides, procedure, xp)])
 
 
 def tiles(sides, pixels: float, procedure: Procedure, xp):
-    """Squares of one size that cover a photograph, the last ones ending with it; none unless it is large for them.
+    """Squares of one size that cover a photograph, the last ones ending with it; none if its corners are smaller.
 
     Neighbours share `part_overlap` of their side at least: what is no larger is whole in one of them.
     """

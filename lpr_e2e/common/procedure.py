@@ -56,9 +56,11 @@ class Procedure:
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
         part_plates: the most plates looked for in each part. 0: `plates`.
-        part_pixels: sides of the tiles of a large photograph, in its own pixels, in which plates are looked for besides,
-            each unless it is larger than the parts above: of 640, a plate 60 wide is half as wide where the model
-            looks. The larger tiles are for plates too large for one of 640 and too small for the parts. 0: none.
+        large_photograph: photographs whose longer side has more pixels than this are large: they have pixels that the
+            canvas has not. 0: none is.
+        part_pixels: sides of the tiles in which plates of a large photograph are looked for besides, in its own pixels;
+            each unless it is larger than the parts above. Of 480, a plate 60 wide is 40 where the model looks, which
+            it needs. The larger tiles are for plates too large for those and too small for the parts.
         part_overlap: tiles share this much of their side with the next one: a plate up to this wide is whole in one.
         tile_confidence: what the look at a tile believes in less than this is not looked at again.
         closer_further_confidence: `further_confidence` in the parts.
@@ -94,7 +96,8 @@ class Procedure:
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
-    part_pixels: tuple[float, ...] = (640.0, 2560.0)
+    large_photograph: int = 1100
+    part_pixels: tuple[float, ...] = (480.0, 2560.0)
     part_overlap: float = 0.2
     tile_confidence: float = 0.2
     closer_further_confidence: float = 0.15
@@ -181,7 +184,8 @@ _NOT_YET: dict[int, dict[str, Any]] = {
     1: {
         "distant_plate": 0.0,
         "part_plates": 0,
-        "part_pixels": (0.0,),
+        "large_photograph": 0,
+        "part_pixels": (480.0,),
         "part_overlap": 0.2,
         "tile_confidence": 0.2,
         "closer_further_confidence": 0.3,
@@ -196,7 +200,8 @@ _RANGES: dict[str, tuple[float, float]] = {
     "samples": (1, 8),
     "plates": (1, 1000),
     "part_plates": (0, 1000),
-    "part_pixels": (0, 100_000),
+    "large_photograph": (0, 1_000_000_000),
+    "part_pixels": (16, 100_000),
     "part_overlap": (0, 0.9),
     "second_look": (0, 100),
     "reading_scales": (0.1, 10),

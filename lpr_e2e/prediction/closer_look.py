@@ -52,7 +52,7 @@ class CloserLook:
         looked = xp.logical_not(xp.any(xp.logical_and(believed, near)))
         if procedure.part_plates and procedure.plates > 1:
             looked = xp.logical_or(looked, xp.all(believed))
-        is_large = parts.is_large(sides, procedure, xp) if any(procedure.part_pixels) else False
+        is_large = parts.is_large(sides, procedure, xp)
 
         def joined(seen: dict) -> dict:
             return self._joined(seen, plates, kept, believed, is_large)
