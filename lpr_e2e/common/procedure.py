@@ -97,7 +97,7 @@ class Procedure:
     distant_plate: float = 0.11
     part_plates: int = 8
     large_photograph: int = 1100
-    part_pixels: tuple[float, ...] = (480.0, 2560.0)
+    part_pixels: tuple[float, ...] = (480.0, 1280.0, 3840.0)
     part_overlap: float = 0.2
     tile_confidence: float = 0.2
     closer_further_confidence: float = 0.15
