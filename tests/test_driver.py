@@ -34,6 +34,7 @@ LATER = {
     "part_pixels": (480.0,),
     "part_overlap": 0.2,
     "tile_confidence": 0.2,
+    "tile_doubt": 1.0,
 }
 FIRST = replace(TODAY, **LATER)
 

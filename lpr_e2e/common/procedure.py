@@ -63,6 +63,8 @@ class Procedure:
             it needs. The larger tiles are for plates too large for those and too small for the parts.
         part_overlap: tiles share this much of their side with the next one: a plate up to this wide is whole in one.
         tile_confidence: what the look at a tile believes in less than this is not looked at again.
+        tile_doubt: plates of tiles that are read with doubt are read again from all sides if their boxes are believed
+            this much: most of the doubtful ones are none, and it takes as long as looking at six tiles.
         closer_further_confidence: `further_confidence` in the parts.
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
@@ -100,6 +102,7 @@ class Procedure:
     part_pixels: tuple[float, ...] = (480.0, 1280.0, 3840.0)
     part_overlap: float = 0.2
     tile_confidence: float = 0.2
+    tile_doubt: float = 0.75
     closer_further_confidence: float = 0.15
     part_edge: float = 0.005
     closer_certainty: float = 0.8
@@ -188,6 +191,7 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "part_pixels": (480.0,),
         "part_overlap": 0.2,
         "tile_confidence": 0.2,
+        "tile_doubt": 1.0,
         "closer_further_confidence": 0.3,
         "part_edge": 0.0,
     }

@@ -150,6 +150,8 @@ class CloserLook:
         plates = {name: plates[name] for name in ("box_confidence", "turns", "tilts")}
         plates["boxes_rel"] = xp.concatenate([one.to_rel(own_px[i : i + 1]) for i, one in enumerate(frames)])
         seen = driver.study(canvases, plates, 1)
+        if driver.procedure.doubt:
+            seen = driver.read_in_doubt(canvases, seen, 1, driver.procedure.tile_doubt)
         boxes_px = [frame.to_px(seen["boxes_rel"][index : index + 1]) for index, frame in enumerate(frames)]
         del seen["boxes_rel"]
         return {**seen, "boxes_px": xp.concatenate(boxes_px) + corners}

@@ -140,7 +140,7 @@ class Driver:
             canvases: uint8 `(b, canvas_size, canvas_size, 3)`, b static.
             in_doubt: whether plates that are read with doubt are read again from all sides.
             further_confidence: to use instead of the procedure's.
-            plates_each: K, the most plates of each canvas, instead of the procedure's; not with `in_doubt`.
+            plates_each: K, the most plates of each canvas, instead of the procedure's.
 
         Returns:
             for K plates of each canvas, `(b * K, ...)`: `boxes_rel`, `box_confidence`, `turns`, `tilts`, and where
@@ -149,7 +149,8 @@ class Driver:
         each = self.procedure.plates if plates_each is None else plates_each
         plates = self.find(self.arrays.scenes(canvases, self.description.scene_shrink), each)
         plates = self.study(canvases, plates, each, further_confidence)
-        return self._read_in_doubt(canvases, plates) if in_doubt and self.procedure.doubt else plates
+        doubted = in_doubt and self.procedure.doubt
+        return self.read_in_doubt(canvases, plates, each, self.procedure.box_threshold) if doubted else plates
 
     def find(self, scenes, each: int) -> dict:
         """The most certain plates of scenes, so many of each: `boxes_rel`, `box_confidence`, `turns` and `tilts`."""
@@ -229,20 +230,21 @@ class Driver:
             characters = self.arrays.put(characters, unsure, agreed)
         return {"characters": characters, "attention": answer["attention"], "glimpses": glimpses}
 
-    def _read_in_doubt(self, canvases, plates: dict) -> dict:
-        """The plates; those read with doubt as they read from all sides, where that is more certain."""
+    def read_in_doubt(self, canvases, plates: dict, each: int, least_confidence: float) -> dict:
+        """The plates, so many of each canvas; those read with doubt as they read from all sides, where that is more
+        certain, if their boxes are at least this likely."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
         certainty, _ = steps.certainties(plates["characters"], xp)
         box_confidence = plates["box_confidence"]
-        believed = xp.reshape(steps.is_sure(certainty, box_confidence, procedure), (-1, procedure.plates))
+        believed = xp.reshape(steps.is_sure(certainty, box_confidence, procedure), (-1, each))
         # Beside a plate that is believed, one with a box as doubtful as this is not reported, whatever it says.
-        least = xp.where(xp.any(believed, axis=1), procedure.sureness_threshold, procedure.box_threshold)
-        least = xp.maximum(xp.repeat(least, procedure.plates), procedure.box_threshold)
+        least = xp.where(xp.any(believed, axis=1), procedure.sureness_threshold, least_confidence)
+        least = xp.maximum(xp.repeat(least, each), least_confidence)
         places = arrays.choose(xp.logical_and(box_confidence >= least, certainty < procedure.doubt))
         if arrays.none(places):
             return plates
         turns, boxes_rel = (xp.take(plates[name], places, axis=0) for name in ("turns", "boxes_rel"))
-        images = places // procedure.plates
+        images = places // each
         quarters, tilts = self._best_side(canvases, images, boxes_rel, turns)
         again = self._read(canvases, images, boxes_rel, quarters, tilts)
         better = arrays.choose(steps.certainties(again["characters"], xp)[0] > xp.take(certainty, places))
