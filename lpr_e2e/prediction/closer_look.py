@@ -181,7 +181,8 @@ class CloserLook:
         xp, count = self.xp, seen["box_confidence"].shape[0] // len(frames)
         boxes_px, is_whole = [], []
         for index, frame in enumerate(frames):
-            corner = steps.cast(places[index, :2], "float32", xp)
+            # Whole numbers, which arrays add exactly; tensors of two kinds are not added.
+            corner = places[index, :2] if xp is np else xp.cast(places[index, :2], "float32")
             own = frame.to_px(seen["boxes_rel"][index * count : (index + 1) * count])
             is_whole.append(self._is_whole(own, corner, frame, whole))
             boxes_px.append(own + xp.concatenate([corner, corner]))
