@@ -99,7 +99,8 @@ def _train(options: argparse.Namespace) -> int:
         if options.resume:
             folder.check_split(dataset)
         elif job.chief:
-            folder.start(settings, source, dataset, training_vocabulary(dataset, settings.characters))
+            vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
+            folder.start(settings, source, dataset, vocabulary)
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")

@@ -51,6 +51,7 @@ class Procedure:
         sureness_threshold: nor is one believed whose text and box are not both likely, by the product of their
             certainties: of 700 windows beside the plates of training photographs, 11 gave a text with at least the
             certainty above, and one of them with at least this product.
+        unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this.
         closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
@@ -95,6 +96,7 @@ class Procedure:
     turn_power: float = 0.25
     certainty_threshold: float = 0.5
     sureness_threshold: float = 0.4
+    unseen_threshold: float = 0.3
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
@@ -194,6 +196,7 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "tile_doubt": 1.0,
         "closer_further_confidence": 0.3,
         "part_edge": 0.0,
+        "unseen_threshold": 1.0,
     }
 }
 

@@ -9,7 +9,10 @@ from __future__ import annotations
 import unicodedata
 from functools import lru_cache
 from itertools import groupby
+from typing import TypeVar
 
+# A part of a text, or more than that: what is put in order stays what it is.
+Cluster = TypeVar("Cluster", bound=str)
 # Joins what stands on both sides of it into one letter, in the scripts of India.
 _VIRAMA = 9  # its canonical combining class
 # Unicode's marks of direction: what is between isolates is ordered by itself; behind a mark digits run on to the right.
@@ -85,13 +88,13 @@ def visual_order(text: str) -> list[str]:
     return in_visual_order(clusters(text))
 
 
-def in_visual_order(parts: list[str]) -> list[str]:
+def in_visual_order(parts: list[Cluster]) -> list[Cluster]:
     """The clusters of a text, in logical order, from left to right; see `visual_order`."""
     if not any(right_to_left(part[0]) for part in parts):
         return parts
     from_the_right = right_to_left(parts[0][0])
 
-    def turns(part: str) -> bool | None:
+    def turns(part: Cluster) -> bool | None:
         """Whether it runs from the right; None: it goes with the text as a whole, as a hyphen does."""
         return right_to_left(part[0]) or (None if unicodedata.category(part[0])[0] not in "LN" else False)
 

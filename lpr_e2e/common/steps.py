@@ -149,23 +149,28 @@ def logarithms(logits, xp):
     return xp.log(xp.maximum(softmax(logits, xp), 1e-30))
 
 
-def certainties(characters, xp):
+def certainties(characters, xp, unseen: int | None = None):
     """How certain readings are, as `lpr_e2e.common.vocabulary.Vocabulary.certainty`.
 
     Args:
         characters: float `(..., slots, classes)` probabilities.
         xp: the namespace.
+        unseen: `Vocabulary.unseen` of the model.
 
     Returns:
-        float `(...)`: the probability of the weakest character, the end of the text included; 0 without a text; and
-        bool `(..., slots)`: which slots hold the text.
+        float `(...)`: the probability of the weakest character that is read, the end of the text included; 0 if none
+        is; and bool `(..., slots)`: which slots hold the text.
     """
-    is_letter = xp.where(xp.argmax(characters, axis=-1) != BLANK, 1, 0)
+    best = xp.argmax(characters, axis=-1)
+    is_letter = xp.where(best != BLANK, 1, 0)
     within = xp.cumprod(is_letter, axis=-1) > 0
     # The first slot after the text counts too: it says that the text ends there.
     counted = xp.concatenate([xp.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
+    read = within
+    if unseen is not None:
+        counted, read = (xp.logical_and(mask, best != unseen) for mask in (counted, within))
     weakest = xp.min(xp.where(counted, xp.max(characters, axis=-1), 1.0), axis=-1)
-    return xp.where(within[..., 0], weakest, 0.0), within
+    return xp.where(xp.any(read, axis=-1), weakest, 0.0), within
 
 
 def is_sure(confidence, box_confidence, procedure: Procedure):

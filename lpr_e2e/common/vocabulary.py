@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import zip_longest
 
 import numpy as np
 
@@ -10,6 +11,10 @@ from lpr_e2e.common.errors import UserError
 
 # Class 0 fills every slot behind the last character: it ends the text.
 BLANK = 0
+# A character that is there, or may be, and cannot be seen: it is covered, or cut off. Where the plate is cut off, one
+# stands for all that are missing there. Texts of labels have none, see `lpr_e2e.data.texts`; a model that can say it has
+# it as its last character.
+UNSEEN = "?"
 
 
 class Vocabulary:
@@ -28,15 +33,24 @@ class Vocabulary:
         self._class_of = {character: index + 1 for index, character in enumerate(characters)}
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], further: str = "") -> Vocabulary:
-        """The sorted characters of the texts, and `further` ones, and slots for the longest text."""
+    def from_texts(cls, texts: Iterable[str], further: str = "", unseen: bool = False) -> Vocabulary:
+        """The sorted characters of the texts, and `further` ones, and slots for the longest text.
+
+        With `unseen`, what is there and cannot be seen has a class as well.
+        """
         texts = list(texts)
-        return cls("".join(sorted(set("".join(texts) + further))), max(map(len, texts)))
+        characters = sorted({*"".join(texts), *further} - {UNSEEN})
+        return cls("".join(characters) + UNSEEN * unseen, max(map(len, texts)))
 
     @property
     def classes(self) -> int:
         """Number of classes, the blank included."""
         return len(self.characters) + 1
+
+    @property
+    def unseen(self) -> int | None:
+        """The class of `UNSEEN`; None if the model cannot say it."""
+        return self._class_of.get(UNSEEN)
 
     def spells(self, text: str) -> bool:
         """Whether the text fits the slots and uses only known characters."""
@@ -72,10 +86,31 @@ class Vocabulary:
         return text, np.asarray(probabilities).max(-1)[: length + 1]
 
     def certainty(self, probabilities: np.ndarray) -> float:
-        """The probability of the weakest character of the likeliest text, its end included; 0 if there is no text.
+        """The probability of the weakest character read of the likeliest text, its end included; 0 if none is read.
 
         Args:
             probabilities: as in `decode`.
         """
-        text, certainties = self.decode(probabilities)
-        return float(certainties.min()) if text else 0.0
+        return weakest(*self.decode(probabilities))
+
+    def hole(self, probabilities: np.ndarray) -> float:
+        """How likely something is at any place of the likeliest text, its end included, that cannot be seen; 0..1.
+
+        Args:
+            probabilities: as in `decode`.
+        """
+        if self.unseen is None:
+            return 0.0
+        _, certainties = self.decode(probabilities)
+        return float(np.asarray(probabilities)[: len(certainties), self.unseen].max())
+
+
+def weakest(text: str, certainties: np.ndarray) -> float:
+    """The certainty of the weakest character that is read of a text, its end included; 0 if none is.
+
+    Args:
+        text, certainties: see `Vocabulary.decode`.
+    """
+    if not text.strip(UNSEEN):
+        return 0.0
+    return float(min(one for one, character in zip_longest(certainties, text) if character != UNSEEN))

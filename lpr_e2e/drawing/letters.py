@@ -14,11 +14,18 @@ SEPARATED, DOTS = 0.35, 0.6
 
 
 class Group(list):
-    """The glyph masks of one group of characters; a word's mask is higher than a digit's and keeps its own shape."""
+    """The glyph masks of one group of characters; a word's mask is higher than a digit's and keeps its own shape.
 
-    def __init__(self, glyphs: Iterable[np.ndarray], word: bool = False):
+    Args:
+        glyphs: from left to right.
+        places: of each glyph, which of the text's clusters it shows, by their numbers: several, if it is a word of
+            joined letters, and none, if it is no part of the text.
+        word: whether its one glyph is a word.
+    """
+
+    def __init__(self, glyphs: Iterable[np.ndarray], places: Iterable[tuple[int, ...]], word: bool = False):
         super().__init__(glyphs)
-        self.word = word
+        self.places, self.word = tuple(places), word
 
 
 class Lettering:
@@ -35,8 +42,15 @@ class Lettering:
         self.word_stretch = rng.uniform(0.8, 1.2)
         self.uneven = rng.uniform(0, 0.06) if rng.random() < 0.5 else 0.0
 
-    def draw(self, ink: np.ndarray, groups: list[Group], centre: float, margin: float, rng: np.random.Generator):
-        """Draw one line of groups into the ink mask, in place, around this height, between these margins."""
+    def draw(
+        self, ink: np.ndarray, groups: list[Group], centre: float, margin: float, rng: np.random.Generator
+    ) -> list[tuple[tuple[int, ...], tuple[float, float, float, float]]]:
+        """Draw one line of groups into the ink mask, in place, around this height, between these margins.
+
+        Returns:
+            of each glyph what it shows, see `Group`, and its box, yxyx.
+        """
+        drawn = []
         boxes = [[self._box(glyph, group.word, rng) for glyph in group] for group in groups]
         gaps = [self.gap * rng.uniform(0.7, 1.3) for _ in groups[1:]]
         lengths = [sum(cell for _, _, cell in group) + self.tracking * (len(group) - 1) for group in boxes]
@@ -50,12 +64,14 @@ class Lettering:
         left = margin + free * (0.5 + rng.normal(0, 0.1))
         for group, row, gap in zip(groups, boxes, [*gaps, 0.0], strict=True):
             drop = self.size * (rng.uniform(-0.06, 0.12) if group.word else 0)
-            for glyph, (height, width, cell) in zip(group, row, strict=True):
+            for glyph, places, (height, width, cell) in zip(group, group.places, row, strict=True):
                 shift = rng.normal(0, self.uneven) * self.size
-                x = left + squeeze * (cell / 2 + shift)
-                _stamp(ink, glyph, centre + drop + shift * 0.4, x, height, squeeze * width)
+                x, y, wide = left + squeeze * (cell / 2 + shift), centre + drop + shift * 0.4, squeeze * width
+                _stamp(ink, glyph, y, x, height, wide)
+                drawn.append((places, (y - height / 2, x - wide / 2, y + height / 2, x + wide / 2)))
                 left += squeeze * (cell + self.tracking)
             left += squeeze * (gap - self.tracking)
+        return drawn
 
     def _box(self, glyph: np.ndarray, word: bool, rng: np.random.Generator) -> tuple[float, float, float]:
         """Height and width of a glyph as drawn, and the width of the cell it stands in."""
@@ -84,7 +100,7 @@ def separated(groups: list[Group], rng: np.random.Generator) -> list[Group]:
     else:
         mark = np.full((int(GLYPH_HEIGHT * rng.uniform(1.2, 1.6)), int(rng.integers(3, 8))), 255, "uint8")
     place = int(rng.integers(1, len(groups)))
-    return [*groups[:place], Group([mark], word=True), *groups[place:]] if place else groups
+    return [*groups[:place], Group([mark], [()], word=True), *groups[place:]] if place else groups
 
 
 def slanted(ink: np.ndarray, shear: float) -> np.ndarray:

@@ -188,8 +188,9 @@ def _small_print(part: np.ndarray, most: float, paint: np.ndarray, rng: np.rando
     cv2.putText(part, letters, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness, cv2.LINE_AA)
 
 
-def with_strip(plate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The plate with a dealer's strip under or over it: small lettering that is no part of the number."""
+def with_strip(plate: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """The plate with a dealer's strip under or over it, small lettering that is no part of the number; how many rows
+    are over the plate."""
     height = int(plate.shape[0] * rng.uniform(0.12, 0.2))
     ground, ink = rng.permutation([rng.uniform(10, 60), rng.uniform(150, 230)])[:, None] * rng.uniform(0.9, 1.1, 3)
     strip = np.full((height, plate.shape[1], 3), ground.astype("uint8"), "uint8")
@@ -200,7 +201,8 @@ def with_strip(plate: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     cv2.putText(
         strip, letters, (left, int(height * 0.8)), cv2.FONT_HERSHEY_SIMPLEX, scale, tuple(ink.tolist()), 1, cv2.LINE_AA
     )
-    return np.vstack([plate, strip] if rng.random() < 0.8 else [strip, plate])
+    below = rng.random() < 0.8
+    return np.vstack([plate, strip] if below else [strip, plate]), 0 if below else height
 
 
 def outline(shape: tuple[int, int], radius: float) -> np.ndarray:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -19,6 +20,7 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.places import Numbered, Places, numbered
 from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
 from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
 from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
@@ -131,6 +133,11 @@ class PlatePainter:
         Raises:
             UserError: the text is empty, or has a character that no training text had or that no font has.
         """
+        plate, outline, _ = self.draw_placed(text, rng)
+        return plate, outline
+
+    def draw_placed(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Places]:
+        """As `draw`, and where on the plate the characters stand, in its pixels; blanks have no place."""
         self._check(text)
         look = self._look(rng)
         lines = self._lines(text, look, rng)
@@ -139,9 +146,13 @@ class PlatePainter:
         framed = rng.random() < 0.88
         rim = (rng.uniform(0.03, 0.1) if framed else rng.uniform(-0.02, 0.05)) * height
         apart = not self._joined and any(right_to_left(character) for character in text)
-        rows = self._letter(ink, lines, rim, apart, look, rng)
+        rows, drawn = self._letter(ink, lines, rim, apart, look, rng)
+        places = _places(text, drawn)
         if rng.random() < 0.12:
-            ink = slanted(ink, rng.uniform(-0.06, 0.22))
+            shear = rng.uniform(-0.06, 0.22)
+            ink = slanted(ink, shear)
+            leans = shear * (height - places.boxes[:, ::2].sum(1)) / 2
+            places = replace(places, boxes=places.boxes + leans[:, None] * (0, 1, 0, 1))
         # Paint and embossing round every corner; moving the threshold makes the strokes thinner or bolder.
         ink = contrast(cv2.GaussianBlur(ink, (3, 3), 0.9), rng.uniform(0.3, 0.58))
         if framed:
@@ -160,8 +171,9 @@ class PlatePainter:
         if worn and rng.random() < 0.025:
             draw_sticker(plate, rng)
         if rng.random() < 0.07:
-            plate = with_strip(plate, rng)
-        return plate, outline(plate.shape[:2], rng.uniform(0.0, 0.12) * height)
+            plate, above = with_strip(plate, rng)
+            places = places.moved((1, 1), (above, 0))
+        return plate, outline(plate.shape[:2], rng.uniform(0.0, 0.12) * height), places
 
     def _check(self, text: str) -> None:
         unknown = "".join(sorted(set(text) - self._characters))
@@ -202,8 +214,8 @@ class PlatePainter:
         apart: bool,
         look: PlateLook | None,
         rng: np.random.Generator,
-    ) -> tuple[float, float]:
-        """Set the lines into the ink, in place; the rows between which they stand."""
+    ) -> tuple[tuple[float, float], list]:
+        """Set the lines into the ink, in place; the rows between which they stand, and what `Lettering.draw` gives."""
         height = ink.shape[0]
         sizes: Sequence[float]
         if look and len(look.lines) == len(lines):
@@ -224,11 +236,12 @@ class PlatePainter:
         lettering = Lettering(sizes[0] * height, rng)
         if apart:
             lettering.tracking = max(lettering.tracking, APART * lettering.size)
+        drawn = []
         for line, centre, size in zip(lines, centres, sizes, strict=True):
             lettering.size = size * height
-            lettering.draw(ink, line, centre * height, rim + rng.uniform(0.05, 0.16) * height, rng)
+            drawn += lettering.draw(ink, line, centre * height, rim + rng.uniform(0.05, 0.16) * height, rng)
         halves = [size * highest(line) / 2 for size, line in zip(sizes, lines, strict=True)]
-        return (centres[0] - halves[0]) * height, (centres[-1] + halves[-1]) * height
+        return ((centres[0] - halves[0]) * height, (centres[-1] + halves[-1]) * height), drawn
 
     def _lines(self, text: str, look: PlateLook | None, rng: np.random.Generator) -> list[list[Group]]:
         """The lines of a plate, each a list of groups of glyphs, left to right."""
@@ -237,7 +250,7 @@ class PlatePainter:
             return self._tunisian_lines(text, alphabet.masks, rng)
         if look:
             return self._lines_of_look(text, look, alphabet, rng)
-        groups = _groups(clusters(text))
+        groups = _groups(_parts(text))
         from_the_right = reads_from_the_right(text)
         if len(groups) > 1 and rng.random() < self._two_lines:
             halves = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
@@ -246,9 +259,12 @@ class PlatePainter:
 
     def _tunisian_lines(self, text: str, masks: dict[str, np.ndarray], rng: np.random.Generator) -> list[list[Group]]:
         words = self._word_sets[rng.choice(len(self._word_sets), p=self._word_odds)]
+        pieces = [
+            list(run) for _, run in groupby(_parts(text), key=lambda part: -1 if is_digit(part[0]) else part.place)
+        ]
         groups = [
-            Group([words[piece]], True) if piece in words else Group([masks[digit] for digit in piece])
-            for piece in re.findall(r"[0-9]+|[^0-9\s]", text)
+            Group([words[piece[0]]], [(piece[0].place,)], word=True) if piece[0] in words else _group(piece, masks)
+            for piece in pieces
         ]
         if len(groups) == 3 and rng.random() < self._two_lines:
             return [[groups[2]], groups[:2]]
@@ -258,7 +274,7 @@ class PlatePainter:
         self, text: str, look: PlateLook, alphabet: Alphabet, rng: np.random.Generator
     ) -> list[list[Group]]:
         """Lines broken as on the plate of the look, and groups parted as on plates of as many characters and lines."""
-        parts = [part for part in clusters(text) if not part.isspace()]
+        parts = _parts(text)
         breaks = [0, len(parts)]
         if len(look.lines) == 2 and len(parts) > 1 and sum(look.pieces):
             first = round(len(parts) * look.pieces[0] / sum(look.pieces))
@@ -274,35 +290,58 @@ class PlatePainter:
                 shown = in_visual_order(line)
                 cuts = [0, *(gap - first for gap in gaps if first < gap < last), len(shown)]
                 pieces = [shown[start:end] for start, end in zip(cuts, cuts[1:], strict=False)]
-                groups = [Group(alphabet.masks[part] for part in piece) for piece in pieces]
+                groups = [_group(piece, alphabet.masks) for piece in pieces]
             lines.append(separated(groups, rng))
         return lines
 
     def _joins(self, parts: Sequence[str]) -> bool:
         return self._joined and any(right_to_left(part[0]) for part in parts)
 
-    def _set(self, groups: Sequence[list[str]], from_the_right: bool, alphabet: Alphabet) -> list[Group]:
+    def _set(self, groups: Sequence[list[Numbered]], from_the_right: bool, alphabet: Alphabet) -> list[Group]:
         """Groups of characters as glyphs, left to right."""
         shown = []
         for group in groups[::-1] if from_the_right else groups:
             if alphabet.face and self._joins(group):
                 shown.append(self._joined_group(group, alphabet))
             else:
-                shown.append(Group(alphabet.masks[part] for part in in_visual_order(group)))
+                shown.append(_group(in_visual_order(group), alphabet.masks))
         return shown
 
-    def _joined_group(self, group: list[str], alphabet: Alphabet) -> Group:
+    def _joined_group(self, group: list[Numbered], alphabet: Alphabet) -> Group:
         """A group whose right-to-left letters are joined, each run of them as one glyph."""
         glyphs: list[np.ndarray] = []
+        places: list[tuple[int, ...]] = []
         for from_the_right, run in groupby(group, key=lambda part: right_to_left(part[0])):
+            parts = list(run)
             if from_the_right and alphabet.face:
-                glyphs.append(joined_word("".join(run), alphabet.face))
+                glyphs.append(joined_word("".join(parts), alphabet.face))
+                places.append(tuple(part.place for part in parts))
             else:
-                glyphs += [alphabet.masks[part] for part in run]
-        return Group(glyphs)
+                glyphs += [alphabet.masks[part] for part in parts]
+                places += [(part.place,) for part in parts]
+        return Group(glyphs, places)
 
 
-def _groups(parts: list[str]) -> list[list[str]]:
+def _parts(text: str) -> list[Numbered]:
+    """The clusters of a text without its blanks, numbered."""
+    return numbered([part for part in clusters(text) if not part.isspace()])
+
+
+def _group(parts: Sequence[Numbered], masks: Mapping[str, np.ndarray]) -> Group:
+    return Group((masks[part] for part in parts), [(part.place,) for part in parts])
+
+
+def _places(text: str, drawn: Sequence[tuple[tuple[int, ...], tuple[float, ...]]]) -> Places:
+    """The places of a text's characters, of what `Lettering.draw` gives of its glyphs."""
+    parts = _parts(text)
+    boxes, apart = np.zeros((len(parts), 4)), np.zeros(len(parts), bool)
+    for places, box in drawn:
+        for place in places:
+            boxes[place], apart[place] = box, len(places) == 1
+    return Places(tuple(map(str, parts)), boxes, apart)
+
+
+def _groups(parts: list[Numbered]) -> list[list[Numbered]]:
     """The clusters of a text parted where digits, letters and other characters meet, and at blanks."""
 
     def sort_of(part: str) -> str:

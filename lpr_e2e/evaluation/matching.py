@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lpr_e2e.common.boxes import intersection_over_union
+from lpr_e2e.common.vocabulary import UNSEEN
 from lpr_e2e.evaluation.truth import Known, KnownPlate
 from lpr_e2e.prediction.reading import Reading
 
@@ -44,8 +45,8 @@ class Outcome:
 
     @property
     def is_right(self) -> bool:
-        """Whether the text is exactly the plate's; only to be asked of a plate with a text."""
-        return self.text == self.plate.text
+        """Whether the text is exactly the plate's, with nothing unseen; only to be asked of a plate with a text."""
+        return self.text == self.plate.text and UNSEEN not in self.text
 
 
 @dataclass(frozen=True)

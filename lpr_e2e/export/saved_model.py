@@ -93,7 +93,7 @@ class Serving(tf.Module):
 
     def _texts(self, characters) -> tf.Tensor:
         """The likeliest texts, string `(K,)`, as `lpr_e2e.common.vocabulary.Vocabulary.decode` finds them."""
-        _, within = certainties(characters, ops)
+        _, within = certainties(characters, ops, self.description.vocabulary.unseen)
         letters = tf.where(within, tf.gather(self.names, tf.argmax(characters, axis=-1)), "")
         return tf.strings.reduce_join(letters, axis=-1)
 

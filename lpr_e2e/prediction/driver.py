@@ -104,7 +104,7 @@ class Driver:
         self.arrays: Arrays = arrays or NumpyArrays()
         self.xp = self.arrays.xp
         self._closer_look = CloserLook(self)
-        self.certainty: Callable[[Any], Any] = lambda characters: steps.certainties(characters, self.xp)[0]
+        self.certainty: Callable[[Any], Any] = self._certainty
 
     def read(self, photographs: Sequence, canvases, frames: Sequence) -> list[dict]:
         """Read photographs.
@@ -181,6 +181,10 @@ class Driver:
         answers = self._read(canvases, places // each, boxes_rel, xp.argmax(turns, axis=-1), tilts)
         return plates | {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
 
+    def _certainty(self, characters):
+        """How certain each text is, `(n,)`, of characters `(n, slots, classes)`, see `steps.certainties`."""
+        return steps.certainties(characters, self.xp, self.vocabulary.unseen)[0]
+
     def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""
         zeros, slots, sizes = self.arrays.zeros, self.vocabulary.slots, self.description
@@ -218,7 +222,7 @@ class Driver:
         answer = self.engine.read(glimpses)
         logs = steps.logarithms(answer["logits"], xp)
         characters = steps.softmax(logs / self.description.temperature, xp)
-        unsure = self.arrays.choose(steps.certainties(characters, xp)[0] < self.procedure.sure)
+        unsure = self.arrays.choose(self._certainty(characters) < self.procedure.sure)
         if others and not self.arrays.none(unsure):
             doubtful = [xp.take(values, unsure, axis=0) for values in (images, boxes_rel, quarters, tilts)]
             again = [self._glimpses(canvases, *doubtful, scale) for scale in others]
@@ -234,7 +238,7 @@ class Driver:
         """The plates, so many of each canvas; those read with doubt as they read from all sides, where that is more
         certain, if their boxes are at least this likely."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
-        certainty, _ = steps.certainties(plates["characters"], xp)
+        certainty = self._certainty(plates["characters"])
         box_confidence = plates["box_confidence"]
         believed = xp.reshape(steps.is_sure(certainty, box_confidence, procedure), (-1, each))
         # Beside a plate that is believed, one with a box as doubtful as this is not reported, whatever it says.
@@ -247,7 +251,7 @@ class Driver:
         images = places // each
         quarters, tilts = self._best_side(canvases, images, boxes_rel, turns)
         again = self._read(canvases, images, boxes_rel, quarters, tilts)
-        better = arrays.choose(steps.certainties(again["characters"], xp)[0] > xp.take(certainty, places))
+        better = arrays.choose(self._certainty(again["characters"]) > xp.take(certainty, places))
         places = xp.take(places, better)
         again = {name: xp.take(values, better, axis=0) for name, values in again.items()}
         return {**plates, **{name: arrays.put(plates[name], places, values) for name, values in again.items()}}
@@ -271,7 +275,7 @@ class Driver:
             views = [xp.repeat(values, len(procedure.tilts), axis=0) for values in views]
             angles = xp.reshape(xp.zeros_like(xp.take(likely, open_))[:, None] + tilts, (-1,))
             answer = self.engine.read(self._glimpses(canvases, *views, angles, 1.0))
-            certainty, _ = steps.certainties(steps.softmax(answer["logits"], xp), xp)
+            certainty = self._certainty(steps.softmax(answer["logits"], xp))
             certainty = xp.reshape(certainty, (-1, len(procedure.tilts)))
             score = xp.max(certainty, axis=1) * xp.take(most, open_)
             better = arrays.choose(score > xp.take(scores, open_))

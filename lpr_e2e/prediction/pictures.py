@@ -36,7 +36,7 @@ def annotate(
 ) -> np.ndarray:
     """Draw boxes and texts of readings into a photograph.
 
-    Green is a certain reading, orange an uncertain or unreadable plate, thin blue the true boxes. Lines and letters
+    Green is a certain reading, orange any other plate, thin blue the true boxes. Lines and letters
     grow with the picture.
 
     Args:

@@ -28,6 +28,7 @@ from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
 from lpr_e2e.common.promise import checked_precision, least_certainty
+from lpr_e2e.common.vocabulary import weakest
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.loading import load_drivers
 from lpr_e2e.prediction.format_rule import FormatRule
@@ -220,7 +221,7 @@ class PlateReader:
 
         def certainty(characters: np.ndarray) -> np.ndarray:
             decoded = [rule.decode(one, self.vocabulary) for one in characters]
-            return np.array([own.min() if text else 0.0 for text, own in decoded])
+            return np.array([weakest(*one) for one in decoded])
 
         for driver in drivers:
             driver.certainty = certainty

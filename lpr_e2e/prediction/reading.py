@@ -9,7 +9,7 @@ import numpy as np
 
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import is_sure
-from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.common.vocabulary import UNSEEN, Vocabulary, weakest
 from lpr_e2e.prediction.format_rule import FormatRule
 
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
@@ -22,12 +22,12 @@ class Reading:
 
     Attributes:
         img_id: the photograph's name.
-        text: what the plate says; empty if nothing was read.
-        confidence: probability of the weakest character, the end of the text included; 0 if nothing was read.
+        text: what the plate says, with `UNSEEN` for what cannot be seen of it; empty if nothing was read.
+        confidence: probability of the weakest character read, the end of the text included; 0 if nothing was read.
         box_px: yxyx in pixels of the photograph (after EXIF rotation), or None if there is no plate.
         box_confidence: how sure the model is that there is a plate; below `Procedure.box_threshold` there is none.
-        status: `ok` (sure, see `lpr_e2e.common.steps.is_sure`, and as certain as the model's promise asks for, see
-            `lpr_e2e.common.promise`), `uncertain`, `no plate`, or `unreadable: REASON`.
+        status: `ok`, `uncertain`, `incomplete`, `illegible`, `no plate`, or `unreadable: REASON`, see `status_of` and
+            the list in `prediction/README.md`.
         characters: float `(slots, classes)` probabilities behind the text, or None if there is no plate.
         certainties: the probability of each character of the text and of its end, see `Vocabulary.decode`.
         glimpse: uint8 RGB `(height, width, 3)`, the window in which the plate was read, upright; None if the model
@@ -79,12 +79,12 @@ def to_reading(
     """
     characters = plate["characters"]
     text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
-    confidence, box_confidence = float(certainties.min()) if text else 0.0, float(plate["box_confidence"])
-    if not text:
-        status = "unreadable: a plate without legible characters"
-    else:
-        believed = is_sure(confidence, box_confidence, procedure) and confidence >= least_certainty
-        status = "ok" if believed else "uncertain"
+    if not text.strip(UNSEEN):
+        text, certainties = "", certainties[:0]
+    confidence, box_confidence = weakest(text, certainties), float(plate["box_confidence"])
+    status = status_of(text, confidence, box_confidence, vocabulary.hole(characters), procedure)
+    if status == "ok" and confidence < least_certainty:
+        status = "uncertain"
     top, left, bottom, right = (float(side) for side in plate["boxes_px"])
     return Reading(
         img_id,
@@ -98,6 +98,24 @@ def to_reading(
         np.clip(plate["glimpses"], 0, 255).astype("uint8") if "glimpses" in plate else None,
         plate.get("attention"),
     )
+
+
+def status_of(text: str, confidence: float, box_confidence: float, hole: float, procedure: Procedure) -> str:
+    """The status of a plate that was found.
+
+    Args:
+        text: what is legible of it.
+        confidence, box_confidence: of its text and its box, 0..1.
+        hole: see `Vocabulary.hole`.
+        procedure: whose thresholds count.
+    """
+    if not text:
+        return "illegible"
+    if UNSEEN in text:
+        return "incomplete"
+    # Where a character may be covered, the one that was guessed there is not believed.
+    sure = is_sure(confidence, box_confidence, procedure) and hole <= procedure.unseen_threshold
+    return "ok" if sure else "uncertain"
 
 
 def best_reading(readings: Sequence[Reading]) -> Reading:

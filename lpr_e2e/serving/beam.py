@@ -183,7 +183,7 @@ class ReadShard(beam.DoFn):
         rows, refused = [], []
         for img_id, _, readings in self.reader.read_files(_contents(photographs)):
             rows += [(img_id, reading) for reading in readings]
-            if readings[0].status.startswith("unreadable") and readings[0].box_px is None:
+            if readings[0].status.startswith("unreadable"):
                 refused.append((img_id, readings[0].status))
         if refused:
             _write(unreadable, _table([_UNREADABLE_COLUMNS, *refused]))

@@ -25,6 +25,7 @@ from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import aspect, letterbox, turn_box, turn_picture, upright_glimpse
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.scripts import is_digit, is_letter, kind
+from lpr_e2e.common.vocabulary import UNSEEN, weakest
 from lpr_e2e.data.samples import Dataset, Photograph, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.evaluation.calibration import certainty_bar
@@ -166,7 +167,8 @@ def _readings(model: PlateModel, views: Sequence[tuple]) -> list[tuple[str, floa
         means = np.exp(logs.reshape(len(batch), len(scales), *logits.shape[1:]).mean(1))
         for mean in means:
             text, certainties = model.vocabulary.decode(mean / mean.sum(-1, keepdims=True))
-            answers.append((text, float(certainties.min()) if text else 0.0))
+            # What is not seen whole says nothing about the plate.
+            answers.append((text, 0.0 if UNSEEN in text else weakest(text, certainties)))
     return answers
 
 

@@ -20,6 +20,8 @@ class Mixture:
         real: of the plates read without their photograph, the share that is real; the others are synthetic.
         unreadable: of the plates read without their photograph, the share that stands upside down or on its side, or is
             none: what there is to read is nothing. Above 0, what is taken for a plate where there is none is too.
+        partly: of the plates read without their photograph, and of the photographs where it is possible, the share of
+            which something cannot be seen: cut off, covered, now and then mirrored. 0: the model has no class for it.
         pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
@@ -45,6 +47,7 @@ class Mixture:
 
     real: float = 0.4
     unreadable: float = 0.06
+    partly: float = 0.1
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
@@ -186,7 +189,8 @@ class Settings:
             # Runs from before procedures were stored keep some of its numbers in the architecture.
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
-            "mixture": Mixture(**values["mixture"]),
+            # Runs from before plates were shown in part.
+            "mixture": Mixture(**{"partly": 0.0, **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
         return cls(**{**values, **nested})
@@ -299,7 +303,14 @@ PRESETS = {
         ),
         # Drawn photographs stand upright, and most drawn plates are clean.
         mixture=Mixture(
-            unreadable=0.0, turned=0.05, tilted=0.05, worn=0.3, hardness=0.35, self_labelled=0.0, rearranged=0.0
+            unreadable=0.0,
+            partly=0.0,
+            turned=0.05,
+            tilted=0.05,
+            worn=0.3,
+            hardness=0.35,
+            self_labelled=0.0,
+            rearranged=0.0,
         ),
         epoch_steps=150,
     ),

@@ -2,7 +2,8 @@
 
 The backbone, the box head and the attention know plates of any country. Of the classifier, a character's weights are
 carried over to the same character, whatever its class number; characters that the other model did not know begin near
-the mean of those that it did, so that none is preferred. A slot reads the character of its number, counted from the
+the mean of those that it did, so that none is preferred. What cannot be seen is like none of them: it begins at the
+mean. A slot reads the character of its number, counted from the
 start of the text, in both models.
 """
 
@@ -13,7 +14,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from lpr_e2e.common.vocabulary import BLANK, Vocabulary
+from lpr_e2e.common.vocabulary import BLANK, UNSEEN, Vocabulary
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.training.evaluators import Glimpses, HeldOut
@@ -82,7 +83,8 @@ def _classifier(
         mean, spread = known.mean(-1), known.std(-1)
         columns = [values[..., BLANK]]
         for character in now.characters:
-            new = mean + _SPREAD_OF_NEW * spread * rng.standard_normal(mean.shape)
+            apart = 0.0 if character == UNSEEN else _SPREAD_OF_NEW
+            new = mean + apart * spread * rng.standard_normal(mean.shape)
             columns.append(values[..., places[character]] if character in places else new)
         changed[path] = np.stack(columns, axis=-1).astype(values.dtype)
     return changed

@@ -45,8 +45,8 @@ COMPILED = keras.backend.backend() == "jax"
 _GLIMPSES_SHOWN = 12
 
 
-def training_vocabulary(dataset: Dataset, further: str = "") -> Vocabulary:
-    """The vocabulary of the texts that are trained on, and of `further` characters.
+def training_vocabulary(dataset: Dataset, further: str = "", unseen: bool = False) -> Vocabulary:
+    """The vocabulary of the texts that are trained on, see `Vocabulary.from_texts`.
 
     Raises:
         TrainingError: there is no text.
@@ -54,7 +54,7 @@ def training_vocabulary(dataset: Dataset, further: str = "") -> Vocabulary:
     texts = dataset.training_texts()
     if not texts:
         raise TrainingError("no text is left to train on; expected texts of plates, or crops with a text")
-    return Vocabulary.from_texts(texts, further)
+    return Vocabulary.from_texts(texts, further, unseen)
 
 
 class Training:
@@ -85,7 +85,7 @@ class Training:
     ):
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
         self.say = say if self.job.chief else lambda line: None
-        self.vocabulary = training_vocabulary(dataset, settings.characters)
+        self.vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
         self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
         self.recipe = BatchRecipe(
             dataset,
