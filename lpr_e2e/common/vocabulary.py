@@ -12,8 +12,8 @@ from lpr_e2e.common.errors import UserError
 # Class 0 fills every slot behind the last character: it ends the text.
 BLANK = 0
 # A character that is there, or may be, and cannot be seen: it is covered, or cut off. Where the plate is cut off, one
-# stands for all that are missing there. Texts of labels have none, see `lpr_e2e.data.texts`; a model that can say it has
-# it as its last character.
+# stands for all that are missing there. Texts of labels have none, see `lpr_e2e.data.texts`. A model that can say it
+# has it as its last character.
 UNSEEN = "?"
 
 

@@ -14,11 +14,13 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 
-from lpr_e2e.common.boxes import rectangle_corners, turn_picture
+from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_picture
 from lpr_e2e.training.light import Light, change_sharpness
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
+# Windows tried until one misses the plates.
+_TRIALS = 20
 
 
 def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: float, detail: float, behind=None):
@@ -180,3 +182,37 @@ def paste_plate(
     changed = photograph.copy()
     changed[ymin:ymax, xmin:xmax] = np.rot90(mixed, -turns)
     return changed, float(np.arctan2(right - left, width))
+
+
+def window_of(picture: np.ndarray, rng) -> np.ndarray:
+    """A random window of a picture `(h, w, 3)`, such as could be around a plate."""
+    height = max(8, int(picture.shape[0] * rng.uniform(0.05, 0.2)))
+    width = min(picture.shape[1], 3 * height)
+    top = int(rng.integers(max(1, picture.shape[0] - height)))
+    left = int(rng.integers(max(1, picture.shape[1] - width)))
+    return picture[top : top + height, left : left + width]
+
+
+def beside_plates(picture: np.ndarray, boxes_px, rng) -> tuple[np.ndarray, np.ndarray]:
+    """A window of a photograph, uint8 `(h, w, 3)`, around a box as large as a plate could be that misses its plates.
+
+    Args:
+        picture: the photograph.
+        boxes_px: `(n, 4)` yxyx of its plates.
+        rng: source of randomness.
+
+    Returns:
+        the window, and the box in it, yxyx.
+    """
+    sides = np.array(picture.shape[:2])
+    box_sides = np.minimum(sides.max() * rng.uniform(0.02, 0.1) * np.array([1.0, rng.uniform(2.5, 5.0)]), sides)
+    for _ in range(_TRIALS):
+        corner = rng.uniform(0, sides - box_sides)
+        box = np.concatenate([corner, corner + box_sides])
+        if not any(intersection_over_union(box, plate_box) for plate_box in boxes_px):
+            break
+    else:  # Where the plate fills its photograph, the sky is as good: no characters.
+        box, picture = np.array([0.0, 0.0, *box_sides]), np.full_like(picture, picture.mean((0, 1)))
+    low = np.maximum(box[:2] - 0.5 * box_sides, 0).astype(int)
+    high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
+    return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)

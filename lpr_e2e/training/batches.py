@@ -11,29 +11,35 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import cv2
 import numpy as np
 
-from lpr_e2e.common.architecture import MOST_TILT, Architecture
-from lpr_e2e.common.boxes import aspect, intersection_over_union, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.common.places import Places, places_by_cuts
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,
+    beside_plates,
     cut_out,
     glimpse_of_plate,
     paste_plate,
     rearranged,
+    window_of,
 )
-from lpr_e2e.training.canvas import CanvasMotion, OnCanvas, photograph_on_canvas
+from lpr_e2e.training.canvas import CanvasMotion, boxes_of, photograph_on_canvas
 from lpr_e2e.training.light import Light
+from lpr_e2e.training.partly import View, covered, cut_photograph, in_box, of_box, on_background, partly_seen
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
+from lpr_e2e.training.told import as_told
 
 # Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates; of the
 # drawn plates of both.
@@ -44,8 +50,8 @@ _ECHOES, _ECHO_STEPS, _ECHO_CACHE = 8, 8, 1024
 # Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
 # down is what is mistaken most.
 _NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
-# Windows tried until one misses the plate.
-_TRIALS = 20
+# Of the pasted plates of which something cannot be seen, the share that is covered; the others are cut off.
+_COVERED = 0.5
 # Standard deviation of the error of tilts that are not the predicted ones, radians.
 _TILT_ERROR = 0.05
 # Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
@@ -97,7 +103,7 @@ class BatchMaker:
         self.parts, self.own = parts, own or PseudoLabels()
         self.vocabulary, self.architecture, self.procedure = vocabulary, architecture, procedure
         self.painter, self.mixture, self.seed = painter, mixture, seed
-        self.photographs = self.own.applied(_as_told(dataset.photographs, mixture))
+        self.photographs = self.own.applied(as_told(dataset.photographs, mixture))
         self.most_plates, self.straight_aspect = dataset.most_plates(), dataset.straight_aspect()
         self._light = Light(mixture.hardness, mixture.harsh, mixture.moved)
         self._motion = CanvasMotion(
@@ -114,12 +120,27 @@ class BatchMaker:
         self.texted: list[ReadablePlate] = list(readable_plates(self.photographs, ()))
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = cache or PictureCache()
+        # What cannot be seen is shown to a model that can say so.
+        self._partly = mixture.partly if vocabulary.unseen else 0.0
+        self._placed = self._plates_with_places() if self._partly else []
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
         self.shown: Counter[str] = Counter()
 
+    def _plates_with_places(self) -> list[tuple[int, Places]]:
+        """The real plates of which it is known where each character stands, by their numbers, in shares of the box."""
+        keyed = [(one.key, one.text) for one in self.texted]
+        keyed += [(("crop", crop.img_id, 0), crop.text) for crop in self.crops]
+        found = [places_by_cuts(text, self.own.cuts[key]) if key in self.own.cuts else None for key, text in keyed]
+        return [(number, places) for number, places in enumerate(found) if places]
+
     def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
         """A real plate, upright: uint8 picture, its box in it yxyx, text."""
-        index = int(rng.integers(len(self.texted) + len(self.crops)))
+        picture, box, key, text = self._real_at(int(rng.integers(len(self.texted) + len(self.crops))))
+        picture, text = self._rearranged(key, text, picture, box, rng)
+        return picture, box, text
+
+    def _real_at(self, index: int) -> tuple[np.ndarray, np.ndarray, PlateKey, str]:
+        """The real plate of this number, upright: uint8 picture, its box in it yxyx, its key, text."""
         if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
             plate = self.texted[index]
             picture = self.cache.read(plate.path)
@@ -129,26 +150,26 @@ class BatchMaker:
             top, left = np.maximum(box[:2] - pad, 0).astype(int)
             bottom, right = np.ceil(box[2:] + pad).astype(int)
             window = np.ascontiguousarray(picture[top:bottom, left:right])
-            box = box - np.array([top, left, top, left])
-            window, text = self._rearranged(plate.key, plate.text, window, box, rng)
-            return window, box, text
+            return window, box - np.array([top, left, top, left]), plate.key, plate.text
         crop = self.crops[index - len(self.texted)]
         picture = self._upright_crop(crop)
-        box = (0, 0, *picture.shape[:2])
-        picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, box, rng)
-        return picture, box, text
+        return picture, np.array([0, 0, *picture.shape[:2]]), ("crop", crop.img_id, 0), crop.text
 
-    def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
-        """A synthetic plate, frontal: uint8 picture, uint8 outline, text."""
+    def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places]:
+        """A synthetic plate, frontal: uint8 picture, uint8 outline, text, places of its characters in the picture."""
         text = self.painter.sample_text(rng)
-        return *self.painter.draw(text, rng), text
+        picture, outline, places = self.painter.draw_placed(text, rng)
+        return picture, outline, text, places
 
-    def _drawn_at(self, *key: int) -> tuple[np.ndarray, str]:
-        """A synthetic plate, cut out, and its text: a function of key and seed. Shared: do not write into it."""
-        picture, outline, text = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
+    def _drawn_at(self, *key: int) -> tuple[np.ndarray, str, Places]:
+        """A synthetic plate, cut out, its text and its characters' places in it: a function of key and seed.
+
+        Shared: do not write into it.
+        """
+        picture, outline, text, places = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
         plate = cut_out(picture, outline)
         plate.flags.writeable = False
-        return plate, text
+        return plate, text, places
 
     def _rearranged(self, key: PlateKey, text: str, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get(key, [])
@@ -159,42 +180,25 @@ class BatchMaker:
     def _upright_crop(self, crop: Crop) -> np.ndarray:
         return turn_picture(self.cache.read(crop.path), crop.turns)
 
-    def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
-        """A plate to paste, frontal: uint8 picture, uint8 outline, text."""
+    def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places | None]:
+        """A plate to paste, frontal: uint8 picture, uint8 outline, text, and if known its places in the picture."""
         if self.crops and (rng.random() < self.mixture.pasted_real or not self.painter.can_draw):
             crop = self.crops[int(rng.integers(len(self.crops)))]
             picture = self._upright_crop(crop)
             whole = (0, 0, *picture.shape[:2])
             picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, whole, rng)
-            return picture, np.full(picture.shape[:2], 255, "uint8"), text
+            return picture, np.full(picture.shape[:2], 255, "uint8"), text, None
         return self._drawn_plate(rng)
 
     def _background(self, rng) -> np.ndarray:
         """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
         photograph = self.photographs[int(rng.integers(len(self.photographs)))]
-        picture = self.cache.read(photograph.path)
-        height = max(8, int(picture.shape[0] * rng.uniform(0.05, 0.2)))
-        width = min(picture.shape[1], 3 * height)
-        top = int(rng.integers(max(1, picture.shape[0] - height)))
-        left = int(rng.integers(max(1, picture.shape[1] - width)))
-        return picture[top : top + height, left : left + width]
+        return window_of(self.cache.read(photograph.path), rng)
 
     def _beside_a_plate(self, rng) -> tuple[np.ndarray, np.ndarray]:
         """A window of a photograph, as large as a plate could be, that misses its plates: uint8 picture, box in it."""
         photograph = self.photographs[int(rng.integers(len(self.photographs)))]
-        picture = self.cache.read(photograph.path)
-        sides = np.array(picture.shape[:2])
-        box_sides = np.minimum(sides.max() * rng.uniform(0.02, 0.1) * np.array([1.0, rng.uniform(2.5, 5.0)]), sides)
-        for _ in range(_TRIALS):
-            corner = rng.uniform(0, sides - box_sides)
-            box = np.concatenate([corner, corner + box_sides])
-            if not any(intersection_over_union(box, plate.box_px) for plate in photograph.plates):
-                break
-        else:  # Where the plate fills its photograph, the sky is as good: no characters.
-            box, picture = np.array([0.0, 0.0, *box_sides]), np.full_like(picture, picture.mean((0, 1)))
-        low = np.maximum(box[:2] - 0.5 * box_sides, 0).astype(int)
-        high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
-        return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
+        return beside_plates(self.cache.read(photograph.path), [plate.box_px for plate in photograph.plates], rng)
 
     def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
         """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
@@ -204,7 +208,7 @@ class BatchMaker:
         real = bool(self.texted or self.crops)
         if real and (rng.random() < self.mixture.real or not self.painter.can_draw):
             return *self._real_plate(rng), None, _DETAIL_REAL, "real"
-        plate, text = self._drawn_again(*drawn)
+        plate, text, _ = self._drawn_again(*drawn)
         return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), _DETAIL_DRAWN, "drawn"
 
     def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
@@ -216,12 +220,36 @@ class BatchMaker:
         box = turn_box(box, *picture.shape[:2], turns)
         return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
 
+    def _partly_seen(self, rng, drawn: tuple[int, ...]) -> tuple:
+        """A plate of which something cannot be seen; as `_plate_to_read`, whose plates are shown where none is made."""
+        view, detail = None, _DETAIL_DRAWN
+        if self._placed and (rng.random() < self.mixture.real or not self.painter.can_draw):
+            number, places = self._placed[int(rng.integers(len(self._placed)))]
+            picture, box, _, _ = self._real_at(number)
+            view, detail = self._view(picture, box, in_box(places, box), rng), _DETAIL_REAL
+        elif self.painter.can_draw:
+            plate, text, places = self._drawn_again(*drawn)
+            if places.text == text:  # No blanks, which have no place.
+                view = self._view(*on_background(plate, places, self._background(rng)), rng)
+        if view is None:
+            return self._plate_to_read(rng, drawn)
+        return view.picture, view.box, view.text, None, detail, view.source
+
+    def _view(self, picture, box, places: Places, rng) -> View | None:
+        return partly_seen(picture, box, places, self._background(rng), self.procedure.letterbox_grey, rng)
+
     def _share(self, count: int) -> range:
         """The places of this part in `count` places of a batch."""
         places = range(count)
         for part, parts in self.parts:
             places = share(places, part, parts)
         return places
+
+    def _maker_of(self, share: float) -> Callable[[np.random.Generator, tuple[int, ...]], tuple]:
+        """What makes the separate plate at this place in all of them, 0..1."""
+        if share < self.mixture.unreadable:
+            return self._nothing_to_read
+        return self._partly_seen if share < self.mixture.unreadable + self._partly else self._plate_to_read
 
     def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """This part's share of `count` glimpses of a random stream's step.
@@ -234,7 +262,7 @@ class BatchMaker:
         classes = np.empty((len(places), self.vocabulary.slots), "int32")
         for index, place in enumerate(places):
             rng = np.random.default_rng([self.seed, stream, step, place])
-            make = self._nothing_to_read if rng.random() < self.mixture.unreadable else self._plate_to_read
+            make = self._maker_of(float(rng.random()))
             # The places of a batch change their plates in turn, so that no batch takes longer than the next one.
             moment = step + place * _ECHO_STEPS
             drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
@@ -264,13 +292,22 @@ class BatchMaker:
         tilts = [self._known_tilt(photograph, number) for number in order[: len(plates)]]
         hide = rng.random() < self.mixture.hidden
         source = "no plate on it"
+        # A stream of its own: what is shown whole stays the same.
+        partly = rng.spawn(1)[0] if self._partly else None
+        if partly and (hide or partly.random() >= self._partly):
+            partly = None
         if plates:
-            picture, plates[0], tilts[0], source = self._perhaps_pasted(picture, plates[0], tilts[0], hide, rng)
+            key = ("photograph", photograph.img_id, target)
+            picture, plates[0], tilts[0], source, places = self._perhaps_pasted(
+                picture, plates[0], tilts[0], key, hide, rng, partly
+            )
+            if partly and places and len(plates) == 1 and plates[0].turns == 0:
+                picture, plates[0], source = _perhaps_cut_off(picture, plates[0], source, places, partly)
         shown = photograph_on_canvas(picture, [plate.box_px for plate in plates], self._motion, rng, hide)
         if plates and not shown.whole()[0]:
             source = "no plate to see"
         self.shown[f"photograph: {source}"] += 1
-        boxes = self._boxes_of(plates, tilts, shown)
+        boxes = boxes_of(plates, tilts, shown, self.most_plates)
         return {
             "canvases": shown.canvas,
             "complete": np.float32(photograph.complete),
@@ -284,46 +321,35 @@ class BatchMaker:
             return 0.0
         return self.own.tilts.get(("photograph", photograph.img_id, number))
 
-    def _perhaps_pasted(self, picture, plate: Plate, tilt: float | None, hide: bool, rng) -> tuple:
-        """Photograph, plate, tilt and a name of the source; now and then with another plate pasted over the plate."""
+    def _perhaps_pasted(self, picture, plate: Plate, tilt: float | None, key: PlateKey, hide: bool, rng, partly):
+        """Photograph, plate, tilt, a name of the source, and if known the places of its characters in shares of its
+        box; now and then with another plate pasted over the plate. With a generator `partly`, it may be covered."""
         share = self.mixture.pasted_unknown if plate.text is None else self.mixture.pasted_known
         ymin, xmin, ymax, xmax = plate.box_px
         large_enough = min(ymax - ymin, xmax - xmin) >= SMALLEST_PASTED
         can_paste = large_enough and plate.turns is not None and (self.crops or self.painter.can_draw)
         if hide or not can_paste or rng.random() >= share:
-            return picture, plate, tilt, "box and text" if plate.is_readable else "box only"
-        other, outline, text = self._new_plate(rng)
+            known = partly and plate.is_readable and key in self.own.cuts
+            places = places_by_cuts(plate.text or "", self.own.cuts[key]) if known else None
+            return picture, plate, tilt, "box and text" if plate.is_readable else "box only", places
+        other, outline, text, places = self._new_plate(rng)
+        source = "another plate pasted"
+        if places and (not partly or places.text != text):
+            places = None
+        if partly and places:
+            box = np.array([0.0, 0.0, *other.shape[:2]])
+            view = covered(other, box, places, partly) if partly.random() < _COVERED else None
+            places = of_box(places, other.shape)
+            if view:
+                outline = cv2.resize(outline, view.picture.shape[1::-1], interpolation=cv2.INTER_AREA)
+                other, text, source, places = view.picture, view.text, "another plate pasted, covered", None
         picture, tilt = paste_plate(picture, plate.box_px, plate.turns, other, outline, rng)
-        return picture, replace(plate, text=text), tilt, "another plate pasted"
-
-    def _boxes_of(self, plates: Sequence[Plate], tilts: Sequence[float | None], shown: OnCanvas) -> dict:
-        """What the box head learns of a photograph's plates."""
-        count = self.most_plates
-        sample = {
-            "boxes_rel": np.zeros((count, 4), "float32"),
-            "plate_visible": np.zeros(count, "float32"),
-            "plate_cut": np.zeros(count, "float32"),
-            "turns": np.zeros(count, "int32"),
-            "turns_known": np.zeros(count, "float32"),
-            "tilts": np.zeros(count, "float32"),
-            "tilts_known": np.zeros(count, "float32"),
-        }
-        whole, cut = shown.whole(), shown.cut()
-        for number, (plate, tilt) in enumerate(zip(plates, tilts, strict=True)):
-            known_tilt = whole[number] and tilt is not None
-            sample["boxes_rel"][number] = shown.boxes_rel[number]
-            sample["plate_visible"][number] = whole[number]
-            sample["plate_cut"][number] = cut[number]
-            sample["turns"][number] = ((plate.turns or 0) - shown.quarters) % 4
-            sample["turns_known"][number] = whole[number] and plate.turns is not None
-            sample["tilts"][number] = np.clip((tilt or 0.0) + shown.angles[number], -MOST_TILT, MOST_TILT) * known_tilt
-            sample["tilts_known"][number] = known_tilt
-        return sample
+        return picture, replace(plate, text=text), tilt, source, places
 
     def _reading_of(self, plates, boxes: dict, predicted_share: float, complete: bool, rng) -> dict:
         """What the reader learns of the first plate, or of a photograph on which none is to be seen.
 
-        `boxes` is what `_boxes_of` gives of the same plates.
+        `boxes` is what `boxes_of` gives of the same plates.
         """
         box = boxes["boxes_rel"][0] if plates else np.array([0.4, 0.4, 0.6, 0.6], "float32")
         readable = boxes["plate_visible"][0] and plates[0].is_readable
@@ -372,24 +398,10 @@ class BatchMaker:
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
 
 
-def _as_told(photographs: Sequence[Photograph], mixture: Mixture) -> list[Photograph]:
-    """The photographs with as many of their texts and further plates as are to be used, those of the first ones."""
-    known = _first([one for one in photographs if any(plate.text is not None for plate in one.plates)], mixture.matched)
-    several = _first([one for one in photographs if len(one.plates) > 1], mixture.further)
-    told = []
-    for one in photographs:
-        plates = one.plates
-        if one.img_id not in known:
-            plates = tuple(replace(plate, text=None) for plate in plates)
-        if len(plates) > 1 and one.img_id not in several:
-            plates = (max(plates, key=lambda plate: _area(plate.box_px)),)
-        told.append(replace(one, plates=plates))
-    return told
-
-
-def _first(photographs: Sequence[Photograph], share: float) -> set[str]:
-    return {one.img_id for one in photographs[: round(share * len(photographs))]}
-
-
-def _area(box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
+def _perhaps_cut_off(picture, plate: Plate, source: str, places: Places, rng) -> tuple[np.ndarray, Plate, str]:
+    """Photograph, plate and source; where it is possible, the photograph ends within the plate."""
+    view = cut_photograph(picture, plate.box_px, places, rng)
+    if view is None:
+        return picture, plate, source
+    top, left, bottom, right = (float(side) for side in view.box)
+    return view.picture, replace(plate, box_px=(top, left, bottom, right), text=view.text), f"{source}, {view.source}"

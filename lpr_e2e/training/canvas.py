@@ -6,6 +6,7 @@ here, as OpenCV wants them; boxes stay yxyx.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -13,6 +14,7 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
+from lpr_e2e.data.samples import Plate
 from lpr_e2e.training.light import Light
 
 # A band beside the plates that is thinner than this, in pixels, is no room for a window.
@@ -179,3 +181,27 @@ def _moved_box(box_px, matrix: np.ndarray, tilt: bool) -> np.ndarray:
     edges = rectangle_corners(box_px) if tilt else np.array([[x, ymin], [xmax, y], [x, ymax], [xmin, y]])
     moved = edges @ matrix[:, :2].T + matrix[:, 2]
     return np.array([*moved.min(0)[::-1], *moved.max(0)[::-1]], "float32")
+
+
+def boxes_of(plates: Sequence[Plate], tilts: Sequence[float | None], shown: OnCanvas, count: int) -> dict:
+    """What the box head learns of a photograph's plates: arrays `(count, ...)`, see `BatchMaker.joint_batch`."""
+    sample = {
+        "boxes_rel": np.zeros((count, 4), "float32"),
+        "plate_visible": np.zeros(count, "float32"),
+        "plate_cut": np.zeros(count, "float32"),
+        "turns": np.zeros(count, "int32"),
+        "turns_known": np.zeros(count, "float32"),
+        "tilts": np.zeros(count, "float32"),
+        "tilts_known": np.zeros(count, "float32"),
+    }
+    whole, cut = shown.whole(), shown.cut()
+    for number, (plate, tilt) in enumerate(zip(plates, tilts, strict=True)):
+        known_tilt = whole[number] and tilt is not None
+        sample["boxes_rel"][number] = shown.boxes_rel[number]
+        sample["plate_visible"][number] = whole[number]
+        sample["plate_cut"][number] = cut[number]
+        sample["turns"][number] = ((plate.turns or 0) - shown.quarters) % 4
+        sample["turns_known"][number] = whole[number] and plate.turns is not None
+        sample["tilts"][number] = np.clip((tilt or 0.0) + shown.angles[number], -MOST_TILT, MOST_TILT) * known_tilt
+        sample["tilts_known"][number] = known_tilt
+    return sample

@@ -19,13 +19,13 @@ from lpr_e2e.training.covers import CLEAR, OPAQUE, cover
 # Of the plates of which something cannot be seen, the shares that are cut off and covered; the others are mirrored.
 _CUT, _COVERED = 0.45, 0.47
 # The share of a plate that is cut off: at its left or right end; above or below, where then nothing is legible; and
-# there, where all still is. Of the cuts, the share at the ends, and of those above and below, the share of the deep ones.
+# there, where all still is. Of the cuts, the share at the ends; of those above and below, the share of the deep ones.
 _AT_ENDS, _DEEP, _SHALLOW = (0.08, 0.6), (0.25, 0.6), (0.03, 0.2)
 _SHARE_AT_ENDS, _SHARE_DEEP = 0.7, 0.6
 # Share of the covers that lie over two neighbours.
 _TWO = 0.4
-# What is beyond the edge of a photograph: its last pixels again, as where it fills the canvas; the canvas's grey; black;
-# or something that stands before the plate. Their odds.
+# What is beyond the edge of a photograph: its last pixels again, as where it fills the canvas; the canvas's grey;
+# black; or something that stands before the plate. Their odds.
 _FILLINGS, _ODDS = ("edge", "grey", "black", "thing"), (0.5, 0.2, 0.1, 0.2)
 # What is shown beyond, in heights of the plate; and around a drawn plate, in heights of it.
 _BEYOND, _AROUND = 0.6, (0.4, 0.5)
@@ -96,6 +96,34 @@ def cut_line(box: np.ndarray, places: Places, side: int, share: float) -> tuple[
     hidden = beyond(places.boxes, side, line)
     text = places.text_seen(hidden, hidden, counted=False)
     return None if text is None or abs(line - box[(side + 2) % 4]) < 2 else (line, text)
+
+
+def cut_photograph(photograph, box_px, places: Places, rng) -> View | None:
+    """A photograph that ends within its plate, at the end that is nearer to its edge; None if that cannot be.
+
+    Args:
+        photograph: uint8 RGB `(h, w, 3)`.
+        box_px: yxyx of its plate, which is upright.
+        places: of the characters, in shares of the box.
+        rng: source of randomness.
+    """
+    box = np.asarray(box_px, "float64")
+    places = in_box(places, box)
+    side = 1 if box[1] + box[3] < photograph.shape[1] else 3
+    for _ in range(_TRIALS):
+        found = cut_line(box, places, side, rng.uniform(*_AT_ENDS))
+        if found is not None and found[1]:
+            break
+    else:
+        return None
+    line, text = found
+    if side == 1:
+        return View(
+            np.ascontiguousarray(photograph[:, line:]), np.maximum(box - (0, line, 0, line), 0), text, "cut off"
+        )
+    return View(
+        np.ascontiguousarray(photograph[:, :line]), np.minimum(box, [np.inf, np.inf, np.inf, line]), text, "cut off"
+    )
 
 
 def _cut_off(picture, box, places: Places, thing: np.ndarray, grey: int, rng) -> View | None:

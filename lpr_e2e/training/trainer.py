@@ -185,7 +185,7 @@ class Training:
     def _label(self) -> None:
         """Let the model label what stage two is trained on; once, so that a resumed run goes on with the same."""
         mixture = self.settings.mixture
-        if not (mixture.self_labelled or mixture.rearranged or mixture.real_letters):
+        if not (mixture.self_labelled or mixture.rearranged or mixture.real_letters or mixture.partly):
             return
         path, letters = self.folder.path / "own_labels.csv", self.folder.path / "letters.npz"
         if self.job.chief and not path.exists():
