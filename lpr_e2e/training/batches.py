@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-import cv2
 import numpy as np
 
 from lpr_e2e.common.architecture import Architecture
@@ -35,7 +34,7 @@ from lpr_e2e.training.augmentation import (
 )
 from lpr_e2e.training.canvas import CanvasMotion, boxes_of, photograph_on_canvas
 from lpr_e2e.training.light import Light
-from lpr_e2e.training.partly import View, covered, cut_photograph, in_box, of_box, on_background, partly_seen
+from lpr_e2e.training.partly import View, covered_drawn, cut_photograph, in_box, of_box, on_background, partly_seen
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
@@ -301,8 +300,10 @@ class BatchMaker:
             picture, plates[0], tilts[0], source, places = self._perhaps_pasted(
                 picture, plates[0], tilts[0], key, hide, rng, partly
             )
-            if partly and places and len(plates) == 1 and plates[0].turns == 0:
-                picture, plates[0], source = _perhaps_cut_off(picture, plates[0], source, places, partly)
+            can_be_cut = partly and places and len(plates) == 1
+            cut = cut_photograph(picture, plates[0], tilts[0], places, partly) if can_be_cut else None
+            if cut:
+                (picture, plates[0]), source = cut, f"{source}, cut off"
         shown = photograph_on_canvas(picture, [plate.box_px for plate in plates], self._motion, rng, hide)
         if plates and not shown.whole()[0]:
             source = "no plate to see"
@@ -333,18 +334,13 @@ class BatchMaker:
             places = places_by_cuts(plate.text or "", self.own.cuts[key]) if known else None
             return picture, plate, tilt, "box and text" if plate.is_readable else "box only", places
         other, outline, text, places = self._new_plate(rng)
-        source = "another plate pasted"
-        if places and (not partly or places.text != text):
-            places = None
-        if partly and places:
-            box = np.array([0.0, 0.0, *other.shape[:2]])
-            view = covered(other, box, places, partly) if partly.random() < _COVERED else None
-            places = of_box(places, other.shape)
-            if view:
-                outline = cv2.resize(outline, view.picture.shape[1::-1], interpolation=cv2.INTER_AREA)
-                other, text, source, places = view.picture, view.text, "another plate pasted, covered", None
+        source, places = "another plate pasted", places if partly and places and places.text == text else None
+        if places and partly.random() < _COVERED:
+            found = covered_drawn(other, outline, places, partly)
+            if found:
+                (other, outline, text), source, places = found, f"{source}, covered", None
         picture, tilt = paste_plate(picture, plate.box_px, plate.turns, other, outline, rng)
-        return picture, replace(plate, text=text), tilt, source, places
+        return picture, replace(plate, text=text), tilt, source, of_box(places, other.shape) if places else None
 
     def _reading_of(self, plates, boxes: dict, predicted_share: float, complete: bool, rng) -> dict:
         """What the reader learns of the first plate, or of a photograph on which none is to be seen.
@@ -396,12 +392,3 @@ class BatchMaker:
         glimpses, classes = self.plates(_PLATES, step, plates)
         batch = {name: np.stack([sample[name] for sample in samples]) for name in (samples[0] if samples else ())}
         return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
-
-
-def _perhaps_cut_off(picture, plate: Plate, source: str, places: Places, rng) -> tuple[np.ndarray, Plate, str]:
-    """Photograph, plate and source; where it is possible, the photograph ends within the plate."""
-    view = cut_photograph(picture, plate.box_px, places, rng)
-    if view is None:
-        return picture, plate, source
-    top, left, bottom, right = (float(side) for side in view.box)
-    return view.picture, replace(plate, box_px=(top, left, bottom, right), text=view.text), f"{source}, {view.source}"

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.places import Places, beyond
+from lpr_e2e.data.samples import Plate
 from lpr_e2e.training.covers import CLEAR, OPAQUE, cover
 
 # Of the plates of which something cannot be seen, the shares that are cut off and covered; the others are mirrored.
@@ -31,6 +32,8 @@ _FILLINGS, _ODDS = ("edge", "grey", "black", "thing"), (0.5, 0.2, 0.1, 0.2)
 _BEYOND, _AROUND = 0.6, (0.4, 0.5)
 # Higher plates are shrunk to this before they are covered, pixels: a glimpse shows no more.
 _HIGHEST = 160
+# Of a photograph, plates that are tilted by no more are cut off, radians.
+_STRAIGHT = 0.08
 # Places tried until one is found where it is clear what can be read.
 _TRIALS = 8
 # Characters that look in a mirror nearly as they are, or like another one.
@@ -98,16 +101,33 @@ def cut_line(box: np.ndarray, places: Places, side: int, share: float) -> tuple[
     return None if text is None or abs(line - box[(side + 2) % 4]) < 2 else (line, text)
 
 
-def cut_photograph(photograph, box_px, places: Places, rng) -> View | None:
+def covered_drawn(plate, outline, places: Places, rng) -> tuple[np.ndarray, np.ndarray, str] | None:
+    """As `covered`, of a drawn plate without anything around it: the plate, its outline and its text."""
+    view = covered(plate, np.array([0.0, 0.0, *plate.shape[:2]]), places, rng)
+    if view is None:
+        return None
+    return view.picture, cv2.resize(outline, view.picture.shape[1::-1], interpolation=cv2.INTER_AREA), view.text
+
+
+def cut_photograph(
+    photograph, plate: Plate, tilt: float | None, places: Places, rng
+) -> tuple[np.ndarray, Plate] | None:
     """A photograph that ends within its plate, at the end that is nearer to its edge; None if that cannot be.
 
     Args:
         photograph: uint8 RGB `(h, w, 3)`.
-        box_px: yxyx of its plate, which is upright.
-        places: of the characters, in shares of the box.
+        plate: on it.
+        tilt: by how much the upright plate is turned clockwise, radians, if that is known.
+        places: of its characters, in shares of the box.
         rng: source of randomness.
+
+    Returns:
+        the photograph, and what of the plate is left on it.
     """
-    box = np.asarray(box_px, "float64")
+    # Of a plate that does not lie straight, the box of what is left is not known.
+    if plate.turns != 0 or abs(tilt or 0.0) > _STRAIGHT:
+        return None
+    box = np.asarray(plate.box_px, "float64")
     places = in_box(places, box)
     side = 1 if box[1] + box[3] < photograph.shape[1] else 3
     for _ in range(_TRIALS):
@@ -117,13 +137,11 @@ def cut_photograph(photograph, box_px, places: Places, rng) -> View | None:
     else:
         return None
     line, text = found
+    top, left, bottom, right = (float(one) for one in box)
+    shown, seen = photograph[:, :line], (top, left, bottom, float(line))
     if side == 1:
-        return View(
-            np.ascontiguousarray(photograph[:, line:]), np.maximum(box - (0, line, 0, line), 0), text, "cut off"
-        )
-    return View(
-        np.ascontiguousarray(photograph[:, :line]), np.minimum(box, [np.inf, np.inf, np.inf, line]), text, "cut off"
-    )
+        shown, seen = photograph[:, line:], (top, 0.0, bottom, right - line)
+    return np.ascontiguousarray(shown), replace(plate, box_px=seen, text=text)
 
 
 def _cut_off(picture, box, places: Places, thing: np.ndarray, grey: int, rng) -> View | None:
