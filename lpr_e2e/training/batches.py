@@ -235,7 +235,7 @@ class BatchMaker:
         return view.picture, view.box, view.text, None, detail, view.source
 
     def _view(self, picture, box, places: Places, rng) -> View | None:
-        return partly_seen(picture, box, places, self._background(rng), self.procedure.letterbox_grey, rng)
+        return partly_seen(picture, box, places, lambda: self._background(rng), self.procedure.letterbox_grey, rng)
 
     def _share(self, count: int) -> range:
         """The places of this part in `count` places of a batch."""

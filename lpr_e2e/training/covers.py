@@ -29,13 +29,22 @@ def cover(picture: np.ndarray, box, rng) -> tuple[np.ndarray, np.ndarray] | None
         same colour as the plate.
     """
     make = _KINDS[int(rng.integers(len(_KINDS)))]
-    mask, paint = make(picture.shape[:2], np.asarray(box, "float64"), rng)
-    top, left, bottom, right = (max(0, int(side)) for side in box)
-    around = picture[top : bottom + 1, left : right + 1]
-    if make is not _glare and np.abs(np.median(around, (0, 1)) - paint[mask >= OPAQUE].mean(0)).max() < _CONTRAST:
-        return None
+    top, left, bottom, right = np.asarray(box, "float64")
+    # No cover reaches further along the plate than this: the rest of the picture is left alone.
+    reach = 0.8 * (right - left) + 0.5 * (bottom - top)
+    columns = slice(max(0, int(left - reach)), int(np.ceil(right + reach)))
+    part = picture[:, columns]
+    mask, paint = make(part.shape[:2], np.array([top, left - columns.start, bottom, right - columns.start]), rng)
+    around = picture[max(0, int(top)) : int(bottom) + 1 : 2, max(0, int(left)) : int(right) + 1 : 2]
+    if make is not _glare:
+        colour = paint[mask >= OPAQUE].mean(0)
+        if np.abs(np.median(around, (0, 1)) - colour).max() < _CONTRAST:
+            return None
     share = mask.astype("float32") / np.float32(255)
-    return cv2.blendLinear(picture, paint, 1 - share, share), mask
+    shown, hidden = picture.copy(), np.zeros(picture.shape[:2], "uint8")
+    shown[:, columns] = cv2.blendLinear(part, paint, 1 - share, share)
+    hidden[:, columns] = mask
+    return shown, hidden
 
 
 def _painted(sides, colour, rng, grain: float = 0.0) -> np.ndarray:

@@ -6,7 +6,7 @@ their characters after stage one. What is hidden in part is shown only where it 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -31,7 +31,7 @@ _FILLINGS, _ODDS = ("edge", "grey", "black", "thing"), (0.5, 0.2, 0.1, 0.2)
 # What is shown beyond, in heights of the plate; and around a drawn plate, in heights of it.
 _BEYOND, _AROUND = 0.6, (0.4, 0.5)
 # Higher plates are shrunk to this before they are covered, pixels: a glimpse shows no more.
-_HIGHEST = 160
+_HIGHEST = 80
 # Of a photograph, plates that are tilted by no more are cut off, radians.
 _STRAIGHT = 0.08
 # Places tried until one is found where it is clear what can be read.
@@ -58,14 +58,14 @@ class View(NamedTuple):
     source: str
 
 
-def partly_seen(picture, box, places: Places, thing: np.ndarray, grey: int, rng) -> View | None:
+def partly_seen(picture, box, places: Places, thing: Callable[[], np.ndarray], grey: int, rng) -> View | None:
     """A plate of which something cannot be seen; None if no place was found where that is clear.
 
     Args:
         picture: uint8 RGB `(h, w, 3)`, the plate upright; it is not changed.
         box: yxyx of the plate in it.
         places: of its characters, in the picture's pixels.
-        thing: uint8 RGB, what could stand before the plate.
+        thing: gives what could stand before the plate, uint8 RGB.
         grey: `Procedure.letterbox_grey`.
         rng: source of randomness.
     """
@@ -144,7 +144,7 @@ def cut_photograph(
     return np.ascontiguousarray(shown), replace(plate, box_px=seen, text=text)
 
 
-def _cut_off(picture, box, places: Places, thing: np.ndarray, grey: int, rng) -> View | None:
+def _cut_off(picture, box, places: Places, thing: Callable[[], np.ndarray], grey: int, rng) -> View | None:
     """A plate at the edge of the photograph, or behind something, that hides one side of it."""
     for _ in range(_TRIALS):
         at_end = not places.rows_known or rng.random() < _SHARE_AT_ENDS
@@ -173,7 +173,7 @@ def _cut_off(picture, box, places: Places, thing: np.ndarray, grey: int, rng) ->
     seen = box + np.tile(shift, 2)
     seen[side] = room if side < 2 else line
     if filling == "thing":
-        _put(shown, thing, side, room)
+        _put(shown, thing(), side, room)
     return View(shown, seen, text, "cut off")
 
 
