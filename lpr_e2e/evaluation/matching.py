@@ -40,8 +40,8 @@ class Outcome:
 
     @property
     def confidence(self) -> float:
-        """How certain that is; 0 if nothing was read."""
-        return self.reading.confidence if self.reading else 0.0
+        """How certain it is that this is the plate's text; 0 if nothing was read, or if it has a hole."""
+        return self.reading.confidence if self.reading and UNSEEN not in self.reading.text else 0.0
 
     @property
     def is_right(self) -> bool:

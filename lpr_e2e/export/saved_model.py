@@ -92,8 +92,9 @@ class Serving(tf.Module):
         }
 
     def _texts(self, characters) -> tf.Tensor:
-        """The likeliest texts, string `(K,)`, as `lpr_e2e.common.vocabulary.Vocabulary.decode` finds them."""
-        _, within = certainties(characters, ops, self.description.vocabulary.unseen)
+        """The likeliest texts, string `(K,)`, as `lpr_e2e.prediction.reading.to_reading` gives them."""
+        confidence, within = certainties(characters, ops, self.description.vocabulary.unseen)
+        within = ops.logical_and(within, confidence[..., None] > 0)  # What only has holes says nothing.
         letters = tf.where(within, tf.gather(self.names, tf.argmax(characters, axis=-1)), "")
         return tf.strings.reduce_join(letters, axis=-1)
 
