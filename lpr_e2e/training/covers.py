@@ -67,10 +67,12 @@ def _bar(sides, box, rng) -> Cover:
     height, width = sides
     top, left, bottom, right = box
     middle, half = (left + right) / 2, (right - left) / 2 * rng.uniform(1.05, 1.35)
-    lean = rng.normal(0, 0.08) * (bottom - top)
-    over = -height if rng.random() < 0.6 else top - 0.1 * (bottom - top)  # Some end above the characters.
-    points = np.array([(middle - lean - half, over), (middle - lean + half, over)])
-    points = np.concatenate([points, [(middle + lean + half, 2 * height), (middle + lean - half, 2 * height)]])
+    slope = rng.normal(0, 0.06)
+    ends = -height if rng.random() < 0.6 else top - 0.1 * (bottom - top), 2 * height  # Some end above the characters.
+    upper, lower = (middle + slope * (row - (top + bottom) / 2) for row in ends)
+    points = np.array(
+        [(upper - half, ends[0]), (upper + half, ends[0]), (lower + half, ends[1]), (lower - half, ends[1])]
+    )
     mask = np.zeros(sides, "uint8")
     cv2.fillConvexPoly(mask, np.round(points * 8).astype("int32"), 255, cv2.LINE_AA, shift=3)
     across = np.clip((np.arange(width) - middle) / max(half, 1), -1.2, 1.2)
