@@ -43,7 +43,7 @@ def tiny_settings() -> Settings:
         procedure=replace(small.procedure, doubt=0.0, closer_part=0.0),
         recognition=replace(small.recognition, steps=6, plates=8, learning_rate=2e-3, warm_up=2),
         joint=replace(small.joint, steps=6, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
-        mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5),
+        mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5, partly=0.2),
         epoch_steps=2,
         picture_epochs=2,
     )

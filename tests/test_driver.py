@@ -29,6 +29,7 @@ LATER = {
     "distant_plate": 0.0,
     "closer_further_confidence": 0.3,
     "part_edge": 0.0,
+    "unseen_threshold": 1.0,
     "part_plates": 0,
     "large_photograph": 0,
     "part_pixels": (480.0,),

@@ -8,13 +8,12 @@ import numpy as np
 
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.promise import Promise
-from lpr_e2e.common.steps import is_sure
 from lpr_e2e.data.samples import Photograph
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.promising import promise_of
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import Reading, status_of
 from lpr_e2e.training.light import harsh_light, moved
 
 # Photographs per call of the model.
@@ -54,7 +53,10 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
 
 
 def _believed(reading: Reading, model: PlateModel) -> bool:
-    return bool(reading.text) and bool(is_sure(reading.confidence, reading.box_confidence, model.procedure))
+    if reading.characters is None:
+        return False
+    hole = model.vocabulary.hole(reading.characters)
+    return status_of(reading.text, reading.confidence, reading.box_confidence, hole, model.procedure) == "ok"
 
 
 def as_it_is(photograph: Photograph, place: int) -> np.ndarray:
