@@ -53,9 +53,7 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
 
 
 def _believed(reading: Reading, model: PlateModel) -> bool:
-    if reading.characters is None:
-        return False
-    hole = model.vocabulary.hole(reading.characters)
+    hole = 0.0 if reading.characters is None else model.vocabulary.hole(reading.characters)
     return status_of(reading.text, reading.confidence, reading.box_confidence, hole, model.procedure) == "ok"
 
 
