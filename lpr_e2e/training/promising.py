@@ -42,19 +42,19 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
             matched = match(one, readings)
             told = [(found.reading, found.is_right) for found in matched.outcomes if found.plate.text]
             if change is as_it_is:
-                ordinary += [found.confidence if found and _believed(found, model) else 0.0 for found, _ in told]
+                ordinary += [found.confidence if found and _believed(found, reader) else 0.0 for found, _ in told]
             if one.complete:
                 told += [(reading, False) for reading in matched.rest]
             for found, is_right in told:
-                if found is not None and _believed(found, model):
+                if found is not None and _believed(found, reader):
                     certainties.append(found.confidence)
                     right.append(is_right)
     return promise_of(certainties, right, len(plates), ordinary)
 
 
-def _believed(reading: Reading, model: PlateModel) -> bool:
-    hole = 0.0 if reading.characters is None else model.vocabulary.hole(reading.characters)
-    return status_of(reading.text, reading.confidence, reading.box_confidence, hole, model.procedure) == "ok"
+def _believed(reading: Reading, reader: PlateReader) -> bool:
+    hole = 0.0 if reading.characters is None else reader.vocabulary.hole(reading.characters)
+    return status_of(reading.text, reading.confidence, reading.box_confidence, hole, reader.procedure) == "ok"
 
 
 def as_it_is(photograph: Photograph, place: int) -> np.ndarray:
