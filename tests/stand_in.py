@@ -7,7 +7,7 @@ from dataclasses import replace
 import cv2
 import numpy as np
 
-from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.procedure import TODAY, Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.driver import Driver
@@ -18,6 +18,20 @@ VOCABULARY = Vocabulary("0123456789NT", 8)
 CANVAS = 320
 # One look, one glimpse: what an engine is asked is easy to say.
 PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8)
+# The procedure before there were versions: without what came later.
+LATER = {
+    "distant_plate": 0.0,
+    "closer_further_confidence": 0.3,
+    "part_edge": 0.0,
+    "unseen_threshold": 1.0,
+    "part_plates": 0,
+    "large_photograph": 0,
+    "part_pixels": (480.0,),
+    "part_overlap": 0.2,
+    "tile_confidence": 0.2,
+    "tile_doubt": 1.0,
+}
+FIRST = replace(TODAY, **LATER)
 
 
 class MagentaEngine:

@@ -9,7 +9,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import ops
-from stand_in import CANVAS, PROCEDURE, VOCABULARY, MagentaEngine, SeveralEngine, car, description, reader, street
+from stand_in import (
+    CANVAS,
+    FIRST,
+    LATER,
+    PROCEDURE,
+    VOCABULARY,
+    MagentaEngine,
+    SeveralEngine,
+    car,
+    description,
+    reader,
+    street,
+)
 
 from lpr_e2e.common import steps
 from lpr_e2e.common.boxes import intersection_over_union, letterbox, turn_box
@@ -22,22 +34,6 @@ from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
 
 TILTS = len(PROCEDURE.tilts)
-
-
-# The procedure before there were versions: without what came later.
-LATER = {
-    "distant_plate": 0.0,
-    "closer_further_confidence": 0.3,
-    "part_edge": 0.0,
-    "unseen_threshold": 1.0,
-    "part_plates": 0,
-    "large_photograph": 0,
-    "part_pixels": (480.0,),
-    "part_overlap": 0.2,
-    "tile_confidence": 0.2,
-    "tile_doubt": 1.0,
-}
-FIRST = replace(TODAY, **LATER)
 
 
 class TestProcedure:

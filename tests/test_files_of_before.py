@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from stand_in import FIRST, LATER
 
 from lpr_e2e import PlateReader
-from lpr_e2e.common.procedure import TODAY
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.training.settings import PRESETS, Settings
 
@@ -20,21 +20,21 @@ SAVED = Path(__file__).resolve().parent.parent / "saved_models"
 MOVED = ("plates", "second_look", "reading_scales", "sure", "rectify", "doubt")
 
 
-def test_the_exported_model_is_read_with_todays_numbers():
+def test_the_exported_model_is_read_with_the_numbers_of_then():
     values = json.loads((SAVED / "tunisia" / "model.json").read_text(encoding="utf-8"))
     assert "procedure" not in values and set(MOVED) <= set(values)
-    assert Description.load(SAVED / "tunisia").procedure == TODAY
+    assert Description.load(SAVED / "tunisia").procedure == FIRST
 
 
 @pytest.mark.parametrize("name", ["tunisia", "tunisia_seed0", "british"])
-def test_a_saved_model_is_read_with_todays_numbers(name):
+def test_a_saved_model_is_read_with_the_numbers_of_then(name):
     from lpr_e2e.model.plate_model import load
 
     path = SAVED / f"{name}.keras"
     with zipfile.ZipFile(path) as file:
         assert "procedure" not in json.loads(file.read("config.json"))["config"]
     model = load(path)
-    assert model.procedure == TODAY and model.architecture == PRESETS["standard"].architecture
+    assert model.procedure == FIRST and model.architecture == PRESETS["standard"].architecture
     reader = PlateReader.of(model)
     photograph = np.random.default_rng(0).integers(0, 255, (240, 320, 3), "uint8")
     assert reader.read(photograph)[0].status == "no plate"
@@ -48,19 +48,20 @@ def test_both_forms_of_the_shipped_model_know_the_same():
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_settings_of_a_run_from_before_are_those_of_today(preset):
+def test_settings_of_a_run_from_before_are_those_of_today_but_for_what_came_later(preset):
     """A run folder's config.json, as it was written then."""
     settings = PRESETS[preset]
     before = json.loads(json.dumps(settings.as_dict()))
     numbers = asdict(settings.procedure)
     del before["procedure"]
     before["architecture"] |= {name: numbers[name] for name in MOVED}
-    assert Settings.from_dict(json.loads(json.dumps(before))) == settings
+    expected = replace(settings, procedure=replace(settings.procedure, **LATER))
+    assert Settings.from_dict(json.loads(json.dumps(before))) == expected
 
 
 def test_a_run_from_before_with_numbers_of_its_own_keeps_them():
     before = json.loads(json.dumps(PRESETS["small"].as_dict()))
     del before["procedure"]
     before["architecture"] |= {"plates": 1, "second_look": 0.0, "reading_scales": [1.0], "doubt": 0.0}
-    expected = replace(TODAY, plates=1, second_look=0.0, reading_scales=(1.0,), doubt=0.0)
+    expected = replace(FIRST, plates=1, second_look=0.0, reading_scales=(1.0,), doubt=0.0)
     assert Settings.from_dict(before).procedure == expected
