@@ -96,7 +96,7 @@ class TestFullDisk:
         folder.mkdir()
         for number in range(60):
             (folder / f"{number}.jpg").write_bytes(b"nothing")
-        monkeypatch.setattr(PlateReader, "load", lambda *_: reader())
+        monkeypatch.setattr(PlateReader, "load", lambda *_, **__: reader())
         with room(1000):
             code = predict.main([str(folder), "--output", str(tmp_path / "out"), "--no-report", "--jsonl"])
         said = capsys.readouterr().err

@@ -19,7 +19,8 @@ def is_large(sides, procedure: Procedure, xp):
 def corners(sides, procedure: Procedure, xp):
     """Four overlapping parts in the corners of a photograph, of the share `closer_part` of each side: `(4, 4)`."""
     part = cast(xp.ceil(procedure.closer_part * cast(sides, "float64", xp)), "int64", xp)
-    return _boxes(*(xp.stack([0 * free, free]) for free in (sides[0] - part[0], sides[1] - part[1])), part, xp)
+    tops, lefts = (xp.stack([0 * free, free]) for free in (sides[0] - part[0], sides[1] - part[1]))
+    return _boxes(tops, lefts, part, xp)
 
 
 def all_tiles(sides, procedure: Procedure, xp):
@@ -41,7 +42,8 @@ def tiles(sides, pixels: float, procedure: Procedure, xp):
     for axis in range(2):
         steps = xp.arange(counts[axis], dtype="int64")
         starts.append(steps * (sides[axis] - part[axis]) // xp.maximum(counts[axis] - 1, 1))
-    return _boxes(*starts, part, xp)
+    tops, lefts = starts
+    return _boxes(tops, lefts, part, xp)
 
 
 def around(boxes_px, sides, share: float, procedure: Procedure, xp):
