@@ -57,7 +57,7 @@ class Promise:
         """What is promised, a line for people."""
         bar = self.bar(precision)
         if bar is None:
-            return "no precision is promised: too few plates were held out when the model was trained"
+            return "no precision is promised: the plates that were held out of the training show none"
         less = f"; {precision:.1%} cannot be shown" if precision and bar.precision < precision - 1e-9 else ""
         return (
             f"of readings with `ok`, {bar.precision:.1%} are right on photographs like those this was measured on "
