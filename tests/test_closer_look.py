@@ -229,6 +229,22 @@ class Unsure(SeveralEngine):
         return {name: values[:0] for name, values in super().answer([("", 1.0)]).items()}
 
 
+IN_GRAPH = description(procedure=replace(LARGE, second_look=2.1))
+
+
+@pytest.fixture(scope="module")
+def read_in_graph():
+    """Reads a photograph of any size in a graph, which takes a dozen seconds to build."""
+    graph = GraphArrays(IN_GRAPH.procedure.most_reported)
+    driver = Driver(InGraph(Unsure()), IN_GRAPH, graph)
+
+    def serve(photograph):
+        canvas, frame = graph.letterbox(photograph, CANVAS, 114)
+        return driver.read([photograph], canvas, [frame])[0]
+
+    return tf.function(serve, input_signature=[tf.TensorSpec((None, None, 3), tf.uint8)], autograph=False)
+
+
 @pytest.mark.parametrize(
     "boxes",
     [
@@ -238,21 +254,12 @@ class Unsure(SeveralEngine):
         [(20 + 120 * one, 90 + 170 * one, 32 + 120 * one, 130 + 190 * one) for one in range(8)],
     ],
 )
-def test_the_same_in_a_graph(boxes):
-    about = description(procedure=replace(LARGE, second_look=2.1))
+def test_the_same_in_a_graph(boxes, read_in_graph):
     photograph = street(*boxes, sides=SIDES)
     for place, (top, left, bottom, right) in enumerate(boxes):
         photograph[top:bottom, left:right] = (MAGENTA[0], 6 * place, MAGENTA[2])
-    graph = GraphArrays(about.procedure.most_reported)
-    driver = Driver(InGraph(Unsure()), about, graph)
-
-    def serve(photograph):
-        canvas, frame = graph.letterbox(photograph, CANVAS, 114)
-        return driver.read([photograph], canvas, [frame])[0]
-
-    signature = [tf.TensorSpec((None, None, 3), tf.uint8)]
-    found = tf.function(serve, input_signature=signature, autograph=False)(photograph)
-    plain = Driver(Unsure(), about)
+    found = read_in_graph(photograph)
+    plain = Driver(Unsure(), IN_GRAPH)
     canvas, frame = plain.arrays.letterbox(photograph, CANVAS, 114)
     (expected,) = plain.read([photograph], canvas, [frame])
     count = len(boxes)
