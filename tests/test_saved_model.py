@@ -109,35 +109,20 @@ class TestArrays:
 
 # Each sends what the model sees another way, to so many plates; today's numbers are those of `TestServing`.
 ONE_LOOK = replace(TODAY, plates=2, second_look=0.0, reading_scales=(1.0,), doubt=0.0)
+CLOSER_LOOKS = replace(
+    TODAY,
+    plates=2,
+    certainty_threshold=0.3,
+    sureness_threshold=0.05,
+    closer_certainty=0.3,
+    doubt=0.0,
+    part_plates=0,
+)
 PROCEDURES = {
     "no plate, one look": (replace(ONE_LOOK, box_threshold=0.6), 0),
     "all in doubt": (replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0), 1),
-    "closer looks": (
-        replace(
-            TODAY,
-            plates=2,
-            certainty_threshold=0.3,
-            sureness_threshold=0.05,
-            closer_certainty=0.3,
-            doubt=0.0,
-            part_plates=0,
-        ),
-        2,
-    ),
-    "a street": (
-        replace(
-            TODAY,
-            plates=2,
-            certainty_threshold=0.3,
-            sureness_threshold=0.05,
-            closer_certainty=0.3,
-            doubt=0.0,
-            distant_plate=1.0,
-            part_plates=2,
-            large_photograph=0,
-        ),
-        10,
-    ),
+    "closer looks": (CLOSER_LOOKS, 2),
+    "a street": (replace(CLOSER_LOOKS, distant_plate=1.0, part_plates=2, large_photograph=0), 10),
 }
 
 
