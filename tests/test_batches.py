@@ -19,7 +19,16 @@ from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.training.augmentation import glimpse_of_plate, paste_plate
 from lpr_e2e.training.batches import _ECHO_STEPS, _ECHOES, BatchMaker
 from lpr_e2e.training.canvas import CanvasMotion, photograph_on_canvas
-from lpr_e2e.training.light import _HARSH_LIGHTS, Light, change_light, change_sharpness, harsh_light, motion_blur, smear
+from lpr_e2e.training.light import (
+    _HARSH_LIGHTS,
+    Light,
+    _softened,
+    change_light,
+    change_sharpness,
+    harsh_light,
+    motion_blur,
+    smear,
+)
 from lpr_e2e.training.losses import known_cells
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
@@ -439,3 +448,30 @@ class TestAugmentation:
             places = np.argwhere(moved > -1)
             middle = (places * moved.ravel()[:, None]).sum(0) / moved.sum()
             np.testing.assert_allclose(middle, 30, atol=1.2)  # Even lengths have no pixel in their middle.
+
+    @pytest.mark.parametrize("length", [2, 7, 16, 33, 100])
+    @pytest.mark.parametrize("axis", [0, 1])
+    def test_motion_along_an_axis_is_the_average_over_so_many_pixels(self, length, axis):
+        picture = np.random.default_rng(length).integers(0, 256, (140, 150, 3), dtype="uint8")
+        moved = motion_blur(picture, length, np.pi / 2 * (1 - axis)).astype(float)
+        mean = np.lib.stride_tricks.sliding_window_view(picture, length, axis).mean(-1)
+        inside = slice((length - 1) // 2, (length - 1) // 2 + mean.shape[axis])
+        np.testing.assert_allclose(moved[inside] if axis == 0 else moved[:, inside], mean, atol=0.51)
+
+    @pytest.mark.parametrize("length", [9, 40, 90])
+    @pytest.mark.parametrize("angle", [0.3, -0.4, 1.1, 2.0, 2.9])
+    def test_motion_draws_a_straight_line_of_its_length(self, length, angle):
+        picture = np.zeros((201, 201, 3), "uint8")
+        picture[99:102, 99:102] = 255
+        rows, columns = np.nonzero(motion_blur(picture, length, angle)[..., 0])
+        along = (rows - 100) * np.sin(angle) + (columns - 100) * np.cos(angle)
+        across = (columns - 100) * np.sin(angle) - (rows - 100) * np.cos(angle)
+        assert np.abs(across).max() < 4 and np.ptp(along) == pytest.approx(length + 2, abs=4)
+
+    @pytest.mark.parametrize("deviation", [3.0, 9.0])
+    def test_wide_blurs_are_what_a_filter_gives(self, deviation):
+        picture = np.zeros((64, 192, 3), "uint8")
+        cv2.ellipse(picture, (90, 30), (40, 20), 20, 0, 360, (255, 200, 90), -1)
+        exact = cv2.GaussianBlur(picture, (0, 0), deviation).astype(int)
+        difference = np.abs(_softened(picture, deviation) - exact)
+        assert difference.mean() < 3 and difference.max() < 40  # Most at the edge, where either has to invent.

@@ -15,7 +15,7 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.training.batches import RECOGNITION, BatchMaker
+from lpr_e2e.training.batches import _ECHO_STEPS, RECOGNITION, BatchMaker
 from lpr_e2e.training.covers import _KINDS, OPAQUE, cover
 from lpr_e2e.training.partly import covered, cut_line, cut_photograph, on_background, partly_seen
 from lpr_e2e.training.pseudo_labels import PseudoLabels
@@ -286,6 +286,14 @@ class TestBatches:
         assert {"plate: cut off", "plate: covered"} <= set(maker.shown)
         again = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, 0, 60)
         assert (again[0] == glimpses).all() and (again[1] == classes).all()
+
+    def test_it_is_seen_again_later_but_differently(self, make_maker):
+        maker = make_maker(partly=1.0, unreadable=0.0)
+        first, later = (maker.plates(RECOGNITION, step, 7) for step in (0, _ECHO_STEPS))
+        np.testing.assert_array_equal(first[1], later[1])
+        assert (first[0] != later[0]).any(axis=(1, 2, 3)).all()
+        anew = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, _ECHO_STEPS, 7)
+        np.testing.assert_array_equal(later[0], anew[0])
 
     def test_real_plates_are_used_where_their_places_are_known(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0, real=1.0)

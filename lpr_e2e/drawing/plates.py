@@ -123,6 +123,12 @@ class PlatePainter:
         """
         return self._sampler.sample(rng)
 
+    def draw_sampled(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str, Places]:
+        """A plate with a text of its own: picture and outline as from `draw`, the text, its characters' places."""
+        text = self.sample_text(rng)
+        plate, outline, places = self.draw_placed(text, rng)
+        return plate, outline, text, places
+
     def draw(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One plate with this text, upright and frontal, 60 to 145 px high (a dealer's strip adds to that).
 

@@ -47,9 +47,14 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
     cosine, sine = np.cos(angle), np.sin(angle)
     # A plate seen from its side rises or falls along its width while its characters stand straight.
     rise = rng.normal(0, 0.2 if rng.random() < 0.2 * light.hardness else 0.03)
-    shear = np.array([[1.0, rng.normal(0, 0.08)], [rise, 1.0]])
-    squeeze = np.array([rng.uniform(0.8, 1.1), 1.0])
-    change = np.array([[cosine, -sine], [sine, cosine]]) @ shear * squeeze
+    lean, squeeze = rng.normal(0, 0.08), rng.uniform(0.8, 1.1)
+    # A rotation of the leaning, rising and squeezed plate.
+    change = np.array(
+        [
+            [(cosine - sine * rise) * squeeze, cosine * lean - sine],
+            [(sine + cosine * rise) * squeeze, sine * lean + cosine],
+        ]
+    )
     moved = (corners - (left_top + right_bottom) / 2) @ change.T
     moved += rng.normal(0, 0.035 * plate_height, (4, 2))
 
@@ -74,6 +79,8 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
         glimpse = cv2.resize(behind, (width, height), interpolation=cv2.INTER_LINEAR)
         glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
     glimpse = light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]))
+    if (height, width) == tuple(size):
+        return glimpse
     return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
 
 
@@ -86,7 +93,18 @@ def cut_out(plate: np.ndarray, outline: np.ndarray) -> np.ndarray:
         plate: uint8 `(h, w, 3)`.
         outline: uint8 `(h, w)`, 255 on the plate.
     """
-    return cv2.merge([*cv2.split(cv2.bitwise_and(plate, plate, mask=outline)), outline])
+    cut = cv2.cvtColor(cv2.bitwise_and(plate, plate, mask=outline), cv2.COLOR_RGB2RGBA)
+    cut[..., 3] = outline
+    return cut
+
+
+def no_higher(plate: np.ndarray, height: int) -> np.ndarray:
+    """A picture of a plate `(h, w, any)`, shrunk to so many pixels in height if it is higher."""
+    if plate.shape[0] <= height:
+        return plate
+    width = max(1, round(plate.shape[1] * height / plate.shape[0]))
+    plate = _shrunk(plate, _times_too_large(plate.shape[0] / height))
+    return cv2.resize(plate, (width, height), interpolation=cv2.INTER_LINEAR)
 
 
 def _times_too_large(shrink: float) -> int:

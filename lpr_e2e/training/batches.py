@@ -28,11 +28,12 @@ from lpr_e2e.training.augmentation import (
     beside_plates,
     cut_out,
     glimpse_of_plate,
+    no_higher,
     paste_plate,
     rearranged,
     window_of,
 )
-from lpr_e2e.training.canvas import CanvasMotion, boxes_of, photograph_on_canvas
+from lpr_e2e.training.canvas import CLOSE_VIEW, CanvasMotion, boxes_of, photograph_on_canvas
 from lpr_e2e.training.light import Light
 from lpr_e2e.training.partly import View, covered_drawn, cut_photograph, in_box, of_box, on_background, partly_seen
 from lpr_e2e.training.picture_cache import PictureCache
@@ -41,11 +42,12 @@ from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.told import as_told
 
 # Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates; of the
-# drawn plates of both.
-RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN = 1, 2, 3, 4, 5
-# Drawing a plate takes longer than a look at it: each is seen in up to so many batches, so many steps apart, each time
-# moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then: so many.
-_ECHOES, _ECHO_STEPS, _ECHO_CACHE = 8, 8, 1024
+# drawn plates of both; of what a separate plate is, and of plates that are seen in part.
+RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN, _KIND, _PARTLY = range(1, 8)
+# Drawing a plate, or covering one, takes longer than a look at it: each is seen in up to so many batches, so many steps
+# apart, each time moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then:
+# so many plates, and so many that are seen in part.
+_ECHOES, _ECHO_STEPS, _ECHO_CACHE, _PARTLY_CACHE = 8, 8, 1024, 128
 # Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
 # down is what is mistaken most.
 _NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
@@ -53,9 +55,6 @@ _NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
 _COVERED = 0.5
 # Standard deviation of the error of tilts that are not the predicted ones, radians.
 _TILT_ERROR = 0.05
-# Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
-# in the middle (and with other batches), gave a mean IoU of 0.867 instead of 0.875.
-CLOSE_VIEW = 1.3
 # The least share of the glimpse's resolution that is left of a real plate, whose picture has lost some already, and of
 # a drawn one.
 _DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.25
@@ -123,6 +122,8 @@ class BatchMaker:
         self._partly = mixture.partly if vocabulary.unseen else 0.0
         self._placed = self._plates_with_places() if self._partly else []
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
+        self._maker_again = functools.lru_cache(_ECHO_CACHE)(self._maker_at)
+        self._view_again = functools.lru_cache(_PARTLY_CACHE)(self._view_at)
         self.shown: Counter[str] = Counter()
 
     def _plates_with_places(self) -> list[tuple[int, Places]]:
@@ -154,19 +155,15 @@ class BatchMaker:
         picture = self._upright_crop(crop)
         return picture, np.array([0, 0, *picture.shape[:2]]), ("crop", crop.img_id, 0), crop.text
 
-    def _drawn_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places]:
-        """A synthetic plate, frontal: uint8 picture, uint8 outline, text, places of its characters in the picture."""
-        text = self.painter.sample_text(rng)
-        picture, outline, places = self.painter.draw_placed(text, rng)
-        return picture, outline, text, places
-
     def _drawn_at(self, *key: int) -> tuple[np.ndarray, str, Places]:
         """A synthetic plate, cut out, its text and its characters' places in it: a function of key and seed.
 
         Shared: do not write into it.
         """
-        picture, outline, text, places = self._drawn_plate(np.random.default_rng([self.seed, _DRAWN, *key]))
-        plate = cut_out(picture, outline)
+        picture, outline, text, places = self.painter.draw_sampled(np.random.default_rng([self.seed, _DRAWN, *key]))
+        # It is seen many times, and never higher than a glimpse.
+        plate = no_higher(cut_out(picture, outline), self.architecture.glimpse_size[0])
+        places = places.moved(np.array(plate.shape[:2]) / picture.shape[:2], (0, 0))
         plate.flags.writeable = False
         return plate, text, places
 
@@ -187,7 +184,7 @@ class BatchMaker:
             whole = (0, 0, *picture.shape[:2])
             picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, whole, rng)
             return picture, np.full(picture.shape[:2], 255, "uint8"), text, None
-        return self._drawn_plate(rng)
+        return self.painter.draw_sampled(rng)
 
     def _background(self, rng) -> np.ndarray:
         """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
@@ -221,21 +218,32 @@ class BatchMaker:
 
     def _partly_seen(self, rng, drawn: tuple[int, ...]) -> tuple:
         """A plate of which something cannot be seen; as `_plate_to_read`, whose plates are shown where none is made."""
-        view, detail = None, _DETAIL_DRAWN
-        if self._placed and (rng.random() < self.mixture.real or not self.painter.can_draw):
-            number, places = self._placed[int(rng.integers(len(self._placed)))]
-            picture, box, _, _ = self._real_at(number)
-            view, detail = self._view(picture, box, in_box(places, box), rng), _DETAIL_REAL
-        elif self.painter.can_draw:
-            plate, text, places = self._drawn_again(*drawn)
-            if places.text == text:  # No blanks, which have no place.
-                view = self._view(*on_background(plate, places, self._background(rng)), rng)
+        view, detail = self._view_again(*drawn)
         if view is None:
             return self._plate_to_read(rng, drawn)
         return view.picture, view.box, view.text, None, detail, view.source
 
-    def _view(self, picture, box, places: Places, rng) -> View | None:
-        return partly_seen(picture, box, places, lambda: self._background(rng), self.procedure.letterbox_grey, rng)
+    def _view_at(self, *key: int) -> tuple[View | None, float]:
+        """A plate of which something cannot be seen, if one can be made, and the least detail it is shown in: a
+        function of key and seed.
+
+        Shared: do not write into it.
+        """
+        rng = np.random.default_rng([self.seed, _PARTLY, *key])
+        if self._placed and (rng.random() < self.mixture.real or not self.painter.can_draw):
+            number, places = self._placed[int(rng.integers(len(self._placed)))]
+            picture, box, _, _ = self._real_at(number)
+            places, detail = in_box(places, box), _DETAIL_REAL
+        elif self.painter.can_draw:
+            plate, text, places = self._drawn_again(*key)
+            if places.text != text:  # Blanks have no place.
+                return None, _DETAIL_DRAWN
+            picture, box, places = on_background(plate, places, self._background(rng))
+            detail = _DETAIL_DRAWN
+        else:
+            return None, _DETAIL_REAL
+        grey, thing = self.procedure.letterbox_grey, functools.partial(self._background, rng)
+        return partly_seen(picture, box, places, thing, grey, rng), detail
 
     def _share(self, count: int) -> range:
         """The places of this part in `count` places of a batch."""
@@ -244,8 +252,9 @@ class BatchMaker:
             places = share(places, part, parts)
         return places
 
-    def _maker_of(self, share: float) -> Callable[[np.random.Generator, tuple[int, ...]], tuple]:
-        """What makes the separate plate at this place in all of them, 0..1."""
+    def _maker_at(self, *key: int) -> Callable[[np.random.Generator, tuple[int, ...]], tuple]:
+        """What makes the separate plate with this key: a function of key and seed."""
+        share = np.random.default_rng([self.seed, _KIND, *key]).random()
         if share < self.mixture.unreadable:
             return self._nothing_to_read
         return self._partly_seen if share < self.mixture.unreadable + self._partly else self._plate_to_read
@@ -257,23 +266,19 @@ class BatchMaker:
             uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`.
         """
         places = self._share(count)
-        glimpses = np.empty((len(places), *self.architecture.glimpse_size, 3), "uint8")
+        size, margin, hardness = self.architecture.glimpse_size, self.procedure.margin, self.mixture.hardness
+        glimpses = np.empty((len(places), *size, 3), "uint8")
         classes = np.empty((len(places), self.vocabulary.slots), "int32")
         for index, place in enumerate(places):
             rng = np.random.default_rng([self.seed, stream, step, place])
-            make = self._maker_of(float(rng.random()))
             # The places of a batch change their plates in turn, so that no batch takes longer than the next one.
             moment = step + place * _ECHO_STEPS
             drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
-            picture, box, text, behind, detail, source = make(rng, drawn)
+            picture, box, text, behind, detail, source = self._maker_again(*drawn)(rng, drawn)
             self.shown[f"plate: {source}"] += 1
-            size, hardness = self.architecture.glimpse_size, self.mixture.hardness
-            detail = 1 - (1 - detail) * hardness
             tilt = _TILT if rng.random() < _TILT_USUAL else max(_TILT, _TILT_STRONG * hardness)
-            corners = rectangle_corners(box)
-            glimpses[index] = glimpse_of_plate(
-                picture, corners, size, self.procedure.margin, self._light, rng, tilt, detail, behind
-            )
+            corners, detail = rectangle_corners(box), 1 - (1 - detail) * hardness
+            glimpses[index] = glimpse_of_plate(picture, corners, size, margin, self._light, rng, tilt, detail, behind)
             classes[index] = self.vocabulary.encode(text)
         return glimpses, classes
 

@@ -17,6 +17,9 @@ from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_pictu
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.training.light import Light
 
+# Width of the close views trained on, in windows of the second look. One training on exactly these windows, the plate
+# in the middle (and with other batches), gave a mean IoU of 0.867 instead of 0.875.
+CLOSE_VIEW = 1.3
 # A band beside the plates that is thinner than this, in pixels, is no room for a window.
 _LEAST_BAND = 16
 

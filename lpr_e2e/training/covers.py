@@ -89,7 +89,8 @@ def _hand(sides, box, rng) -> Cover:
     count = max(2, round((right - left) / max(4.0, 0.3 * (bottom - top)) + rng.uniform(0, 1)))
     wide = (right - left) / count * rng.uniform(1.1, 1.3)
     from_below = rng.random() < 0.6
-    mask, paint = np.zeros(sides, "uint8"), _painted(sides, _SKIN[rng.integers(len(_SKIN))], rng, 3).astype("float32")
+    mask, shade = np.zeros(sides, "uint8"), np.ones(sides, "float32")
+    paint = _painted(sides, _SKIN[rng.integers(len(_SKIN))], rng, 3)
     lean = rng.normal(0, 0.12) * (bottom - top)
     for number in range(count):
         x = left + (number + 0.5) * (right - left) / count
@@ -100,10 +101,9 @@ def _hand(sides, box, rng) -> Cover:
         cv2.line(finger, *ends, 255, max(2, int(np.ceil(wide))), cv2.LINE_AA)
         # Towards its edge a finger is darker: so one is told from the next.
         depth = cv2.distanceTransform((finger > 127).astype("uint8"), cv2.DIST_L2, 3) / max(1.0, wide / 2)
-        shade = np.where(finger > 127, 0.65 + 0.4 * np.clip(depth, 0, 1), 1.0)
-        paint = np.where((finger > 127)[..., None], paint * shade[..., None].astype("float32"), paint)
+        shade = np.where(finger > 127, np.float32(0.65) + np.float32(0.4) * np.minimum(depth, 1), shade)
         mask = np.maximum(mask, finger)
-    return mask, np.clip(paint, 0, 255).astype("uint8")
+    return mask, cv2.multiply(paint, cv2.merge([shade] * 3), dtype=cv2.CV_8U)
 
 
 def _heap(sides, box, rng, reach: float) -> np.ndarray:

@@ -31,7 +31,7 @@ _FILLINGS, _ODDS = ("edge", "grey", "black", "thing"), (0.5, 0.2, 0.1, 0.2)
 # What is shown beyond, in heights of the plate; and around a drawn plate, in heights of it.
 _BEYOND, _AROUND = 0.6, (0.4, 0.5)
 # Higher plates are shrunk to this before they are covered, pixels: a glimpse shows no more.
-_HIGHEST = 80
+_HIGHEST = 64
 # Of a photograph, plates that are tilted by no more are cut off, radians.
 _STRAIGHT = 0.08
 # Places tried until one is found where it is clear what can be read.
