@@ -44,7 +44,7 @@ def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
     left, chosen = confidence, []
     for index in range(plates):
         best = xp.argmax(left, axis=-1)
-        overlap = _fixed(intersection_over_union(exact, xp.take_along_axis(exact, best[:, None, None], axis=1), xp), xp)
+        overlap = _fixed(intersection_over_union(exact, _of_each(exact, best, xp), xp), xp)
         is_best = cells == best[:, None]
         votes = xp.where(overlap > procedure.vote_iou, _fixed(left, xp), 0.0)
         votes = xp.where(is_best, votes + 1e-6, votes)  # All may be 0.
@@ -55,6 +55,13 @@ def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
         if index + 1 < plates:
             left = xp.where(xp.logical_or(overlap > procedure.suppression_iou, is_best), 0.0, left)
     return {name: xp.stack([one[name] for one in chosen], axis=1) for name in chosen[0]}
+
+
+def _of_each(boxes, places, xp):
+    """Of boxes `(batch, n, 4)` the one at each place `(batch,)`: `(batch, 1, 4)`."""
+    if xp is np:  # A third of the time.
+        return boxes[np.arange(len(boxes)), places][:, None]
+    return xp.take_along_axis(boxes, places[:, None, None], axis=1)
 
 
 def _fixed(values, xp):
@@ -210,7 +217,10 @@ def apart(boxes, may_stay, procedure: Procedure, xp):
     # Right for the first ones, then for those that only they can hide, and so on. No chain of plates, each of which
     # overlaps the next one, is this long.
     for _ in range(_CHAIN):
-        kept = xp.logical_and(may_stay, xp.logical_not(xp.any(xp.logical_and(hides, kept[None]), axis=1)))
+        before, hidden = kept, xp.any(xp.logical_and(hides, kept[None]), axis=1)
+        kept = xp.logical_and(may_stay, xp.logical_not(hidden))
+        if xp is np and (kept == before).all():
+            break
     return kept
 
 

@@ -194,11 +194,15 @@ class PlateReader:
         """
         batches = _batches(photographs, _at_least_one("batch_size", batch_size))
         first, second = next(batches, []), next(batches, [])
-        batches = chain(filter(None, (first, second)), batches)
-        if second and self._several and not self._drivers:
+        if not second:  # There is nothing to decode meanwhile, and starting a thread takes time.
+            if first:
+                yield from self._read_batch(self.driver, *self._decode_batch(first))
+            return
+        batches = chain((first, second), batches)
+        if self._several and not self._drivers:
             self._drivers = list(self._several())
             self._use_rule(self._drivers)
-        drivers = self._drivers if second else []
+        drivers = self._drivers
         pool = ThreadPoolExecutor(len(drivers) or DECODING_THREADS)
         try:
             if drivers:
