@@ -19,6 +19,8 @@ from lpr_e2e.training.light import Light, change_sharpness
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
+# The least height and width of what a glimpse is enlarged from, pixels: of a plate less wide nothing can be read.
+_LEAST_SIDES = 9, 27
 # Windows tried until one misses the plates.
 _TRIALS = 20
 
@@ -65,7 +67,7 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
     low, high = low - around, high + around
 
     share = 1.0 if rng.random() < 0.4 else rng.uniform(detail, 1.0)
-    height, width = max(14, round(size[0] * share)), max(42, round(size[1] * share))
+    height, width = (max(least, round(side * share)) for least, side in zip(_LEAST_SIDES, size, strict=True))
     target = (moved - low) / (high - low) * (width, height)
     # A linear warp skips pixels when it shrinks: average them first.
     times = _times_too_large(plate_height / max(1.0, np.hypot(*(target[3] - target[0]))))

@@ -57,7 +57,7 @@ _COVERED = 0.5
 _TILT_ERROR = 0.05
 # The least share of the glimpse's resolution that is left of a real plate, whose picture has lost some already, and of
 # a drawn one.
-_DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.25
+_DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.17
 # Standard deviation of a plate's tilt in its glimpse, degrees: usually, and at most for the share of the others.
 _TILT, _TILT_STRONG, _TILT_USUAL = 2.5, 9.0, 0.6
 
