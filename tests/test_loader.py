@@ -22,6 +22,7 @@ from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 
 # A script as people write one: it has no `if __name__ == "__main__"`, and imports what a worker must not import.
 SCRIPT = """
+import signal
 import sys
 import keras
 from lpr_e2e.data.dataset import load_dataset
@@ -30,6 +31,7 @@ from lpr_e2e.training.recipe import BatchPlan, BatchRecipe
 from lpr_e2e.training.settings import PRESETS
 from lpr_e2e.training.trainer import training_vocabulary
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored where the tests run in the background.
 settings, dataset = PRESETS["small"], load_dataset(sys.argv[1])
 sizes = (training_vocabulary(dataset), settings.architecture, settings.procedure)
 recipe = BatchRecipe(dataset, *sizes, dataset.training_texts(), settings.mixture, 0)
