@@ -149,6 +149,17 @@ def _headlights(picture: np.ndarray, rng) -> np.ndarray:
     return cv2.addWeighted(bright, 1.0, bloom, rng.uniform(0.15, 0.5), 0)
 
 
+def _overexposed(picture: np.ndarray, rng) -> np.ndarray:
+    """In the glaring sun: a bright plate is blown out, and its light spreads over thin strokes until little is left."""
+    height, width = picture.shape[:2]
+    seen = cv2.GaussianBlur(picture, (0, 0), height * rng.uniform(0.008, 0.025))
+    flare = _softened(picture, height * rng.uniform(0.1, 0.3))
+    inner = slice(height // 4, height - height // 4), slice(width // 8, width - width // 8)
+    gain, left = rng.uniform(1.0, 2.0), rng.uniform(90, 225)  # The level of the strokes, of 255.
+    dark, spread = float(np.percentile(seen[inner][::3, ::3], 8)), _brightness(flare[inner])
+    return cv2.addWeighted(seen, gain, flare, float(np.clip((left - gain * dark) / max(spread, 1.0), 0, 4)), 0)
+
+
 def _rain(picture: np.ndarray, rng) -> np.ndarray:
     """Streaks of rain, and drops on the lens that blur what is behind them."""
     height, width = picture.shape[:2]
@@ -166,7 +177,7 @@ def _rain(picture: np.ndarray, rng) -> np.ndarray:
     return cv2.blendLinear(wet, _softened(wet, height * 0.06), 1 - drops, drops)
 
 
-_HARSH_LIGHTS = (_flat, _glare, _half_in_the_shade, _headlights, _rain)
+_HARSH_LIGHTS = (_flat, _glare, _half_in_the_shade, _headlights, _overexposed, _rain)
 
 
 def motion_blur(picture: np.ndarray, length: int, angle: float) -> np.ndarray:

@@ -37,8 +37,8 @@ class Mixture:
         turned: share of photographs turned by one to three quarters.
         tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
         worn: share of the synthetic plates that have seen the road, see `lpr_e2e.drawing.plates.PlatePainter`.
-        harsh: share of the plates in light that leaves little to read: bleached, glaring, half in the shade, at night
-            in a lamp's light, in rain.
+        harsh: share of the plates in light that leaves little to read: bleached, overexposed, glaring, half in the
+            shade, at night in a lamp's light, in rain.
         moved: share of the plates blurred by motion, by up to an eighth of their width.
         further: share of the photographs with several plates all of which are learned; of the others only the largest,
             and the rest is taken for background.
@@ -73,7 +73,7 @@ class Mixture:
 
 
 # Of a training that starts from weights, unless a preset says otherwise.
-_STARTED_STEPS = 2000
+_STARTED_STEPS = 2500
 
 # What a stage can be evaluated by, see `lpr_e2e.training.evaluators`; and, of each stage, those that decide which epoch
 # is the best, which it therefore cannot do without.
@@ -261,7 +261,6 @@ PRESETS = {
             learning_rate=2e-3,
             warm_up=100,
             evaluators=_EVALUATORS["recognition"],
-            started_steps=2500,
         ),
         joint=StageSettings(
             steps=8000,
