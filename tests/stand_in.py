@@ -30,6 +30,7 @@ LATER = {
     "part_overlap": 0.2,
     "tile_confidence": 0.2,
     "tile_doubt": 1.0,
+    "other_form": 0.4,
 }
 FIRST = replace(TODAY, **LATER)
 

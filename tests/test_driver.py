@@ -51,6 +51,9 @@ class TestProcedure:
         earlier = {**replace(TODAY, plates=5).as_config(), "version": 1}
         earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
+        second = {**TODAY.as_config(), "version": 2}
+        del second["other_form"]
+        assert Procedure.from_config(second, {}) == TODAY
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):
             Procedure.from_config(earlier, {})

@@ -102,6 +102,8 @@ def _score_photographs(truths: Sequence[Truth], options: argparse.Namespace) -> 
     scoring = _scoring(truths, [img_id for img_id, _ in photographs], options)
     photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
     reader = PlateReader.load(options.model, options.format)
+    if reader.format_warning:
+        complain(reader.format_warning)
     with tqdm(total=len(photographs), unit="photograph", disable=None if sys.stderr else True) as progress:
         for img_id, photograph, plates in reader.read_files(photographs, options.batch_size or BATCH_SIZE):
             scoring.write(img_id, photograph, plates)

@@ -128,6 +128,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
         scoring = Scoring(truths)
         seen = read_texts(options.seen) if options.seen else None
     reader = PlateReader.load(options.model, options.format, precision=options.precision)
+    if reader.format_warning:
+        complain(reader.format_warning)
     if options.submission:
         from lpr_e2e.prediction.challenge import SubmissionForm
 

@@ -10,7 +10,7 @@ from typing import Any
 from lpr_e2e.common.errors import UserError
 
 # Raised when a number is added, or when the same numbers begin to mean something else.
-VERSION = 2
+VERSION = 3
 
 # Parts of a photograph that a closer look is at.
 PARTS = 4
@@ -52,6 +52,8 @@ class Procedure:
             certainties: of 700 windows beside the plates of training photographs, 11 gave a text with at least the
             certainty above, and one of them with at least this product.
         unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this.
+        other_form: nor is one of a form that no training text has, or not of the user's format: its certainty is
+            multiplied by this.
         closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
@@ -97,6 +99,7 @@ class Procedure:
     certainty_threshold: float = 0.5
     sureness_threshold: float = 0.4
     unseen_threshold: float = 0.3
+    other_form: float = 0.4
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
@@ -186,6 +189,7 @@ def _is_number(value, kind: type) -> bool:
 
 # Of each earlier version: the numbers that it had not, with values that leave out what they are for.
 _NOT_YET: dict[int, dict[str, Any]] = {
+    2: {"other_form": 0.4},  # Their models have no forms: it counts for a user's format alone.
     1: {
         "distant_plate": 0.0,
         "part_plates": 0,
@@ -197,7 +201,8 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "closer_further_confidence": 0.3,
         "part_edge": 0.0,
         "unseen_threshold": 1.0,
-    }
+        "other_form": 0.4,
+    },
 }
 
 # What each number may be at least and at most; of tuples, each of their items.

@@ -180,6 +180,29 @@ def certainties(characters, xp, unseen: int | None = None):
     return xp.where(xp.any(read, axis=-1), weakest, 0.0), within
 
 
+def fits_form(characters, codes, xp, unseen: int | None = None):
+    """Whether texts have a form that training texts have, as `lpr_e2e.common.text_forms.TextForms.fits`.
+
+    Args:
+        characters: float `(..., slots, classes)` probabilities.
+        codes: `TextForms.codes` of the model: `(classes,)` and `(forms, slots)`, at least one form.
+        xp: the namespace.
+        unseen: `Vocabulary.unseen` of the model.
+
+    Returns:
+        bool `(...)`; true where nothing is read, or not everything is seen.
+    """
+    kinds, forms = codes
+    best = xp.argmax(characters, axis=-1)
+    within = xp.cumprod(xp.where(best != BLANK, 1, 0), axis=-1)
+    own = xp.expand_dims(xp.take(kinds, best) * within, axis=-2)
+    alike = xp.logical_or(own == forms, xp.logical_and(forms < 0, own > 0))
+    fits = xp.logical_or(xp.any(xp.all(alike, axis=-1), axis=-1), best[..., 0] == BLANK)
+    if unseen is None:
+        return fits
+    return xp.logical_or(fits, xp.any(xp.logical_and(best == unseen, within > 0), axis=-1))
+
+
 def is_sure(confidence, box_confidence, procedure: Procedure):
     """Whether plates' texts are believed: numbers, arrays or tensors of one shape, both 0..1."""
     certain = confidence >= procedure.certainty_threshold

@@ -15,10 +15,9 @@ import numpy as np
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.scripts import clusters, is_digit, is_letter, kind
+from lpr_e2e.common.text_forms import MOST_MARKS
 
 SHORTENED_SHARE = 0.08  # share of sampled texts whose numbers lose digits, where training numbers vary in length
-# A few letters of a script are series marks, which mean something where they stand; more are part of a number.
-MOST_MARKS = 4
 # A place has letters of its own if training texts show fewer than this share of the letters that chance would, or
 # are so many that chance would have shown this share of all letters.
 OWN_LETTERS, ENOUGH_SEEN = 0.6, 0.9

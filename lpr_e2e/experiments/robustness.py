@@ -17,8 +17,8 @@ import numpy as np
 from lpr_e2e.common.boxes import turn_box, turn_picture
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.scripts import is_digit, is_letter
+from lpr_e2e.common.text_forms import MOST_MARKS
 from lpr_e2e.data.samples import Crop, Photograph
-from lpr_e2e.drawing.texts import MOST_MARKS
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth

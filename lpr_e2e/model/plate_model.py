@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.promise import Promise
 from lpr_e2e.common.steps import best_plates, softmax
+from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.model.backbone import Backbone, convolution_block
 from lpr_e2e.model.box_head import box_head
@@ -45,6 +47,7 @@ class PlateModel(keras.Model):
         characters, slots: the vocabulary, see `lpr_e2e.common.vocabulary.Vocabulary`.
         procedure: how it is to be used, or its dict; None in the file of a model that carries none.
         promise: what precision it promises, or its dict; None likewise. Fitted after training, like the temperature.
+        forms: of the texts it was trained on, see `lpr_e2e.common.text_forms.TextForms.examples`; None likewise.
     """
 
     @our_settings()  # The program may have changed them for a model of another project.
@@ -55,6 +58,7 @@ class PlateModel(keras.Model):
         slots: int,
         procedure: Procedure | dict | None = None,
         promise: Promise | dict | None = None,
+        forms: Sequence[str] | None = None,
         **kwargs,
     ):
         # One name for all, so that the weights of two models correspond by their paths.
@@ -67,6 +71,7 @@ class PlateModel(keras.Model):
         self.architecture, self.procedure = architecture, procedure
         self.promise = promise if isinstance(promise, Promise) else Promise.from_config(promise)
         self.vocabulary = Vocabulary(characters, slots)
+        self.text_forms = TextForms.from_config(forms, self.vocabulary)
         backbone = Backbone(architecture.widths, architecture.depths)
         self.finder = self._build_finder(backbone)
         self.reader = self._build_reader(backbone)
@@ -153,6 +158,7 @@ class PlateModel(keras.Model):
             "slots": self.vocabulary.slots,
             "procedure": self.procedure.as_config(),
             "promise": self.promise.as_config(),
+            "forms": list(self.text_forms.examples),
         }
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.promise import Promise
+from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import Vocabulary
 
 FILE = "model.json"
@@ -21,7 +22,7 @@ _LARGEST = 100_000
 
 @dataclass(frozen=True)
 class Description:
-    """Sizes, vocabulary, temperature, procedure and promise of a model.
+    """Sizes, vocabulary, temperature, procedure, promise and texts of a model.
 
     Attributes:
         characters, slots: see `lpr_e2e.common.vocabulary.Vocabulary`.
@@ -30,6 +31,7 @@ class Description:
         temperature: divides the logits.
         procedure: how photographs are read with it.
         promise: how often its readings are right that are `ok`.
+        forms: of the texts it was trained on, see `lpr_e2e.common.text_forms.TextForms.examples`.
     """
 
     characters: str
@@ -41,11 +43,17 @@ class Description:
     temperature: float
     procedure: Procedure
     promise: Promise = Promise()
+    forms: tuple[str, ...] = ()
 
     @functools.cached_property
     def vocabulary(self) -> Vocabulary:
         """The vocabulary."""
         return Vocabulary(self.characters, self.slots)
+
+    @functools.cached_property
+    def text_forms(self) -> TextForms:
+        """The forms of texts."""
+        return TextForms.from_config(self.forms, self.vocabulary)
 
     @property
     def scene_size(self) -> int:
@@ -64,9 +72,11 @@ class Description:
             UserError: a value is missing or is not what it should be.
         """
         try:
+            characters = _checked("characters", values["characters"], str)
+            slots = _checked("slots", values["slots"], int)
             return cls(
-                characters=_checked("characters", values["characters"], str),
-                slots=_checked("slots", values["slots"], int),
+                characters=characters,
+                slots=slots,
                 canvas_size=_checked("canvas_size", values["canvas_size"], int),
                 scene_shrink=_checked("scene_shrink", values["scene_shrink"], int),
                 glimpse_size=_pair("glimpse_size", values["glimpse_size"]),
@@ -74,6 +84,7 @@ class Description:
                 temperature=_checked("temperature", values["temperature"], float),
                 procedure=Procedure.from_config(values.get("procedure"), values),
                 promise=Promise.from_config(values.get("promise")),
+                forms=TextForms.from_config(values.get("forms"), Vocabulary(characters, slots)).examples,
             )
         except KeyError as error:
             raise UserError(f"no {error}") from None

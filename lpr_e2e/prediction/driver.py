@@ -103,7 +103,7 @@ class Driver:
         self.procedure, self.vocabulary = description.procedure, description.vocabulary
         self.arrays: Arrays = arrays or NumpyArrays()
         self.xp = self.arrays.xp
-        self._closer_look = CloserLook(self)
+        self._closer_look, self._codes = CloserLook(self), description.text_forms.codes()
         self.certainty: Callable[[Any], Any] = self._certainty
 
     def read(self, photographs: Sequence, canvases, frames: Sequence) -> list[dict]:
@@ -182,8 +182,14 @@ class Driver:
         return plates | {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
 
     def _certainty(self, characters):
-        """How certain each text is, `(n,)`, of characters `(n, slots, classes)`, see `steps.certainties`."""
-        return steps.certainties(characters, self.xp, self.vocabulary.unseen)[0]
+        """How certain each text is, `(n,)`, of characters `(n, slots, classes)`, see `steps.certainties`; less if it
+        has another form than all training texts."""
+        xp, unseen, codes = self.xp, self.vocabulary.unseen, self._codes
+        certainty = steps.certainties(characters, xp, unseen)[0]
+        if not len(codes[1]):
+            return certainty
+        fits = steps.fits_form(characters, codes, xp, unseen)
+        return xp.where(fits, certainty, certainty * self.procedure.other_form)
 
     def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""

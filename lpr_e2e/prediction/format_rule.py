@@ -1,4 +1,7 @@
-"""A rule for what plates can say: it decides between readings that the model itself holds for nearly as likely."""
+"""A user's rule for what plates say: it decides between readings that the model itself holds for nearly as likely.
+
+What does not fit is doubted, whatever the model says.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,13 @@ import re
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.vocabulary import BLANK, Vocabulary
+from lpr_e2e.common.text_forms import TextForms
+from lpr_e2e.common.vocabulary import BLANK, UNSEEN, Vocabulary
 
 # Texts that are tried at most, likeliest first.
 MOST_TEXTS = 5000
+# Texts of the model's forms that are drawn to see whether any fits.
+_TRIALS = 2000
 
 
 class FormatRule:
@@ -32,6 +38,21 @@ class FormatRule:
             self._expression.fullmatch("")  # Of bytes, it matches no texts.
         except (re.error, TypeError) as error:
             raise UserError(f"format {expression!r}: expected a regular expression; {error}") from None
+
+    def fits(self, text: str) -> bool:
+        """Whether a text is of the format; one of which not everything is seen may be."""
+        return not text or UNSEEN in text or bool(self._expression.fullmatch(text))
+
+    def warning(self, forms: TextForms) -> str:
+        """What to tell a user whose format no plate of the model's country seems to meet; else ""."""
+        texts = forms.drawn(np.random.default_rng(0), _TRIALS)
+        if not texts or any(map(self.fits, texts)):
+            return ""
+        like = ", ".join(dict.fromkeys(texts[:3]))
+        return (
+            f"format {self._expression.pattern!r}: expected one that plates of this model meet, such as {like}; of "
+            f"{len(texts)} such texts none does, and a reading that does not is never ok"
+        )
 
     def decode(self, probabilities: np.ndarray, vocabulary: Vocabulary) -> tuple[str, np.ndarray]:
         """As `Vocabulary.decode`, but the likeliest text that fits, if there is one that is nearly as likely.

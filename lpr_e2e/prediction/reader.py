@@ -52,7 +52,7 @@ class PlateReader:
     Args:
         driver: the reading procedure over an engine.
         format: a regular expression that texts should match, or None: it decides between readings that are nearly as
-            likely, see `lpr_e2e.prediction.format_rule`.
+            likely, and what does not match is not `ok`, see `lpr_e2e.prediction.format_rule`.
         several: called when there is more than one batch to read: gives drivers that read at the same time, each in a
             thread of its own, instead of `driver`. Without it, all is read in the thread that asks for it.
         precision: the share of the readings with status `ok` that shall be right, 0..1; see
@@ -77,6 +77,11 @@ class PlateReader:
         self._several = several
         self._drivers: list[Driver] = []
         self._use_rule([driver])
+
+    @property
+    def format_warning(self) -> str:
+        """What to tell a user whose format no plate of the model's country seems to meet; else ""."""
+        return self.rule.warning(self.description.text_forms) if self.rule else ""
 
     @classmethod
     def of(cls, model: PlateModel, format: str | None = None, precision: float | None = None) -> PlateReader:
@@ -225,7 +230,8 @@ class PlateReader:
 
         def certainty(characters: np.ndarray) -> np.ndarray:
             decoded = [rule.decode(one, self.vocabulary) for one in characters]
-            return np.array([weakest(*one) for one in decoded])
+            doubts = [1.0 if rule.fits(text) else self.procedure.other_form for text, _ in decoded]
+            return np.array([weakest(*one) * doubt for one, doubt in zip(decoded, doubts, strict=True)])
 
         for driver in drivers:
             driver.certainty = certainty
@@ -279,7 +285,8 @@ class PlateReader:
         return readings or [Reading(img_id, box_confidence=best_box_confidence)]
 
     def _reading(self, img_id: str, plate: dict) -> Reading:
-        return to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule, self.least_certainty)
+        forms = self.description.text_forms
+        return to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule, self.least_certainty, forms)
 
 
 def _is_one(photographs: Any) -> bool:

@@ -9,6 +9,7 @@ import numpy as np
 
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import is_sure
+from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import UNSEEN, Vocabulary, weakest
 from lpr_e2e.prediction.format_rule import FormatRule
 
@@ -23,7 +24,8 @@ class Reading:
     Attributes:
         img_id: the photograph's name.
         text: what the plate says, with `UNSEEN` for what cannot be seen of it; empty if nothing was read.
-        confidence: probability of the weakest character read, the end of the text included; 0 if nothing was read.
+        confidence: probability of the weakest character read, the end of the text included; less, see
+            `Procedure.other_form`, if the text does not look as it should; 0 if nothing was read.
         box_px: yxyx in pixels of the photograph (after EXIF rotation), or None if there is no plate.
         box_confidence: how sure the model is that there is a plate; below `Procedure.box_threshold` there is none.
         status: `ok`, `uncertain`, `incomplete`, `illegible`, `no plate`, or `unreadable: REASON`, see `status_of` and
@@ -66,6 +68,7 @@ def to_reading(
     procedure: Procedure,
     rule: FormatRule | None = None,
     least_certainty: float = 0.0,
+    forms: TextForms | None = None,
 ) -> Reading:
     """The reading of one plate.
 
@@ -74,14 +77,18 @@ def to_reading(
         plate: `boxes_px` `(4,)`, `box_confidence`, `characters` `(slots, classes)`, and for people to look at, if the
             model gives them, `glimpses` and `attention`: one of the plates that `Driver.read` reports.
         vocabulary, procedure: the model's.
-        rule: what texts should look like, or None.
+        rule: the user's format, or None.
         least_certainty: what a reading needs besides to be `ok`, see `lpr_e2e.common.promise`.
+        forms: what texts look like without a user's format, or None.
     """
     characters = plate["characters"]
     text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
     if not text.strip(UNSEEN):
         text, certainties = "", certainties[:0]
     confidence, box_confidence = weakest(text, certainties), float(plate["box_confidence"])
+    expected = rule or forms
+    if expected and not expected.fits(text):
+        confidence *= procedure.other_form
     status = status_of(text, confidence, box_confidence, vocabulary.hole(characters), procedure)
     if status == "ok" and confidence < least_certainty:
         status = "uncertain"

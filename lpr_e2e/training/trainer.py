@@ -18,6 +18,7 @@ from lpr_e2e.common.backend import use_our_settings
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.terminal import say
+from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.evaluation.scoring import Figures
@@ -110,7 +111,8 @@ class Training:
         use_our_settings()  # Optimizers and metrics have theirs from Keras, too.
         keras.utils.set_random_seed(settings.seed)
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
-        self.replicas = Replicas(self.job, lambda: PlateModel(*sizes))
+        forms = TextForms.learned(dataset.training_texts(), self.vocabulary).examples
+        self.replicas = Replicas(self.job, lambda: PlateModel(*sizes, forms=forms))
         if weights is not None and self._at_start():
             self.say(f"starts from {weights}: {take_over(self.replicas.own, load(weights), settings.seed)}")
         self.replicas.share()

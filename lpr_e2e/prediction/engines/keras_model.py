@@ -67,7 +67,7 @@ def load_model(path: Path) -> PlateModel:
 
 
 def describe(model: PlateModel) -> Description:
-    """The description of a Keras model, with the temperature and the promise that it has now."""
+    """The description of a Keras model, with the temperature, the promise and the forms that it has now."""
     sizes = model.architecture
     return Description(
         characters=model.vocabulary.characters,
@@ -79,4 +79,5 @@ def describe(model: PlateModel) -> Description:
         temperature=float(model.temperature),
         procedure=model.procedure,
         promise=model.promise,
+        forms=model.text_forms.examples,
     )
