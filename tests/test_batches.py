@@ -17,7 +17,7 @@ from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.training.augmentation import glimpse_of_plate, paste_plate
-from lpr_e2e.training.batches import _ECHO_STEPS, _ECHOES, BatchMaker
+from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.canvas import CanvasMotion, photograph_on_canvas
 from lpr_e2e.training.light import (
     _HARSH_LIGHTS,
@@ -32,6 +32,7 @@ from lpr_e2e.training.light import (
 from lpr_e2e.training.losses import known_cells
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
+from lpr_e2e.training.plate_sources import ECHO_STEPS, ECHOES
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 from tests.stand_in import with_plates
@@ -175,19 +176,21 @@ class TestBatchMaker:
     def test_plates_the_wrong_way_up_read_as_nothing(self, make_maker):
         maker = make_maker(unreadable=1.0)
         assert not maker.recognition_batch(0, 40)["glimpse_classes"].any()
-        assert set(maker.shown) == {"plate: wrong way up", "plate: none"} and maker.shown.total() == 40
+        assert (
+            set(maker.shown) == {"plate: wrong way up", "plate: none", "plate: writing"} and maker.shown.total() == 40
+        )
         maker = make_maker(unreadable=0.0)
         assert maker.recognition_batch(0, 40)["glimpse_classes"].any(axis=1).all()
         assert set(maker.shown) == {"plate: real", "plate: drawn"}
 
     def test_a_drawn_plate_is_seen_again_later_but_differently(self, make_maker):
         maker = make_maker(real=0.0, unreadable=0.0)
-        first, second, later = (maker.recognition_batch(step, 8) for step in (0, 1, _ECHO_STEPS))
-        places = [place for place in range(8) if place % _ECHOES < _ECHOES - 1]  # The others have a new plate by then.
+        first, second, later = (maker.recognition_batch(step, 8) for step in (0, 1, ECHO_STEPS))
+        places = [place for place in range(8) if place % ECHOES < ECHOES - 1]  # The others have a new plate by then.
         np.testing.assert_array_equal(first["glimpse_classes"][places], later["glimpse_classes"][places])
         assert (first["glimpses"][places] != later["glimpses"][places]).any(axis=(1, 2, 3)).all()
         assert (first["glimpse_classes"] != second["glimpse_classes"]).any(axis=1).all()
-        after = maker.recognition_batch(_ECHOES * _ECHO_STEPS, 8)
+        after = maker.recognition_batch(ECHOES * ECHO_STEPS, 8)
         assert (first["glimpse_classes"] != after["glimpse_classes"]).any(axis=1).all()
 
     def test_a_window_beside_a_plate_misses_it(self, make_maker, dataset):
@@ -198,7 +201,7 @@ class TestBatchMaker:
             picture[ymin:ymax, xmin:xmax] = 255  # Nothing but the plate is bright.
             maker.cache.read = lambda path, picture=picture: picture
             for seed in range(20):
-                window, box = maker._beside_a_plate(np.random.default_rng(seed))
+                window, box = maker.sources._beside_a_plate(np.random.default_rng(seed))
                 top, left, bottom, right = box
                 assert 0 <= top < bottom <= len(window) and 0 <= left < right <= window.shape[1]
                 inside = window[math.ceil(top) + 1 : int(bottom) - 1, math.ceil(left) + 1 : int(right) - 1]

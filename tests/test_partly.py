@@ -15,9 +15,10 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.training.batches import _ECHO_STEPS, RECOGNITION, BatchMaker
+from lpr_e2e.training.batches import RECOGNITION, BatchMaker
 from lpr_e2e.training.covers import _KINDS, OPAQUE, cover
 from lpr_e2e.training.partly import covered, cut_line, cut_photograph, on_background, partly_seen
+from lpr_e2e.training.plate_sources import ECHO_STEPS
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
@@ -253,7 +254,7 @@ def make_maker(tiny_data, tiny_settings):
             painter,
             Mixture(),
             0,
-        ).texted
+        ).sources.texted
         if "T" in one.text[2:]
     }
 
@@ -289,18 +290,18 @@ class TestBatches:
 
     def test_it_is_seen_again_later_but_differently(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0)
-        first, later = (maker.plates(RECOGNITION, step, 7) for step in (0, _ECHO_STEPS))
+        first, later = (maker.plates(RECOGNITION, step, 7) for step in (0, ECHO_STEPS))
         np.testing.assert_array_equal(first[1], later[1])
         assert (first[0] != later[0]).any(axis=(1, 2, 3)).all()
-        anew = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, _ECHO_STEPS, 7)
+        anew = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, ECHO_STEPS, 7)
         np.testing.assert_array_equal(later[0], anew[0])
 
     def test_real_plates_are_used_where_their_places_are_known(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0, real=1.0)
-        assert maker._placed
+        assert maker.sources._placed
         read = shown_texts(maker, maker.plates(RECOGNITION, 0, 30)[1])
-        assert maker._drawn_again.cache_info().misses == 0 and any(UNSEEN in one for one in read)
-        assert not make_maker(own=False, partly=1.0)._placed
+        assert maker.sources._drawn_again.cache_info().misses == 0 and any(UNSEEN in one for one in read)
+        assert not make_maker(own=False, partly=1.0).sources._placed
 
     def test_a_model_that_cannot_say_it_is_not_shown_it(self, make_maker):
         maker = make_maker(unseen=False, partly=1.0, unreadable=0.0)

@@ -56,6 +56,7 @@ LEVERS = (
     Lever("turning", "photographs turned by quarters", ("mixture.turned=0",)),
     Lever("closeness", "photographs as the second look shows them", ("mixture.close=0",)),
     Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",), "training"),
+    Lever("written", "writing that is no plate", ("mixture.written=0",), "training"),
     Lever("partly", "plates of which something cannot be seen", ("mixture.partly=0",), "training"),
     Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),

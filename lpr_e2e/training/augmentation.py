@@ -8,6 +8,7 @@ function of its seed alone. Points are `(x, y)` here, as OpenCV wants them; boxe
 
 from __future__ import annotations
 
+import math
 import unicodedata
 from collections.abc import Sequence
 
@@ -15,12 +16,16 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_picture
+from lpr_e2e.drawing.signs import Writing
 from lpr_e2e.training.light import Light, change_sharpness
 
 # Least side of a box that another plate is pasted into, pixels: on less nothing can be read.
 SMALLEST_PASTED = 10
 # The least height and width of what a glimpse is enlarged from, pixels: of a plate less wide nothing can be read.
 _LEAST_SIDES = 9, 27
+# How wide writing is shown, in widths of the photograph: captions of cameras, along its edges, and other writing; and
+# high at most, in heights of it. Its tilt, a standard deviation in degrees. Its least side, pixels.
+_CAPTION_WIDTHS, _WRITING_WIDTHS, _WRITING_HEIGHT, _WRITING_TILT, _LEAST_WRITING = (0.2, 0.8), (0.05, 0.5), 0.3, 4.0, 6
 # Windows tried until one misses the plates.
 _TRIALS = 20
 
@@ -236,3 +241,54 @@ def beside_plates(picture: np.ndarray, boxes_px, rng) -> tuple[np.ndarray, np.nd
     low = np.maximum(box[:2] - 0.5 * box_sides, 0).astype(int)
     high = np.ceil(box[2:] + 0.5 * box_sides).astype(int)
     return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
+
+
+def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> np.ndarray:
+    """A photograph, uint8 `(h, w, 3)`, with writing on it, beside all of its plates; itself, where that has no room.
+
+    Args:
+        picture: the photograph; it is not changed.
+        boxes_px: `(n, 4)` yxyx of its plates.
+        writing: what is written.
+        rng: source of randomness.
+    """
+    sides = np.array(picture.shape[:2])
+    caption = writing.kind == "caption"
+    scale = sides[1] * np.exp(rng.uniform(*np.log(_CAPTION_WIDTHS if caption else _WRITING_WIDTHS)))
+    scale = min(scale, _WRITING_HEIGHT * sides[0] * writing.cover.shape[1] / writing.cover.shape[0])
+    own = np.maximum(1, np.round(np.array(writing.cover.shape) * scale / writing.cover.shape[1])).astype(int)
+    matrix, size = _turned(own, 0.0 if caption else rng.normal(0, _WRITING_TILT))
+    if min(size) < _LEAST_WRITING or (np.array(size) >= sides).any():
+        return picture
+    kept = np.array(boxes_px, "float64").reshape(-1, 4)
+    grown = kept + 0.15 * np.tile(kept[:, 2:] - kept[:, :2], 2) * np.array([-1, -1, 1, 1])
+    for _ in range(_TRIALS):
+        corner = rng.integers(0, sides - size)
+        if caption:  # Along the upper or the lower edge.
+            corner[0] = rng.choice([0.02, 0.97]) * (sides[0] - size[0])
+        box = np.concatenate([corner, corner + size])
+        if not (np.minimum(box[2:], grown[:, 2:]) > np.maximum(box[:2], grown[:, :2])).all(1).any():
+            break
+    else:
+        return picture
+    top, left, bottom, right = box
+    place = picture[top:bottom, left:right]
+    letters, cover = (cv2.resize(one, tuple(own[::-1]), interpolation=cv2.INTER_AREA) for one in writing[:2])
+    letters = cv2.warpAffine(letters, matrix, size[::-1], borderMode=cv2.BORDER_REPLICATE)
+    cover = cv2.warpAffine(cover, matrix, size[::-1])
+    if not caption:  # It stands in the same light as what is around it.
+        letters = cv2.convertScaleAbs(letters, alpha=float(np.clip((place.mean() + 90) / 200, 0.4, 1.15)))
+    share = cover.astype("float32") / 255
+    picture = picture.copy()
+    picture[top:bottom, left:right] = cv2.blendLinear(letters, place, share, 1 - share)
+    return picture
+
+
+def _turned(sides: np.ndarray, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:
+    """The affine matrix that turns a picture of this `(height, width)`, and the `(height, width)` afterwards."""
+    height, width = (float(side) for side in sides)
+    cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
+    high, wide = abs(cosine) * height + abs(sine) * width, abs(cosine) * width + abs(sine) * height
+    matrix = np.array([[cosine, -sine, wide / 2], [sine, cosine, high / 2]])
+    matrix[:, 2] -= matrix[:, :2] @ np.array([width / 2, height / 2])
+    return matrix, (max(1, round(high)), max(1, round(wide)))

@@ -9,55 +9,42 @@ The processes that make batches (`loader`) import this module: neither Keras nor
 
 from __future__ import annotations
 
-import functools
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from lpr_e2e.common.architecture import Architecture
-from lpr_e2e.common.boxes import aspect, rectangle_corners, turn_box, turn_picture
-from lpr_e2e.common.places import Places, places_by_cuts
+from lpr_e2e.common.boxes import aspect, rectangle_corners
+from lpr_e2e.common.places import places_by_cuts
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
-from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey, ReadablePlate, readable_plates
+from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,
-    beside_plates,
-    cut_out,
     glimpse_of_plate,
-    no_higher,
     paste_plate,
-    rearranged,
-    window_of,
+    write_on,
 )
 from lpr_e2e.training.canvas import CLOSE_VIEW, CanvasMotion, boxes_of, photograph_on_canvas
 from lpr_e2e.training.light import Light
-from lpr_e2e.training.partly import View, covered_drawn, cut_photograph, in_box, of_box, on_background, partly_seen
+from lpr_e2e.training.partly import covered_drawn, cut_photograph, of_box
 from lpr_e2e.training.picture_cache import PictureCache
+from lpr_e2e.training.plate_sources import ECHO_STEPS, ECHOES, PlateSources
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.told import as_told
 
-# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates; of the
-# drawn plates of both; of what a separate plate is, and of plates that are seen in part.
-RECOGNITION, JOINT, _ORDER, _PLATES, _DRAWN, _KIND, _PARTLY = range(1, 8)
-# Drawing a plate, or covering one, takes longer than a look at it: each is seen in up to so many batches, so many steps
-# apart, each time moved, lit and blurred differently (data echoing, https://arxiv.org/abs/1907.05550). Kept until then:
-# so many plates, and so many that are seen in part.
-_ECHOES, _ECHO_STEPS, _ECHO_CACHE, _PARTLY_CACHE = 8, 8, 1024, 128
-# Of the separate glimpses with nothing to read, the share without a plate; and the quarter turns of the others: upside
-# down is what is mistaken most.
-_NOTHING, _WRONG_TURNS = 0.3, (1, 2, 2, 3)
+# Numbers of the random streams: of stage one; of stage two its photographs, their order, its separate plates.
+RECOGNITION, JOINT, _ORDER, _PLATES = range(1, 5)
 # Of the pasted plates of which something cannot be seen, the share that is covered; the others are cut off.
 _COVERED = 0.5
+# Pieces of writing that a photograph with writing has at most.
+_MOST_WRITINGS = 3
 # Standard deviation of the error of tilts that are not the predicted ones, radians.
 _TILT_ERROR = 0.05
-# The least share of the glimpse's resolution that is left of a real plate, whose picture has lost some already, and of
-# a drawn one.
-_DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.17
 # Standard deviation of a plate's tilt in its glimpse, degrees: usually, and at most for the share of the others.
 _TILT, _TILT_STRONG, _TILT_USUAL = 2.5, 9.0, 0.6
 
@@ -114,136 +101,22 @@ class BatchMaker:
             CLOSE_VIEW * procedure.second_look,
             self.straight_aspect,
         )
-        # A plate whose way up is unknown cannot be shown upright, so its text is not used.
-        self.texted: list[ReadablePlate] = list(readable_plates(self.photographs, ()))
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]
         self.cache = cache or PictureCache()
-        # What cannot be seen is shown to a model that can say so.
-        self._partly = mixture.partly if vocabulary.unseen else 0.0
-        self._placed = self._plates_with_places() if self._partly else []
-        self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
-        self._maker_again = functools.lru_cache(_ECHO_CACHE)(self._maker_at)
-        self._view_again = functools.lru_cache(_PARTLY_CACHE)(self._view_at)
+        self.sources = PlateSources(
+            self.photographs,
+            self.crops,
+            vocabulary,
+            architecture.glimpse_size[0],
+            procedure,
+            painter,
+            mixture,
+            seed,
+            self.own,
+            self.cache,
+            dataset.training_texts(),
+        )
         self.shown: Counter[str] = Counter()
-
-    def _plates_with_places(self) -> list[tuple[int, Places]]:
-        """The real plates of which it is known where each character stands, by their numbers, in shares of the box."""
-        keyed = [(one.key, one.text) for one in self.texted]
-        keyed += [(("crop", crop.img_id, 0), crop.text) for crop in self.crops]
-        found = [places_by_cuts(text, self.own.cuts[key]) if key in self.own.cuts else None for key, text in keyed]
-        return [(number, places) for number, places in enumerate(found) if places]
-
-    def _real_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str]:
-        """A real plate, upright: uint8 picture, its box in it yxyx, text."""
-        picture, box, key, text = self._real_at(int(rng.integers(len(self.texted) + len(self.crops))))
-        picture, text = self._rearranged(key, text, picture, box, rng)
-        return picture, box, text
-
-    def _real_at(self, index: int) -> tuple[np.ndarray, np.ndarray, PlateKey, str]:
-        """The real plate of this number, upright: uint8 picture, its box in it yxyx, its key, text."""
-        if index < len(self.texted):  # The crop's own photograph also shows what surrounds the plate.
-            plate = self.texted[index]
-            picture = self.cache.read(plate.path)
-            box = turn_box(plate.box_px, *picture.shape[:2], plate.turns)
-            picture = np.rot90(picture, plate.turns)
-            pad = 0.6 * np.array([box[2] - box[0], (box[3] - box[1]) * 0.5])
-            top, left = np.maximum(box[:2] - pad, 0).astype(int)
-            bottom, right = np.ceil(box[2:] + pad).astype(int)
-            window = np.ascontiguousarray(picture[top:bottom, left:right])
-            return window, box - np.array([top, left, top, left]), plate.key, plate.text
-        crop = self.crops[index - len(self.texted)]
-        picture = self._upright_crop(crop)
-        return picture, np.array([0, 0, *picture.shape[:2]]), ("crop", crop.img_id, 0), crop.text
-
-    def _drawn_at(self, *key: int) -> tuple[np.ndarray, str, Places]:
-        """A synthetic plate, cut out, its text and its characters' places in it: a function of key and seed.
-
-        Shared: do not write into it.
-        """
-        picture, outline, text, places = self.painter.draw_sampled(np.random.default_rng([self.seed, _DRAWN, *key]))
-        # It is seen many times, and never higher than a glimpse.
-        plate = no_higher(cut_out(picture, outline), self.architecture.glimpse_size[0])
-        places = places.moved(np.array(plate.shape[:2]) / picture.shape[:2], (0, 0))
-        plate.flags.writeable = False
-        return plate, text, places
-
-    def _rearranged(self, key: PlateKey, text: str, picture, box, rng) -> tuple[np.ndarray, str]:
-        groups = self.own.cuts.get(key, [])
-        if not groups or rng.random() >= self.mixture.rearranged:
-            return picture, text
-        return rearranged(picture, box, groups, text, rng)
-
-    def _upright_crop(self, crop: Crop) -> np.ndarray:
-        return turn_picture(self.cache.read(crop.path), crop.turns)
-
-    def _new_plate(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places | None]:
-        """A plate to paste, frontal: uint8 picture, uint8 outline, text, and if known its places in the picture."""
-        if self.crops and (rng.random() < self.mixture.pasted_real or not self.painter.can_draw):
-            crop = self.crops[int(rng.integers(len(self.crops)))]
-            picture = self._upright_crop(crop)
-            whole = (0, 0, *picture.shape[:2])
-            picture, text = self._rearranged(("crop", crop.img_id, 0), crop.text, picture, whole, rng)
-            return picture, np.full(picture.shape[:2], 255, "uint8"), text, None
-        return self.painter.draw_sampled(rng)
-
-    def _background(self, rng) -> np.ndarray:
-        """A random window of a photograph, for the surroundings of a synthetic plate; uint8."""
-        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
-        return window_of(self.cache.read(photograph.path), rng)
-
-    def _beside_a_plate(self, rng) -> tuple[np.ndarray, np.ndarray]:
-        """A window of a photograph, as large as a plate could be, that misses its plates: uint8 picture, box in it."""
-        photograph = self.photographs[int(rng.integers(len(self.photographs)))]
-        return beside_plates(self.cache.read(photograph.path), [plate.box_px for plate in photograph.plates], rng)
-
-    def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
-        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
-
-        Which plate is drawn, if one is, depends on the key `drawn` alone.
-        """
-        real = bool(self.texted or self.crops)
-        if real and (rng.random() < self.mixture.real or not self.painter.can_draw):
-            return *self._real_plate(rng), None, _DETAIL_REAL, "real"
-        plate, text, _ = self._drawn_again(*drawn)
-        return plate, (0, 0, *plate.shape[:2]), text, self._background(rng), _DETAIL_DRAWN, "drawn"
-
-    def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
-        """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
-        if rng.random() < _NOTHING:
-            return *self._beside_a_plate(rng), "", None, _DETAIL_REAL, "none"
-        picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
-        turns = int(rng.choice(_WRONG_TURNS))
-        box = turn_box(box, *picture.shape[:2], turns)
-        return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
-
-    def _partly_seen(self, rng, drawn: tuple[int, ...]) -> tuple:
-        """A plate of which something cannot be seen; as `_plate_to_read`, whose plates are shown where none is made."""
-        view, detail = self._view_again(*drawn)
-        if view is None:
-            return self._plate_to_read(rng, drawn)
-        return view.picture, view.box, view.text, None, detail, view.source
-
-    def _view_at(self, *key: int) -> tuple[View | None, float]:
-        """A plate of which something cannot be seen, if one can be made, and the least detail it is shown in: a
-        function of key and seed.
-
-        Shared: do not write into it.
-        """
-        rng = np.random.default_rng([self.seed, _PARTLY, *key])
-        if self._placed and (rng.random() < self.mixture.real or not self.painter.can_draw):
-            number, places = self._placed[int(rng.integers(len(self._placed)))]
-            picture, box, _, _ = self._real_at(number)
-            places, detail = in_box(places, box), _DETAIL_REAL
-        elif self.painter.can_draw:
-            plate, text, places = self._drawn_again(*key)
-            if places.text != text:  # Blanks have no place.
-                return None, _DETAIL_DRAWN
-            picture, box, places = on_background(plate, places, self._background(rng))
-            detail = _DETAIL_DRAWN
-        else:
-            return None, _DETAIL_REAL
-        grey, thing = self.procedure.letterbox_grey, functools.partial(self._background, rng)
-        return partly_seen(picture, box, places, thing, grey, rng), detail
 
     def _share(self, count: int) -> range:
         """The places of this part in `count` places of a batch."""
@@ -251,13 +124,6 @@ class BatchMaker:
         for part, parts in self.parts:
             places = share(places, part, parts)
         return places
-
-    def _maker_at(self, *key: int) -> Callable[[np.random.Generator, tuple[int, ...]], tuple]:
-        """What makes the separate plate with this key: a function of key and seed."""
-        share = np.random.default_rng([self.seed, _KIND, *key]).random()
-        if share < self.mixture.unreadable:
-            return self._nothing_to_read
-        return self._partly_seen if share < self.mixture.unreadable + self._partly else self._plate_to_read
 
     def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
         """This part's share of `count` glimpses of a random stream's step.
@@ -272,9 +138,9 @@ class BatchMaker:
         for index, place in enumerate(places):
             rng = np.random.default_rng([self.seed, stream, step, place])
             # The places of a batch change their plates in turn, so that no batch takes longer than the next one.
-            moment = step + place * _ECHO_STEPS
-            drawn = (stream, place, moment // (_ECHOES * _ECHO_STEPS), moment % _ECHO_STEPS)
-            picture, box, text, behind, detail, source = self._maker_again(*drawn)(rng, drawn)
+            moment = step + place * ECHO_STEPS
+            drawn = (stream, place, moment // (ECHOES * ECHO_STEPS), moment % ECHO_STEPS)
+            picture, box, text, behind, detail, source = self.sources.maker(*drawn)(rng, drawn)
             self.shown[f"plate: {source}"] += 1
             tilt = _TILT if rng.random() < _TILT_USUAL else max(_TILT, _TILT_STRONG * hardness)
             corners, detail = rectangle_corners(box), 1 - (1 - detail) * hardness
@@ -297,8 +163,8 @@ class BatchMaker:
         hide = rng.random() < self.mixture.hidden
         source = "no plate on it"
         # A stream of its own: what is shown whole stays the same.
-        partly = rng.spawn(1)[0] if self._partly else None
-        if partly and (hide or partly.random() >= self._partly):
+        partly, written = rng.spawn(2)
+        if not self.sources.partly or hide or partly.random() >= self.sources.partly:
             partly = None
         if plates:
             key = ("photograph", photograph.img_id, target)
@@ -309,6 +175,10 @@ class BatchMaker:
             cut = cut_photograph(picture, plates[0], tilts[0], places, partly) if can_be_cut else None
             if cut:
                 (picture, plates[0]), source = cut, f"{source}, cut off"
+        if written.random() < self.mixture.written:
+            for _ in range(int(written.integers(1, _MOST_WRITINGS + 1))):
+                picture = write_on(picture, [plate.box_px for plate in plates], self.sources.writing(written), written)
+            source = f"{source}, writing"
         shown = photograph_on_canvas(picture, [plate.box_px for plate in plates], self._motion, rng, hide)
         if plates and not shown.whole()[0]:
             source = "no plate to see"
@@ -338,7 +208,7 @@ class BatchMaker:
             known = partly and plate.is_readable and key in self.own.cuts
             places = places_by_cuts(plate.text or "", self.own.cuts[key]) if known else None
             return picture, plate, tilt, "box and text" if plate.is_readable else "box only", places
-        other, outline, text, places = self._new_plate(rng)
+        other, outline, text, places = self.sources.new_plate(rng)
         source, places = "another plate pasted", places if partly and places and places.text == text else None
         if places and partly.random() < _COVERED:
             found = covered_drawn(other, outline, places, partly)

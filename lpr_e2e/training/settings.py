@@ -25,6 +25,8 @@ class Mixture:
         pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
+        written: share of photographs with writing on them that is no plate: signs, captions of cameras, plates of
+            elsewhere. Above 0, some of what there is nothing to read on is such writing.
         hidden: share of photographs shown in a window without their plate, to learn what is no plate.
         matched: of the photographs with a known text, the share whose text is used.
         self_labelled: of the photographs without a text that the model reads with certainty after stage one, the share
@@ -48,6 +50,7 @@ class Mixture:
     real: float = 0.4
     unreadable: float = 0.06
     partly: float = 0.1
+    written: float = 0.15
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
@@ -189,8 +192,8 @@ class Settings:
             # Runs from before procedures were stored keep some of its numbers in the architecture.
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
-            # Runs from before plates were shown in part.
-            "mixture": Mixture(**{"partly": 0.0, **values["mixture"]}),
+            # Runs from before plates were shown in part, and other writing at all.
+            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
         return cls(**{**values, **nested})
@@ -304,6 +307,7 @@ PRESETS = {
         mixture=Mixture(
             unreadable=0.0,
             partly=0.0,
+            written=0.0,
             turned=0.05,
             tilted=0.05,
             worn=0.3,
