@@ -244,7 +244,8 @@ def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
     masks = ("plate_visible", "turns_known", "tilts_known", "text_known")
     unknown = found[-1]["plate_cut"].all(1)
     assert unknown.any() and not any(found[-1][name][unknown].any() for name in masks)
-    everywhere = known_cells(*(found[-1][name][unknown] for name in ("boxes_rel", "plate_cut", "complete")), ZEROS)
+    names = ("boxes_rel", "plate_cut", "complete", "written_rel")
+    everywhere = known_cells(*(found[-1][name][unknown] for name in names), ZEROS)
     assert not np.asarray(everywhere).any()
 
 

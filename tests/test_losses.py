@@ -65,17 +65,27 @@ def test_each_cell_learns_one_plate_the_smallest_it_is_in_the_middle_of():
     assert owned[0].sum() == 16 - 4 and owned[0, 2:6, 2:6].sum() == 12
 
 
+NOTHING = tf.zeros((1, 1, 4))
+
+
 def test_a_cut_plate_is_neither_plate_nor_background():
     boxes = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.5, 0.5, 1.0, 1.0]]])
-    known = np.asarray(known_cells(boxes, tf.constant([[0.0, 1.0]]), tf.ones(1), tf.zeros((1, 16)))).reshape(4, 4)
+    known = np.asarray(known_cells(boxes, tf.constant([[0.0, 1.0]]), tf.ones(1), NOTHING, tf.zeros((1, 16)))).reshape(
+        4, 4
+    )
     assert not known[2:, 2:].any() and known.sum() == 12
 
 
 def test_where_plates_may_be_unlabelled_only_what_is_believed_in_is_left_out():
     boxes, cut = tf.zeros((2, 1, 4)), tf.zeros((2, 1))
     believed = tf.constant([[5.0, -5.0, 0.0, -1.0]] * 2)
-    known = np.asarray(known_cells(boxes, cut, tf.constant([1.0, 0.0]), believed))
+    complete = tf.constant([1.0, 0.0])
+    known = np.asarray(known_cells(boxes, cut, complete, tf.zeros((2, 1, 4)), believed))
     np.testing.assert_array_equal(known, [[1, 1, 1, 1], [0, 1, 0, 1]])
+    # Of writing that the training has put there, the upper left quarter, it is known that it is no plate.
+    written = tf.constant([[[0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]]] * 2)
+    known = np.asarray(known_cells(boxes, cut, complete, written, believed))
+    np.testing.assert_array_equal(known, [[1, 1, 1, 1], [1, 1, 0, 1]])
 
 
 def box_targets(**changes) -> dict:
@@ -85,6 +95,7 @@ def box_targets(**changes) -> dict:
         "plate_visible": [[1.0, 1.0]],
         "plate_cut": [[0.0, 0.0]],
         "complete": [1.0],
+        "written_rel": [[[0.0, 0.0, 0.0, 0.0]]],
         "turns": [[0, 1]],
         "turns_known": [[1.0, 1.0]],
         "tilts": [[0.0, 0.2]],

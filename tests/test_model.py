@@ -46,6 +46,7 @@ def joint_batch(model, canvases, text_known=1.0, use_predicted=1.0):
         "boxes_rel": np.tile(box, (count, 1, 1)),
         "jittered_boxes_rel": np.tile(box, (count, 1)),
         "complete": ones,
+        "written_rel": np.zeros((count, 1, 4), "float32"),
         "plate_visible": ones[:, None],
         "plate_cut": 0 * ones[:, None],
         "turns": np.zeros((count, 1), "int32"),

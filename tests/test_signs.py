@@ -74,24 +74,29 @@ class TestOnPhotographs:
         picture = rng.integers(0, 256, (240, 320, 3)).astype("uint8")
         before = picture.copy()
         writing = SignPainter(forms_of("british")).draw(rng)
-        shown = write_on(picture, self.BOXES, writing, rng)
+        shown, box = write_on(picture, self.BOXES, writing, rng)
         np.testing.assert_array_equal(picture, before)
         for top, left, bottom, right in self.BOXES.astype(int):
             np.testing.assert_array_equal(shown[top:bottom, left:right], before[top:bottom, left:right])
         changed = np.argwhere((shown != before).any(-1))
-        assert shown is picture or 20 < len(changed) < 0.4 * 240 * 320
+        if box is None:
+            assert shown is picture
+        else:
+            assert 20 < len(changed) < 0.4 * 240 * 320
+            assert (changed >= box[:2]).all() and (changed < box[2:]).all()
 
     def test_captions_stand_along_an_edge(self):
         writing = Writing(np.full((20, 200, 3), 255, "uint8"), np.full((20, 200), 255, "uint8"), "caption")
         for seed in range(20):
-            shown = write_on(np.zeros((240, 320, 3), "uint8"), (), writing, np.random.default_rng(seed))
+            shown, _ = write_on(np.zeros((240, 320, 3), "uint8"), (), writing, np.random.default_rng(seed))
             rows = np.flatnonzero(shown.any((1, 2)))
             assert rows[0] < 12 or rows[-1] > 225
 
     def test_where_plates_leave_no_room_nothing_is_written(self):
         picture = np.zeros((100, 100, 3), "uint8")
         writing = Writing(np.full((20, 60, 3), 255, "uint8"), np.full((20, 60), 255, "uint8"), "sign")
-        assert write_on(picture, [[0, 0, 100, 100]], writing, np.random.default_rng(0)) is picture
+        shown, box = write_on(picture, [[0, 0, 100, 100]], writing, np.random.default_rng(0))
+        assert shown is picture and box is None
 
 
 class TestInBatches:
@@ -110,8 +115,9 @@ class TestInBatches:
         some, none = make_maker(written=1.0), make_maker(written=0.0)
         first, second = (maker.joint_batch(3, 12, 2, 0.5) for maker in (some, none))
         assert (first["canvases"] != second["canvases"]).any((1, 2, 3)).sum() >= 9
-        for name in set(first) - {"canvases", "glimpses", "glimpse_classes"}:
+        for name in set(first) - {"canvases", "glimpses", "glimpse_classes", "written_rel"}:
             np.testing.assert_array_equal(first[name], second[name])
+        assert first["written_rel"].any((1, 2)).sum() >= 9 and not second["written_rel"].any()
         assert sum("writing" in name for name in some.shown) and not any("writing" in name for name in none.shown)
 
     def test_on_writing_there_is_nothing_to_read(self, make_maker):

@@ -243,8 +243,10 @@ def beside_plates(picture: np.ndarray, boxes_px, rng) -> tuple[np.ndarray, np.nd
     return np.ascontiguousarray(picture[low[0] : high[0], low[1] : high[1]]), box - np.tile(low, 2)
 
 
-def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> np.ndarray:
-    """A photograph, uint8 `(h, w, 3)`, with writing on it, beside all of its plates; itself, where that has no room.
+def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> tuple[np.ndarray, np.ndarray | None]:
+    """A photograph, uint8 `(h, w, 3)`, with writing on it, beside all of its plates, and the box around that, yxyx.
+
+    Where that has no room, it is the photograph itself, and None.
 
     Args:
         picture: the photograph; it is not changed.
@@ -259,7 +261,7 @@ def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> np.ndarray
     own = np.maximum(1, np.round(np.array(writing.cover.shape) * scale / writing.cover.shape[1])).astype(int)
     matrix, size = _turned(own, 0.0 if caption else rng.normal(0, _WRITING_TILT))
     if min(size) < _LEAST_WRITING or (np.array(size) >= sides).any():
-        return picture
+        return picture, None
     kept = np.array(boxes_px, "float64").reshape(-1, 4)
     grown = kept + 0.15 * np.tile(kept[:, 2:] - kept[:, :2], 2) * np.array([-1, -1, 1, 1])
     for _ in range(_TRIALS):
@@ -270,7 +272,7 @@ def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> np.ndarray
         if not (np.minimum(box[2:], grown[:, 2:]) > np.maximum(box[:2], grown[:, :2])).all(1).any():
             break
     else:
-        return picture
+        return picture, None
     top, left, bottom, right = box
     place = picture[top:bottom, left:right]
     letters, cover = (cv2.resize(one, tuple(own[::-1]), interpolation=cv2.INTER_AREA) for one in writing[:2])
@@ -281,7 +283,7 @@ def write_on(picture: np.ndarray, boxes_px, writing: Writing, rng) -> np.ndarray
     share = cover.astype("float32") / 255
     picture = picture.copy()
     picture[top:bottom, left:right] = cv2.blendLinear(letters, place, share, 1 - share)
-    return picture
+    return picture, box
 
 
 def _turned(sides: np.ndarray, degrees: float) -> tuple[np.ndarray, tuple[int, int]]:

@@ -175,11 +175,15 @@ class BatchMaker:
             cut = cut_photograph(picture, plates[0], tilts[0], places, partly) if can_be_cut else None
             if cut:
                 (picture, plates[0]), source = cut, f"{source}, cut off"
+        boxes_px, written_px = [plate.box_px for plate in plates], []
         if written.random() < self.mixture.written:
             for _ in range(int(written.integers(1, _MOST_WRITINGS + 1))):
-                picture = write_on(picture, [plate.box_px for plate in plates], self.sources.writing(written), written)
+                picture, box = write_on(picture, boxes_px, self.sources.writing(written), written)
+                written_px += [] if box is None else [box]
             source = f"{source}, writing"
-        shown = photograph_on_canvas(picture, [plate.box_px for plate in plates], self._motion, rng, hide)
+        shown = photograph_on_canvas(picture, boxes_px, self._motion, rng, hide, written_px)
+        written_rel = np.zeros((_MOST_WRITINGS, 4), "float32")
+        written_rel[: len(shown.written_rel)] = shown.written_rel
         if plates and not shown.whole()[0]:
             source = "no plate to see"
         self.shown[f"photograph: {source}"] += 1
@@ -187,6 +191,7 @@ class BatchMaker:
         return {
             "canvases": shown.canvas,
             "complete": np.float32(photograph.complete),
+            "written_rel": written_rel,
             **boxes,
             **self._reading_of(plates, boxes, predicted_share, photograph.complete, rng),
         }
@@ -249,7 +254,8 @@ class BatchMaker:
 
         Returns:
             `glimpses`, `glimpse_classes` as in `plates`, and for each photograph its `canvases` uint8
-            `(batch, size, size, 3)` and, float32 of 0 or 1 `(batch,)`, `complete`: whether no further plate is on it.
+            `(batch, size, size, 3)`; float32 of 0 or 1 `(batch,)`, `complete`: whether no further plate is on it; and
+            `written_rel` float32 `(batch, any, 4)`: rel yxyx of writing that is none, empty boxes if there is less.
             Of its P plates at most, the one that is read first: `boxes_rel` float32 `(batch, P, 4)` rel yxyx; `turns`
             int32; `tilts` float32, radians; and the masks, float32 of 0 or 1 `(batch, P)`: `plate_visible` (there is
             such a plate, and all of it can be seen), `plate_cut` (a part can), `turns_known`, `tilts_known`. Of the

@@ -34,6 +34,7 @@ class OnCanvas:
         quarters: counter-clockwise quarter turns that were made.
         angles: `(n,)` radians by which each plate was turned clockwise besides.
         hidden: whether the canvas shows a window without any part of a plate.
+        written_rel: float32 `(m, 4)` rel yxyx of other writing.
     """
 
     canvas: np.ndarray
@@ -41,6 +42,7 @@ class OnCanvas:
     quarters: int
     angles: np.ndarray
     hidden: bool
+    written_rel: np.ndarray
 
     def whole(self) -> np.ndarray:
         """bool `(n,)`: which plates lie wholly on the canvas."""
@@ -78,7 +80,9 @@ class CanvasMotion:
     straight_aspect: float
 
 
-def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: bool = False) -> OnCanvas:
+def photograph_on_canvas(
+    photograph, boxes_px, motion: CanvasMotion, rng, hide: bool = False, written_px=()
+) -> OnCanvas:
     """A photograph, moved, scaled, tilted and turned by quarters, on the canvas.
 
     Args:
@@ -88,6 +92,7 @@ def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: 
         motion: how it is moved.
         rng: source of randomness.
         hide: choose a window without any part of a plate, if there is room for one.
+        written_px: `(m, 4)` yxyx of other writing. Where it comes to lie in such a window is not told.
     """
     boxes_px = np.asarray(boxes_px, "float32").reshape(-1, 4)
     quarters = int(rng.integers(1, 4)) if rng.random() < motion.turned else 0
@@ -119,7 +124,9 @@ def photograph_on_canvas(photograph, boxes_px, motion: CanvasMotion, rng, hide: 
     # Seen from one side, a plate that lies on its side keeps its direction.
     angles = [0.0 if sheared and box[2] - box[0] > box[3] - box[1] else angle for box in boxes_px]
     boxes_rel = np.array(boxes, "float32").reshape(-1, 4)
-    return OnCanvas(turn_picture(canvas, quarters), boxes_rel, quarters, np.array(angles), hidden)
+    written = [_moved_box(box, matrix, False) / motion.size for box in ([] if hidden else written_px)]
+    written_rel = np.array([turn_box(box, 1, 1, quarters) for box in written], "float32").reshape(-1, 4)
+    return OnCanvas(turn_picture(canvas, quarters), boxes_rel, quarters, np.array(angles), hidden, written_rel)
 
 
 def _band_without_plate(photograph, boxes_px) -> np.ndarray | None:

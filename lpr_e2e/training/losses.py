@@ -81,27 +81,34 @@ def cells_of_plates(boxes_rel, visible, cells: int):
     return positive * smallest
 
 
-def known_cells(boxes_rel, cut, complete, objectness):
+def known_cells(boxes_rel, cut, complete, written_rel, objectness):
     """Where it is known whether a cell is in the middle of a plate, as far as it is in none that can be learned.
 
     It is not in a plate of which only a part can be seen; nor, where further plates may be unlabelled, where the model
-    believes in one: it is neither told that there is one, nor punished for seeing it.
+    believes in one: it is neither told that there is one, nor punished for seeing it. Of writing that the training has put
+    on a photograph it is known that it is none.
 
     Args:
         boxes_rel: float `(batch, plates, 4)` rel yxyx.
         cut: float `(batch, plates)`: 1 for a plate of which only a part can be seen.
         complete: float `(batch,)`: 1 where no further plate is on the photograph.
+        written_rel: float `(batch, any, 4)` rel yxyx of writing; of no writing an empty box.
         objectness: logits `(batch, cells)`.
 
     Returns:
         float `(batch, cells)` of 0 or 1.
     """
-    centres = ops.convert_to_tensor(cell_centres(objectness.shape[-1]))
-    low, high = boxes_rel[..., None, :2], boxes_rel[..., None, 2:]
-    inside = ops.cast(ops.all(ops.logical_and(centres >= low, centres <= high), axis=-1), "float32")
-    free = 1 - ops.max(inside * cut[..., None], axis=1)
+    free = 1 - ops.max(_cells_within(boxes_rel, objectness.shape[-1]) * cut[..., None], axis=1)
+    written = ops.max(_cells_within(written_rel, objectness.shape[-1]), axis=1)
     believed = ops.cast(ops.stop_gradient(ops.sigmoid(objectness)) > PERHAPS_A_PLATE, "float32")
-    return free * (1 - believed * (1 - complete[:, None]))
+    return free * (1 - believed * (1 - complete[:, None]) * (1 - written))
+
+
+def _cells_within(boxes_rel, cells: int):
+    """Which cells' centres lie in which of boxes `(batch, n, 4)`: float `(batch, n, cells)` of 0 or 1."""
+    centres = ops.convert_to_tensor(cell_centres(cells))
+    low, high = boxes_rel[..., None, :2], boxes_rel[..., None, 2:]
+    return ops.cast(ops.all(ops.logical_and(centres > low, centres < high), axis=-1), "float32")
 
 
 def objectness_loss(positive, logits, known):
@@ -155,7 +162,9 @@ def box_losses(found: dict, targets: dict) -> dict:
     boxes_rel = targets["boxes_rel"]
     owned = cells_of_plates(boxes_rel, targets["plate_visible"], found["objectness"].shape[-1])
     positive = ops.max(owned, axis=1)
-    known = known_cells(boxes_rel, targets["plate_cut"], targets["complete"], found["objectness"])
+    known = known_cells(
+        boxes_rel, targets["plate_cut"], targets["complete"], targets["written_rel"], found["objectness"]
+    )
     # What each cell shall say: its plate's.
     truth = ops.einsum("bpc,bpk->bck", owned, boxes_rel)
     sides = ops.tile(truth[..., 2:] - truth[..., :2], (1, 1, 2))

@@ -99,6 +99,7 @@ def _plain_sample(
     return {
         "canvases": canvas,
         "complete": np.float32(photograph.complete),
+        "written_rel": np.zeros((1, 4), "float32"),
         "boxes_rel": boxes_rel,
         "plate_visible": known[0],
         "plate_cut": known[3],
