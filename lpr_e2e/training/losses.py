@@ -85,8 +85,8 @@ def known_cells(boxes_rel, cut, complete, written_rel, objectness):
     """Where it is known whether a cell is in the middle of a plate, as far as it is in none that can be learned.
 
     It is not in a plate of which only a part can be seen; nor, where further plates may be unlabelled, where the model
-    believes in one: it is neither told that there is one, nor punished for seeing it. Of writing that the training has put
-    on a photograph it is known that it is none.
+    believes in one: it is neither told that there is one, nor punished for seeing it. Writing that the training has put
+    on a photograph is none for certain.
 
     Args:
         boxes_rel: float `(batch, plates, 4)` rel yxyx.
