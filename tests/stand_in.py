@@ -31,6 +31,7 @@ LATER = {
     "tile_confidence": 0.2,
     "tile_doubt": 1.0,
     "other_form": 0.4,
+    "edge": 0.0,
 }
 FIRST = replace(TODAY, **LATER)
 

@@ -18,7 +18,8 @@ from lpr_e2e.prediction import arrays
 from lpr_e2e.prediction.driver import Driver
 
 # The engine's canvas is its scene of 320 pixels. A tile of 320 shows each pixel of the photograph as it is.
-LARGE = replace(PROCEDURE, plates=3, part_pixels=(320.0, 1280.0))
+# Statuses at edges are the subject of `test_statuses`.
+LARGE = replace(PROCEDURE, plates=3, part_pixels=(320.0, 1280.0), edge=0.0)
 SIDES = (1080, 1920)
 
 

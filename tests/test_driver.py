@@ -52,8 +52,8 @@ class TestProcedure:
         earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
         second = {**TODAY.as_config(), "version": 2}
-        del second["other_form"]
-        assert Procedure.from_config(second, {}) == TODAY
+        del second["other_form"], second["edge"]
+        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0)
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):
             Procedure.from_config(earlier, {})
@@ -490,7 +490,7 @@ class TestStreet:
 
     def test_a_plate_at_the_edge_of_the_photograph_stays(self):
         for box in ((0, 300, 8, 324), (472, 300, 480, 324), (200, 0, 208, 24), (200, 616, 208, 640)):
-            assert len(self.boxes(street(self.NEAR, box))) == 2
+            assert len(self.boxes(street(self.NEAR, box), edge=0.0)) == 2
 
     def test_a_doubtful_reading_there_does_not_count(self):
         class Doubtful(self.Sees):

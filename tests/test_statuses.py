@@ -89,6 +89,46 @@ class TestStatuses:
         assert Procedure.from_config(None, {}).unseen_threshold == 1.0
 
 
+class TestAtTheEdge:
+    """A plate that runs out of the photograph may go on there: what is read of it is not believed."""
+
+    @staticmethod
+    def status(box, sides=(100, 200), procedure=TODAY) -> str:
+        plate = {"boxes_px": np.array(box, "float32"), "box_confidence": 0.9, "characters": slots(*sure(*"12T"))}
+        return to_reading("a.jpg", plate, VOCABULARY, procedure, sides=sides).status
+
+    @pytest.mark.parametrize(
+        ("box", "status"),
+        [
+            ((40, 50, 60, 110), "ok"),
+            ((40, 0, 60, 60), "uncertain"),  # Its left end is at the edge,
+            ((40, 1.5, 60, 61.5), "uncertain"),
+            ((40, 139, 60, 199), "uncertain"),  # or its right one;
+            ((40, -3, 60, 57), "uncertain"),
+            ((40, 4, 60, 64), "ok"),  # this one only near it.
+            ((0, 50, 20, 110), "uncertain"),  # A second line, or half of the only one, may be above or below.
+            ((80, 50, 99, 110), "uncertain"),
+            ((41, 50, 100, 70), "uncertain"),  # So it is with a plate that stands on end.
+            ((10, 0, 90, 200), "ok"),  # A picture of one plate, from edge to edge.
+            ((0, 0, 100, 200), "ok"),
+        ],
+    )
+    def test_what_runs_out_of_the_photograph_is_doubted(self, box, status):
+        assert self.status(box) == status
+
+    def test_a_crop_has_no_edge_and_older_models_none_either(self):
+        assert self.status((40, 0, 60, 60), sides=None) == "ok"
+        assert self.status((40, 0, 60, 60), procedure=Procedure.from_config(None, {})) == "ok"
+
+    def test_arrays_and_tensors_say_the_same(self):
+        rng = np.random.default_rng(0)
+        corners = rng.uniform(-5, 90, (300, 2))
+        boxes = np.concatenate([corners, corners + rng.uniform(5, 40, (300, 2))], axis=1).astype("float32")
+        first, second = (np.asarray(steps.may_go_on(boxes, (100, 110), TODAY, xp)) for xp in (np, ops))
+        np.testing.assert_array_equal(first, second)
+        assert 30 < first.sum() < 150
+
+
 class TestVocabulary:
     def test_what_cannot_be_seen_comes_last(self):
         assert VOCABULARY.characters == "12345T?" and VOCABULARY.unseen == 7

@@ -54,6 +54,8 @@ class Procedure:
         unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this.
         other_form: nor is one of a form that no training text has, or not of the user's format: its certainty is
             multiplied by this.
+        edge: nor is one of a plate that ends as close as this to an edge of the photograph, in shares of its length: it
+            may go on beyond. 0: all are.
         closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
@@ -100,6 +102,7 @@ class Procedure:
     sureness_threshold: float = 0.4
     unseen_threshold: float = 0.3
     other_form: float = 0.4
+    edge: float = 0.03
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
@@ -189,7 +192,7 @@ def _is_number(value, kind: type) -> bool:
 
 # Of each earlier version: the numbers that it had not, with values that leave out what they are for.
 _NOT_YET: dict[int, dict[str, Any]] = {
-    2: {"other_form": 0.4},  # Their models have no forms: it counts for a user's format alone.
+    2: {"other_form": 0.4, "edge": 0.0},  # Their models have no forms: the first counts for a user's format alone.
     1: {
         "distant_plate": 0.0,
         "part_plates": 0,
@@ -202,6 +205,7 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "part_edge": 0.0,
         "unseen_threshold": 1.0,
         "other_form": 0.4,
+        "edge": 0.0,
     },
 }
 

@@ -209,6 +209,25 @@ def is_sure(confidence, box_confidence, procedure: Procedure):
     return certain & (confidence * box_confidence >= procedure.sureness_threshold)
 
 
+def may_go_on(boxes_px, sides, procedure: Procedure, xp):
+    """Whether plates may go on beyond the photograph: one of their sides is at its edge, and the opposite one is not.
+
+    What fills its picture from side to side is a picture of a plate, and no plate that is cut off.
+
+    Args:
+        boxes_px: `(..., 4)` yxyx in pixels of the photograph.
+        sides: its height and width.
+        procedure: whose `edge` counts.
+        xp: the namespace.
+
+    Returns:
+        bool `(...)`.
+    """
+    low, high = boxes_px[..., :2], boxes_px[..., 2:]
+    slack = procedure.edge * xp.max(high - low, axis=-1)[..., None]
+    return xp.any(xp.logical_xor(low < slack, high > xp.array(sides, "float32") - slack), axis=-1)
+
+
 def in_order(confidence, box_confidence, xp):
     """Places `(n,)` of plates by the certainty of box and text together, then by that of the box, highest first."""
     by_box = stable_order(-box_confidence, xp)

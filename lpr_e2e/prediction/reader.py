@@ -274,19 +274,19 @@ class PlateReader:
             if isinstance(one, str):
                 yield img_id, None, [Reading(img_id, status=f"unreadable: {one}")]
             else:
-                yield img_id, one[0], self._readings(img_id, next(answers))
+                yield img_id, one[0], self._readings(img_id, next(answers), one[0].shape[:2])
 
-    def _readings(self, img_id: str, seen: dict) -> list[Reading]:
-        """The readings of one photograph, never empty, of what `Driver.read` gives."""
+    def _readings(self, img_id: str, seen: dict, sides: tuple[int, int]) -> list[Reading]:
+        """The readings of one photograph of these sides, never empty, of what `Driver.read` gives."""
         # The confidence of the best candidate says by how much a plate was missed.
         best_box_confidence = float(np.nan_to_num(seen.pop("best_box_confidence")))
         plates = [{name: values[place] for name, values in seen.items()} for place in range(len(seen["boxes_px"]))]
-        readings = [self._reading(img_id, plate) for plate in plates]
+        readings = [self._reading(img_id, plate, sides) for plate in plates]
         return readings or [Reading(img_id, box_confidence=best_box_confidence)]
 
-    def _reading(self, img_id: str, plate: dict) -> Reading:
-        forms = self.description.text_forms
-        return to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule, self.least_certainty, forms)
+    def _reading(self, img_id: str, plate: dict, sides: tuple[int, int] | None = None) -> Reading:
+        forms, least = self.description.text_forms, self.least_certainty
+        return to_reading(img_id, plate, self.vocabulary, self.procedure, self.rule, least, forms, sides)
 
 
 def _is_one(photographs: Any) -> bool:

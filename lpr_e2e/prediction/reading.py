@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from lpr_e2e.common.procedure import Procedure
-from lpr_e2e.common.steps import is_sure
+from lpr_e2e.common.steps import is_sure, may_go_on
 from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import UNSEEN, Vocabulary, weakest
 from lpr_e2e.prediction.format_rule import FormatRule
@@ -69,6 +69,7 @@ def to_reading(
     rule: FormatRule | None = None,
     least_certainty: float = 0.0,
     forms: TextForms | None = None,
+    sides: tuple[int, int] | None = None,
 ) -> Reading:
     """The reading of one plate.
 
@@ -80,6 +81,7 @@ def to_reading(
         rule: the user's format, or None.
         least_certainty: what a reading needs besides to be `ok`, see `lpr_e2e.common.promise`.
         forms: what texts look like without a user's format, or None.
+        sides: height and width of the photograph; None of a picture that is cut to one plate.
     """
     characters = plate["characters"]
     text, certainties = rule.decode(characters, vocabulary) if rule else vocabulary.decode(characters)
@@ -90,7 +92,8 @@ def to_reading(
     if expected and not expected.fits(text):
         confidence *= procedure.other_form
     status = status_of(text, confidence, box_confidence, vocabulary.hole(characters), procedure)
-    if status == "ok" and confidence < least_certainty:
+    cut_off = sides is not None and bool(may_go_on(np.asarray(plate["boxes_px"]), sides, procedure, np))
+    if status == "ok" and (cut_off or confidence < least_certainty):
         status = "uncertain"
     top, left, bottom, right = (float(side) for side in plate["boxes_px"])
     return Reading(

@@ -8,6 +8,7 @@ import numpy as np
 
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.promise import Promise
+from lpr_e2e.common.steps import may_go_on
 from lpr_e2e.data.samples import Photograph
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.promising import promise_of
@@ -38,22 +39,28 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
     right: list[bool] = []
     for change in _CHANGES:
         pictures = ((one.img_id, change(one, place)) for place, one in enumerate(known))
-        for one, (_, _, readings) in zip(known, reader.read_files(pictures, _BATCH), strict=True):
+        for one, (_, picture, readings) in zip(known, reader.read_files(pictures, _BATCH), strict=True):
+            sides = picture.shape[:2] if picture is not None else (0, 0)
             matched = match(one, readings)
             told = [(found.reading, found.is_right) for found in matched.outcomes if found.plate.text]
             if change is as_it_is:
-                ordinary += [found.confidence if found and _believed(found, reader) else 0.0 for found, _ in told]
+                ordinary += [
+                    found.confidence if found and _believed(found, reader, sides) else 0.0 for found, _ in told
+                ]
             if one.complete:
                 told += [(reading, False) for reading in matched.rest]
             for found, is_right in told:
-                if found is not None and _believed(found, reader):
+                if found is not None and _believed(found, reader, sides):
                     certainties.append(found.confidence)
                     right.append(is_right)
     return promise_of(certainties, right, len(plates), ordinary)
 
 
-def _believed(reading: Reading, reader: PlateReader) -> bool:
+def _believed(reading: Reading, reader: PlateReader, sides: tuple[int, ...]) -> bool:
+    """Whether a reading on a photograph of these sides would be `ok` without a promise."""
     hole = 0.0 if reading.characters is None else reader.vocabulary.hole(reading.characters)
+    if reading.box_px is not None and may_go_on(np.array(reading.box_px), sides, reader.procedure, np):
+        return False
     return status_of(reading.text, reading.confidence, reading.box_confidence, hole, reader.procedure) == "ok"
 
 
