@@ -9,6 +9,7 @@ import pytest
 
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Crop, Photograph, Plate
+from lpr_e2e.experiments.disturbances import DISTURBANCES
 from lpr_e2e.experiments.robustness import (
     MOTIONS_PX,
     SMALLEST_WINDOW,
@@ -96,6 +97,75 @@ def test_photographs_blurred_by_motion(photographs, status, wrong):
     assert found.turned[0] == (1.0, 1.0)
     assert found.as_dict()["moved"]["9"] == {"plates_right": 0.0, "ok_and_wrong": wrong}
     assert "blurred by 9 pixels of motion" in found.table()
+
+
+@pytest.mark.parametrize(("text", "right", "wrong"), [("", 1, 0), ("7", 0, 1)])
+def test_disturbed_plates_are_counted_by_what_is_said_of_them(photographs, text, right, wrong):
+    class Says(RedReader):
+        """Reads photographs as they are from their names, and of changed ones always the same."""
+
+        def read_files(self, photographs):
+            for img_id, picture, readings in super().read_files(photographs):
+                spots = red_pixels(picture)
+                if picture.shape == (300, 400, 3) and len(spots) == 3000 and spots[0][1] in PLACES[img_id]:
+                    yield img_id, picture, readings
+                else:
+                    said = Reading(img_id, text or img_id.split(".")[0], 0.9, (0, 0, 9, 9), 0.9, "ok")
+                    yield img_id, picture, [said, Reading(img_id, "5", 0.2, (0, 0, 9, 9), 0.9, "uncertain")]
+
+    PLACES = {one.img_id: (one.plates[0].box_px[1],) for one in photographs}
+    found = measure(Says(), photographs, windows=0)
+    # Number 7 says "7" itself.
+    assert {name: counts[0] for name, counts in found.disturbed.items()} == dict.fromkeys(DISTURBANCES, 8)
+    for count, told_right, told_wrong in found.disturbed.values():
+        assert (told_right, told_wrong) == ((8, 0) if right else (1, count - 1))
+    assert "a character covered, of 8 read rightly" in found.table()
+    assert found.as_dict()["disturbed"]["mirrored"]["plates"] == 8
+
+
+class TestDisturbances:
+    BOX = np.array([100, 150, 130, 250])
+
+    @staticmethod
+    def picture(seed=0):
+        return np.random.default_rng(seed).integers(0, 256, (300, 400, 3)).astype("uint8")
+
+    @pytest.mark.parametrize("name", DISTURBANCES)
+    def test_each_is_the_same_each_time_and_leaves_the_photograph_alone(self, name):
+        picture, before = self.picture(), self.picture()
+        first, again = (DISTURBANCES[name](picture, self.BOX, 7, np.random.default_rng(3)) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        np.testing.assert_array_equal(picture, before)
+        assert first.dtype == np.uint8 and (first.shape != picture.shape or (first != picture).any())
+
+    @pytest.mark.parametrize("share", [0.1, 0.15, 0.25, 0.5])
+    def test_cut_off_is_a_share_of_the_plate(self, share):
+        picture = np.zeros((300, 400, 3), "uint8")
+        picture[100:130, 150:250] = RED
+        left = {
+            len(red_pixels(DISTURBANCES[f"cut off by {share:.0%}"](picture, self.BOX, 7, np.random.default_rng(seed))))
+            for seed in range(20)
+        }
+        assert all(one == pytest.approx(3000 * (1 - share), abs=100) for one in left) and len(left) <= 3
+
+    def test_a_cover_hides_one_character(self):
+        for seed in range(20):
+            picture = np.full((300, 400, 3), 120, "uint8")
+            changed = DISTURBANCES["a character covered"](picture, self.BOX, 7, np.random.default_rng(seed))
+            rows, columns = np.nonzero((changed != picture).any(-1))
+            assert (rows.min(), rows.max()) == (98, 131) and 13 <= np.ptp(columns) + 1 <= 15
+            assert columns.min() >= 150 and columns.max() < 250
+
+    def test_a_mirrors_mirror_shows_the_photograph(self):
+        mirrored, picture = DISTURBANCES["mirrored"], self.picture()
+        np.testing.assert_array_equal(mirrored(mirrored(picture, self.BOX, 7, None), self.BOX, 7, None), picture)
+
+    @pytest.mark.parametrize("name", ["out of focus", "too small"])
+    def test_nothing_fine_is_left(self, name):
+        picture = np.zeros((300, 400, 3), "uint8")
+        picture[:, ::4] = picture[:, 1::4] = 255
+        changed = DISTURBANCES[name](picture, self.BOX, 7, None)
+        assert changed.shape == picture.shape and changed[:, 20:-20].std() < 0.25 * picture.std()
 
 
 def test_crops_by_kind(tmp_path):

@@ -1,8 +1,9 @@
-"""How a model bears what a validation set lacks: turned photographs, blur by motion, no plate at all, doubt.
+"""How a model bears what a validation set lacks: turned photographs, blur, plates seen in part, no plate at all, doubt.
 
 The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, and blurred along their rows as by a
-car that drives past; so are windows of photographs that miss the plate, and the held-out crops. The readings are those
-of `lpr-e2e predict`; nothing is trained or chosen.
+car that drives past; those whose plate is read rightly also with the plate cut off, covered, mirrored, out of focus and
+too small. So are windows of photographs that miss the plate, and the held-out crops. The readings are those of
+`lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from lpr_e2e.data.samples import Crop, Photograph
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth
+from lpr_e2e.experiments.disturbances import DISTURBANCES, Disturbance
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.light import motion_blur
@@ -32,6 +34,7 @@ SMALLEST_WINDOW = 96
 CERTAIN_SHARE = 0.9
 # How far the photographs move while they are taken, in their own pixels.
 MOTIONS_PX = (5, 9)
+_TABLES = ("turned", "moved", "disturbed", "crops")
 # Crops less than this many times as wide as high hold two lines, or a tilted plate.
 HIGH_ASPECT = 2.2
 
@@ -45,6 +48,8 @@ class Robustness:
             counter-clockwise; 0 is as they are.
         moved: plate accuracy of the held-out photographs blurred along their rows by so many pixels, and the plates
             that were read wrongly with the status `ok` then.
+        disturbed: of plates that are read rightly as they are, by what was done to them: how many there are, and how
+            many were read rightly and wrongly with the status `ok` then.
         certain: number of plates in the most certain `CERTAIN_SHARE`.
         certain_errors: wrong readings among them.
         windows: number of windows without a plate.
@@ -54,6 +59,7 @@ class Robustness:
 
     turned: dict[int, tuple[float, float]]
     moved: dict[int, tuple[float, int]]
+    disturbed: dict[str, tuple[int, int, int]]
     certain: int
     certain_errors: int
     windows: int
@@ -67,6 +73,8 @@ class Robustness:
             rows.append((f"turned by {degrees} degrees" if degrees else "as they are", f"{plates:.1%}", f"{iou:.3f}"))
         for pixels, (plates, wrong) in self.moved.items():
             rows.append((f"blurred by {pixels} pixels of motion", f"{plates:.1%}", f"{wrong} ok, wrong"))
+        for name, (plates, right, wrong) in self.disturbed.items():
+            rows.append((f"{name}, of {plates} read rightly", f"{right} ok, right", f"{wrong} ok, wrong"))
         most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
         rows.append((most, str(self.certain_errors), f"of {self.certain}"))
         rows.append(("readings where there is no plate", str(self.false_readings), f"of {self.windows}"))
@@ -77,11 +85,15 @@ class Robustness:
     def as_dict(self) -> dict:
         """Plain values, for JSON."""
         return {
-            **{name: value for name, value in vars(self).items() if name not in ("turned", "moved", "crops")},
+            **{name: value for name, value in vars(self).items() if name not in _TABLES},
             "crops": {kind: {"crops": count, "plates_right": right} for kind, (count, right) in self.crops.items()},
             "turned": {
                 str(degrees): {"plates_right": plates, "mean_iou": iou}
                 for degrees, (plates, iou) in self.turned.items()
+            },
+            "disturbed": {
+                name: {"plates": plates, "ok_and_right": right, "ok_and_wrong": wrong}
+                for name, (plates, right, wrong) in self.disturbed.items()
             },
             "moved": {
                 str(pixels): {"plates_right": plates, "ok_and_wrong": wrong}
@@ -116,11 +128,13 @@ def measure(
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
         upright = upright or readings
     moved = {pixels: _read_moved(reader, held_out, pixels) for pixels in MOTIONS_PX}
+    clear = [one for one in held_out if _is_read_rightly(one, upright)]
+    disturbed = {name: _read_disturbed(reader, clear, change, seed) for name, change in DISTURBANCES.items()}
     certain, errors = certain_errors(held_out, upright)
     named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
     false = [any(one.status == "ok" for one in readings) for _, _, readings in reader.read_files(named)]
     kinds = _crops_right(reader, crops)
-    return Robustness(turned, moved, certain, errors, len(false), sum(false), kinds)
+    return Robustness(turned, moved, disturbed, certain, errors, len(false), sum(false), kinds)
 
 
 def certain_errors(
@@ -202,6 +216,33 @@ def _read_moved(reader: PlateReader, photographs: Sequence[Photograph], pixels: 
     known = (one for truth in photographs for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text)
     wrong = sum(one.reading is not None and one.reading.status == "ok" and not one.is_right for one in known)
     return figures.plates_right or 0.0, wrong
+
+
+def _is_read_rightly(photograph: Photograph, readings: Mapping[str, Sequence[Reading]]) -> bool:
+    """Whether it shows one plate, the right way up, whose text was read."""
+    outcomes = match(photograph, readings[photograph.img_id]).outcomes
+    return len(outcomes) == 1 and photograph.plates[0].turns in (0, None) and outcomes[0].is_right
+
+
+def _read_disturbed(
+    reader: PlateReader, photographs: Sequence[Photograph], change: Disturbance, seed: int
+) -> tuple[int, int, int]:
+    """How many photographs could be changed, and how many texts are right and wrong with the status `ok` then."""
+
+    def changed() -> Iterator[tuple[str, np.ndarray]]:
+        for number, one in enumerate(photographs):
+            (plate,) = one.plates
+            rng = np.random.default_rng([seed, number])
+            picture = change(read_picture(one.path), np.array(plate.box_px), len(plate.text or ""), rng)
+            if picture is not None:
+                yield one.img_id, picture
+
+    texts = {one.img_id: one.plates[0].text for one in photographs}
+    count = right = wrong = 0
+    for img_id, _, readings in reader.read_files(changed()):
+        believed = [one.text == texts[img_id] for one in readings if one.status == "ok"]
+        count, right, wrong = count + 1, right + any(believed), wrong + (not all(believed))
+    return count, right, wrong
 
 
 def _read_changed(
