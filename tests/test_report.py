@@ -38,7 +38,7 @@ def write_report(path, count=130):
         for number in range(count)
     }
     all_readings = {}
-    with ReportWriter(path, "Licence plates of <b>here</b>", truths) as page:
+    with ReportWriter(path, "Licence plates of <b>here</b>", truths, "99 % are <b>right</b>", 0.45) as page:
         for number, img_id in enumerate(truths):
             sure = number not in doubtful
             all_readings[img_id] = [
@@ -170,6 +170,15 @@ class TestInBrowser:
         assert "132 photographs: 118 ok, 13 uncertain, 1 unreadable" in page
         assert "plate accuracy (exact match)" in page and "<polyline" in page
         assert 'class="text">3T1<' in page and "in truth <bdi>9T9</bdi>" in page
+
+    def test_what_is_promised_and_what_ok_costs_is_shown(self, tmp_path):
+        page, console = self.visit(tmp_path)
+        assert console == [] and '<div id="promise">99 % are &lt;b&gt;right&lt;/b&gt;</div>' in page
+        assert 'id="bar"' in page
+        # Of 130 plates the 13 doubtful ones are below the bar, and wrong.
+        assert "45.0 %, the least that a reading needs to be ok: 90.0 % of the plates have it, 0 % of these are wrong" in page
+        page, _ = self.visit(tmp_path, write=write_report_of_several)
+        assert '<div id="promise" hidden=""></div>' in page and 'id="bar"' not in page
 
     def test_plates_that_were_missed_or_invented_are_shown(self, tmp_path):
         page, console = self.visit(tmp_path, write=write_report_of_several)

@@ -143,7 +143,14 @@ def _prepare(options: argparse.Namespace) -> _Job:
 
         others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
         title = f"Licence plates of {options.photographs[0]}{others}"
-        page = ReportWriter(output / "report.html", title, scoring.truths if scoring else None)
+        promise = reader.description.promise
+        page = ReportWriter(
+            output / "report.html",
+            title,
+            scoring.truths if scoring else None,
+            promise.in_words(options.precision) if promise.bars else "",
+            max(reader.least_certainty, reader.procedure.certainty_threshold),
+        )
     files = [file for file in (writer, lines, page) if file is not None]
     return _Job(photographs, reader, scoring, seen, form, writer, page, files)
 

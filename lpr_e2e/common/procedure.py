@@ -106,7 +106,7 @@ class Procedure:
     closer_part: float = 0.6
     distant_plate: float = 0.11
     part_plates: int = 8
-    large_photograph: int = 1100
+    large_photograph: int = 900
     part_pixels: tuple[float, ...] = (480.0, 1280.0, 3840.0)
     part_overlap: float = 0.2
     tile_confidence: float = 0.2

@@ -37,18 +37,27 @@ class ReportWriter:
         path: the HTML file; an earlier one stays until this one is whole.
         title: what the page is called.
         truths: what photographs really show, by img_id, where known.
+        promise: what the model promises of readings that are `ok`, a line for people.
+        least_certainty: what a reading needs to be `ok`; shown where the truth is known.
 
     Raises:
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path, title: str, truths: Mapping[str, Known] | None = None):
+    def __init__(
+        self,
+        path: Path,
+        title: str,
+        truths: Mapping[str, Known] | None = None,
+        promise: str = "",
+        least_certainty: float = 0.0,
+    ):
         self.path = path
         self._truths = truths or {}
         page = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE)
         self._head, self._tail = page.split(_DATA_MARK)
         self._index: list[dict] = []
-        self._about: dict = {"title": title}
+        self._about: dict = {"title": title, "promise": promise, "bar": least_certainty}
         # What became of the readings, by status; of plates of known text, confidence and rightness.
         self._statuses: dict[str, Counter[str]] = {}
         self._answers: list[tuple[float, bool]] = []
