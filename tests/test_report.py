@@ -176,7 +176,10 @@ class TestInBrowser:
         assert console == [] and '<div id="promise">99 % are &lt;b&gt;right&lt;/b&gt;</div>' in page
         assert 'id="bar"' in page
         # Of 130 plates the 13 doubtful ones are below the bar, and wrong.
-        assert "45.0 %, the least that a reading needs to be ok: 90.0 % of the plates have it, 0 % of these are wrong" in page
+        assert (
+            "45.0 %, the least that a reading needs to be ok: 90.0 % of the plates have it, 0 % of these are wrong"
+            in page
+        )
         page, _ = self.visit(tmp_path, write=write_report_of_several)
         assert '<div id="promise" hidden=""></div>' in page and 'id="bar"' not in page
 
