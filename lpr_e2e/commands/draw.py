@@ -3,10 +3,13 @@
     lpr-e2e draw FOLDER
     lpr-e2e draw FOLDER --like AB12CDE FG34HJK LM56NPR ST78UVW XY90ZAB --cars 2 --two-lines 0.2
     lpr-e2e draw FOLDER --like سطن٧١٢٦ أنع٨١٩ بد٤٣٦٤ --empty 20
+    lpr-e2e draw FOLDER --like AB12CDE FG34HJK --hard
 
 It has the layout that training takes, with plates of the 2019 challenge's country or like the texts given. It takes
 about half a minute. What it shows is far simpler than real photographs: figures measured on it say nothing about real
 ones.
+
+--hard draws 40 pictures that are hard to read instead, of all kinds, with `truth.csv`: to see what statuses mean.
 """
 
 from __future__ import annotations
@@ -15,6 +18,7 @@ import argparse
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import at_least_zero
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
 
@@ -51,16 +55,40 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--two-lines", type=float, metavar="SHARE", default=argparse.SUPPRESS, help="share of the plates with two lines"
     )
+    parser.add_argument(
+        "--hard", action="store_true", help="40 pictures that are hard to read instead; takes --like and --seed"
+    )
 
 
 def run(options: argparse.Namespace) -> int:
     """Draw."""
     from lpr_e2e.drawing.scenes import write_demo
 
+    if options.hard:
+        return _draw_hard(options)
     names = ("photographs", "empty", "crops", "test", "validation", "seed", "like", "cars", "two_lines", "characters")
     chosen = {name: value for name, value in vars(options).items() if name in (*names, "fonts")}
     lacking = write_demo(options.folder, **chosen)
     if lacking:
         say(f"no font on this machine has {''.join(sorted(lacking))}: not drawn; --font names one that has")
     say(f"drawn into {options.folder}; train on it: {options.spelled('train')} --data {options.folder}")
+    return 0
+
+
+def _draw_hard(options: argparse.Namespace) -> int:
+    from lpr_e2e.drawing.scenes import EXAMPLE_TEXTS
+    from lpr_e2e.experiments.hard_pictures import write_hard_pictures
+
+    chosen = set(vars(options)) & {
+        "photographs", "empty", "crops", "test", "validation", "cars", "characters", "fonts", "two_lines"
+    }  # fmt: skip
+    if chosen:
+        raise UserError(f"--hard: expected only --like and --seed beside it, found --{sorted(chosen)[0]}")
+    like, seed = getattr(options, "like", EXAMPLE_TEXTS), getattr(options, "seed", 0)
+    count = write_hard_pictures(options.folder, like, seed)
+    truth = options.folder / "truth.csv"
+    say(
+        f"{count} hard pictures drawn into {options.folder}; read them: "
+        f"{options.spelled('predict')} {options.folder} --truth {truth}"
+    )
     return 0
