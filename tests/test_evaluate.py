@@ -96,6 +96,7 @@ def test_without_keras_cv_one_line_says_so(files, capsys, monkeypatch):
 class FakeReader:
     """Reads what a photograph is called."""
 
+    format_warning = ""
     vocabulary = Vocabulary("0123456789T", 8)
 
     def __init__(self):
