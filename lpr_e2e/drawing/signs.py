@@ -191,11 +191,16 @@ def _caption(rng) -> str:
 
 def _written(text: str, face: Face) -> np.ndarray:
     """A line of text, cut to its ink: uint8 mask `(h, w)`, 255 where there is ink; at least one pixel."""
-    font: ImageFont.FreeTypeFont = face.font(_PIXELS * 1.35)
+    font = _font(face)
     left, top, right, bottom = font.getbbox(text)
     page = Image.new("L", (max(1, int(right - left) + 2), max(1, int(bottom - top) + 2)))
     ImageDraw.Draw(page).text((1 - left, 1 - top), text, fill=255, font=font)
     return np.asarray(page)
+
+
+@lru_cache(maxsize=64)
+def _font(face: Face) -> ImageFont.FreeTypeFont:
+    return face.font(_PIXELS * 1.35)
 
 
 def _stacked(masks: list[np.ndarray], gap: int) -> np.ndarray:
