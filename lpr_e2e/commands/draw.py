@@ -21,6 +21,12 @@ from lpr_e2e.commands.arguments import at_least_zero
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
+# What `lpr_e2e.drawing.scenes.write_demo` takes besides the folder.
+_CHOICES = (
+    *("photographs", "empty", "crops", "test", "validation", "seed"),
+    *("like", "cars", "two_lines", "characters", "fonts"),
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command: those of `lpr_e2e.drawing.scenes.write_demo`."""
@@ -62,12 +68,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Draw."""
+    chosen = {name: value for name, value in vars(options).items() if name in _CHOICES}
+    if options.hard:
+        return _draw_hard(options, chosen)
     from lpr_e2e.drawing.scenes import write_demo
 
-    if options.hard:
-        return _draw_hard(options)
-    names = ("photographs", "empty", "crops", "test", "validation", "seed", "like", "cars", "two_lines", "characters")
-    chosen = {name: value for name, value in vars(options).items() if name in (*names, "fonts")}
     lacking = write_demo(options.folder, **chosen)
     if lacking:
         say(f"no font on this machine has {''.join(sorted(lacking))}: not drawn; --font names one that has")
@@ -75,17 +80,15 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _draw_hard(options: argparse.Namespace) -> int:
+def _draw_hard(options: argparse.Namespace, chosen: dict) -> int:
     from lpr_e2e.drawing.scenes import EXAMPLE_TEXTS
     from lpr_e2e.experiments.hard_pictures import write_hard_pictures
 
-    chosen = set(vars(options)) & {
-        "photographs", "empty", "crops", "test", "validation", "cars", "characters", "fonts", "two_lines"
-    }  # fmt: skip
-    if chosen:
-        raise UserError(f"--hard: expected only --like and --seed beside it, found --{sorted(chosen)[0]}")
-    like, seed = getattr(options, "like", EXAMPLE_TEXTS), getattr(options, "seed", 0)
-    count = write_hard_pictures(options.folder, like, seed)
+    others = sorted(set(chosen) - {"like", "seed"})
+    if others:
+        named = {"fonts": "font", "two_lines": "two-lines"}.get(others[0], others[0])
+        raise UserError(f"--hard: expected only --like and --seed beside it, found --{named}")
+    count = write_hard_pictures(options.folder, **{"like": EXAMPLE_TEXTS, **chosen})
     truth = options.folder / "truth.csv"
     say(
         f"{count} hard pictures drawn into {options.folder}; read them: "

@@ -34,6 +34,7 @@ SMALLEST_WINDOW = 96
 CERTAIN_SHARE = 0.9
 # How far the photographs move while they are taken, in their own pixels.
 MOTIONS_PX = (5, 9)
+# Of `Robustness`, what is a table of its own.
 _TABLES = ("turned", "moved", "disturbed", "crops")
 # Crops less than this many times as wide as high hold two lines, or a tilted plate.
 HIGH_ASPECT = 2.2

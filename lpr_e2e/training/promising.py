@@ -8,13 +8,11 @@ import numpy as np
 
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.promise import Promise
-from lpr_e2e.common.steps import may_go_on
 from lpr_e2e.data.samples import Photograph
 from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.promising import promise_of
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading, status_of
 from lpr_e2e.training.light import harsh_light, moved
 
 # Photographs per call of the model.
@@ -33,35 +31,25 @@ def best_promise(model: PlateModel, photographs: Sequence[Photograph]) -> Promis
     """
     known = [one for one in photographs if any(plate.text for plate in one.plates) or not one.plates]
     reader = PlateReader.of(model)
+    reader.least_certainty = 0.0  # What is asked for is what would be `ok` without a promise.
     plates = [plate for one in known for plate in one.plates if plate.text]
     ordinary: list[float] = []
     certainties: list[float] = []
     right: list[bool] = []
     for change in _CHANGES:
         pictures = ((one.img_id, change(one, place)) for place, one in enumerate(known))
-        for one, (_, picture, readings) in zip(known, reader.read_files(pictures, _BATCH), strict=True):
-            sides = picture.shape[:2] if picture is not None else (0, 0)
+        for one, (_, _, readings) in zip(known, reader.read_files(pictures, _BATCH), strict=True):
             matched = match(one, readings)
             told = [(found.reading, found.is_right) for found in matched.outcomes if found.plate.text]
             if change is as_it_is:
-                ordinary += [
-                    found.confidence if found and _believed(found, reader, sides) else 0.0 for found, _ in told
-                ]
+                ordinary += [found.confidence if found and found.status == "ok" else 0.0 for found, _ in told]
             if one.complete:
                 told += [(reading, False) for reading in matched.rest]
             for found, is_right in told:
-                if found is not None and _believed(found, reader, sides):
+                if found is not None and found.status == "ok":
                     certainties.append(found.confidence)
                     right.append(is_right)
     return promise_of(certainties, right, len(plates), ordinary)
-
-
-def _believed(reading: Reading, reader: PlateReader, sides: tuple[int, ...]) -> bool:
-    """Whether a reading on a photograph of these sides would be `ok` without a promise."""
-    hole = 0.0 if reading.characters is None else reader.vocabulary.hole(reading.characters)
-    if reading.box_px is not None and may_go_on(np.array(reading.box_px), sides, reader.procedure, np):
-        return False
-    return status_of(reading.text, reading.confidence, reading.box_confidence, hole, reader.procedure) == "ok"
 
 
 def as_it_is(photograph: Photograph, place: int) -> np.ndarray:
