@@ -17,7 +17,7 @@ MAGENTA = (255, 0, 255)
 VOCABULARY = Vocabulary("0123456789NT", 8)
 CANVAS = 320
 # One look, one glimpse: what an engine is asked is easy to say.
-PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8)
+PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8, moved=(0.0,))
 # The procedure before there were versions: without what came later.
 LATER = {
     "distant_plate": 0.0,
@@ -32,6 +32,8 @@ LATER = {
     "tile_doubt": 1.0,
     "other_form": 0.4,
     "edge": 0.0,
+    "moved": (0.0,),
+    "moved_noise": 0.02,
 }
 FIRST = replace(TODAY, **LATER)
 

@@ -52,8 +52,8 @@ class TestProcedure:
         earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
         second = {**TODAY.as_config(), "version": 2}
-        del second["other_form"], second["edge"]
-        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0)
+        del second["other_form"], second["edge"], second["moved"], second["moved_noise"]
+        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0, moved=(0.0,))
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):
             Procedure.from_config(earlier, {})

@@ -45,6 +45,11 @@ class Procedure:
         box_threshold: boxes that the model believes in less than this are no plates.
         doubt: plates read with less certainty are read again from all sides; 0: none.
         tilts_degrees: the tilts at which they are read again, at each quarter turn.
+        moved: a plate that is still in doubt is read as if it had moved along its rows while it was taken, by these
+            lengths, in shares of its glimpse's width, the shortest first; see `lpr_e2e.common.motion`. A reading counts
+            if the next length, or the one before, says the same: a wrong length leaves edges that ring, and what is
+            read into them changes with it. 0 is none.
+        moved_noise: of the undoing, see there: with more, fewer strokes come back; with less, more noise does.
         least_turn, turn_power: of the quarter turns, those at least this likely; the likelier ones are preferred: this
             power of their probability counts. A plate of 0, 1, 6, 8 and 9 also reads well upside down.
         certainty_threshold: a reading whose weakest character is less certain is more likely wrong than right.
@@ -96,6 +101,8 @@ class Procedure:
     box_threshold: float = 0.3
     doubt: float = 0.9
     tilts_degrees: tuple[float, ...] = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)
+    moved: tuple[float, ...] = tuple(round(0.02 + 0.0065 * step, 4) for step in range(13))
+    moved_noise: float = 0.02
     least_turn: float = 0.01
     turn_power: float = 0.25
     certainty_threshold: float = 0.5
@@ -192,7 +199,12 @@ def _is_number(value, kind: type) -> bool:
 
 # Of each earlier version: the numbers that it had not, with values that leave out what they are for.
 _NOT_YET: dict[int, dict[str, Any]] = {
-    2: {"other_form": 0.4, "edge": 0.0},  # Their models have no forms: the first counts for a user's format alone.
+    2: {
+        "other_form": 0.4,
+        "edge": 0.0,
+        "moved": (0.0,),
+        "moved_noise": 0.02,
+    },  # Their models have no forms: the first counts for a user's format alone.
     1: {
         "distant_plate": 0.0,
         "part_plates": 0,
@@ -206,6 +218,8 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "unseen_threshold": 1.0,
         "other_form": 0.4,
         "edge": 0.0,
+        "moved": (0.0,),
+        "moved_noise": 0.02,
     },
 }
 
@@ -224,6 +238,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "sure": (0, 2),
     "tilts_degrees": (-80, 80),
     "turn_power": (0, 10),
+    "moved_noise": (1e-4, 10),
 }
 
 # Today's numbers: of a new model, and of a model that carries none.

@@ -44,7 +44,7 @@ def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
     left, chosen = confidence, []
     for index in range(plates):
         best = xp.argmax(left, axis=-1)
-        overlap = _fixed(intersection_over_union(exact, _of_each(exact, best, xp), xp), xp)
+        overlap = _fixed(intersection_over_union(exact, of_each(exact, best, xp)[:, None], xp), xp)
         is_best = cells == best[:, None]
         votes = xp.where(overlap > procedure.vote_iou, _fixed(left, xp), 0.0)
         votes = xp.where(is_best, votes + 1e-6, votes)  # All may be 0.
@@ -55,13 +55,6 @@ def best_plates(found: dict, plates: int, procedure: Procedure, xp) -> dict:
         if index + 1 < plates:
             left = xp.where(xp.logical_or(overlap > procedure.suppression_iou, is_best), 0.0, left)
     return {name: xp.stack([one[name] for one in chosen], axis=1) for name in chosen[0]}
-
-
-def _of_each(boxes, places, xp):
-    """Of boxes `(batch, n, 4)` the one at each place `(batch,)`: `(batch, 1, 4)`."""
-    if xp is np:  # A third of the time.
-        return boxes[np.arange(len(boxes)), places][:, None]
-    return xp.take_along_axis(boxes, places[:, None, None], axis=1)
 
 
 def _fixed(values, xp):
@@ -201,6 +194,38 @@ def fits_form(characters, codes, xp, unseen: int | None = None):
     if unseen is None:
         return fits
     return xp.logical_or(fits, xp.any(xp.logical_and(best == unseen, within > 0), axis=-1))
+
+
+def texts(characters, xp):
+    """Classes `(..., slots)` of the texts that `characters` `(..., slots, classes)` say, blanks from their end on."""
+    best = xp.argmax(characters, axis=-1)
+    within = xp.cumprod(xp.where(best != BLANK, 1, 0), axis=-1)
+    return xp.where(within > 0, best, BLANK)
+
+
+def most_certain_agreed(texts, certainties, xp) -> tuple:
+    """Of readings of one plate, in some order, the most certain one that agrees with one beside it.
+
+    Args:
+        texts: `(n, k, slots)`, of n plates k readings each.
+        certainties: `(n, k)`.
+        xp: the namespace.
+
+    Returns:
+        which one, int `(n,)`, and how certain it is `(n,)`: 0 if none agrees.
+    """
+    same = xp.all(texts[:, 1:] == texts[:, :-1], axis=-1)
+    alone = xp.zeros_like(texts[:, :1, 0]) > 0
+    agrees = xp.logical_or(xp.concatenate([same, alone], axis=1), xp.concatenate([alone, same], axis=1))
+    certainties = xp.where(agrees, certainties, 0.0)
+    return xp.argmax(certainties, axis=1), xp.max(certainties, axis=1)
+
+
+def of_each(values, places, xp):
+    """Of `values` `(n, k, ...)` the one at each place `(n,)`: `(n, ...)`."""
+    if xp is np:
+        return values[np.arange(len(values)), places]
+    return xp.take_along_axis(values, xp.reshape(places, (-1, *[1] * (len(values.shape) - 1))), axis=1)[:, 0]
 
 
 def is_sure(confidence, box_confidence, procedure: Procedure):

@@ -4,7 +4,8 @@
 2. **Look again** at each that may be one, in an upright window around it: there the plate is large, its box exact, and
    what only resembled a plate is told apart.
 3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales.
-4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts.
+4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts. If that does not
+   settle it, read it as if it had moved while it was taken, by several lengths.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
    believed, or all are so small, or so many, that there may be more, **look closer**, see
    `lpr_e2e.prediction.closer_look`: 1 to 3 once more in parts of the photograph.
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lpr_e2e.common import steps
+from lpr_e2e.common import motion, steps
 from lpr_e2e.prediction.arrays import NumpyArrays
 from lpr_e2e.prediction.closer_look import CloserLook
 from lpr_e2e.prediction.description import Description
@@ -258,9 +259,36 @@ class Driver:
         quarters, tilts = self._best_side(canvases, images, boxes_rel, turns)
         again = self._read(canvases, images, boxes_rel, quarters, tilts)
         better = arrays.choose(self._certainty(again["characters"]) > xp.take(certainty, places))
-        places = xp.take(places, better)
+        certain = xp.take(places, better)
         again = {name: xp.take(values, better, axis=0) for name, values in again.items()}
-        return {**plates, **{name: arrays.put(plates[name], places, values) for name, values in again.items()}}
+        plates = plates | {name: arrays.put(plates[name], certain, values) for name, values in again.items()}
+        return self._read_as_moved(plates, places)
+
+    def _read_as_moved(self, plates: dict, places) -> dict:
+        """The plates; those of the places `(m,)` that are still in doubt as they read when their motion is undone,
+        where that is more certain and two neighbouring lengths of it say the same."""
+        xp, procedure, arrays = self.xp, self.procedure, self.arrays
+        lengths = tuple(length for length in procedure.moved if length > 0)
+        certainty = self._certainty(xp.take(plates["characters"], places, axis=0))
+        doubted = arrays.choose(certainty < procedure.doubt)
+        if not lengths or arrays.none(doubted):
+            return plates
+        places, certainty = xp.take(places, doubted), xp.take(certainty, doubted)
+        undoing = motion.undoing(lengths, self.description.glimpse_size[1], procedure.moved_noise)
+        still = motion.undone(xp.take(plates["glimpses"], places, axis=0), undoing, xp)
+        still = steps.cast(xp.reshape(still, (-1, *still.shape[2:])), arrays.pixels, xp)
+        answer = self.engine.read(still)
+        characters = steps.softmax(answer["logits"] / self.description.temperature, xp)
+        answer = {"characters": characters, "attention": answer["attention"]}
+        by_length = {name: xp.reshape(values, (-1, len(lengths), *values.shape[1:])) for name, values in answer.items()}
+        texts, certainties = steps.texts(by_length["characters"], xp), self._certainty(by_length["characters"])
+        best, most = steps.most_certain_agreed(texts, certainties, xp)
+        better = arrays.choose(most > certainty)
+        places, best = xp.take(places, better), xp.take(best, better)
+        by_length = {
+            name: steps.of_each(xp.take(values, better, axis=0), best, xp) for name, values in by_length.items()
+        }
+        return plates | {name: arrays.put(plates[name], places, values) for name, values in by_length.items()}
 
     def _best_side(self, canvases, images, boxes_rel, turns) -> tuple:
         """The quarter turn and the tilt at which each plate reads best: `(n,)` each.

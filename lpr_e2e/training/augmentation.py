@@ -85,10 +85,7 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
         free = cv2.merge([255 - plate[..., 3]] * 3)
         glimpse = cv2.resize(behind, (width, height), interpolation=cv2.INTER_LINEAR)
         glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
-    glimpse = light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]))
-    if (height, width) == tuple(size):
-        return glimpse
-    return cv2.resize(glimpse, (size[1], size[0]), interpolation=cv2.INTER_LINEAR)
+    return light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]), size)
 
 
 def cut_out(plate: np.ndarray, outline: np.ndarray) -> np.ndarray:

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lpr_e2e.common.motion import undoing, undone
+
 # Of the stored sensor noise, grey levels.
 _NOISE_MEAN, _NOISE_DEVIATION = 128, 32
 # Rows and columns of the grid on which uneven light is computed.
@@ -20,6 +22,9 @@ _ACROSS_GRID = [np.linspace(-1, 1, side) for side in _LIGHT_GRID]
 _LEVELS = np.linspace(0, 1, 256, dtype="float32")[:, None]
 # By how much a plate moves while the shutter is open, in widths of it: from what is seen to what can just be read.
 _MOVED = (0.02, 0.13)
+# Of the glimpses blurred along their rows, up to this angle (radians), the share whose motion is undone as reading does
+# it in doubt; and how far off its length is taken, in shares of it.
+_ALONG, _UNDONE, _LENGTH_ERROR = 0.2, 0.4, 0.12
 # Share of the glimpses with mud or glare on some characters.
 _SMEARED = 0.15
 # Strength of light, of motion, and of blur, noise and compression, on a canvas.
@@ -34,22 +39,31 @@ class Light:
         hardness: strength of all changes; 1 is what real photographs need.
         harsh: share of the glimpses in light that leaves little to read.
         moved: share of the glimpses that are blurred because the plate, or the camera, moved.
+        moved_noise: that of the procedure, by which the motion of some is undone again; 0: of none.
     """
 
     hardness: float
     harsh: float
     moved: float
+    moved_noise: float
 
-    def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float) -> np.ndarray:
-        """A glimpse, uint8 `(h, w, 3)`, whose plate is so many pixels wide, in some light."""
+    def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float, size: tuple[int, int]) -> np.ndarray:
+        """A glimpse, uint8 `(h, w, 3)`, whose plate is so many pixels wide, in some light, as it is read: of `size`."""
         if rng.random() < _SMEARED * self.hardness:
             glimpse = smear(glimpse, rng)
         glimpse = change_light(glimpse, rng, self.hardness)
         if rng.random() < self.harsh * self.hardness:
             glimpse = harsh_light(glimpse, rng)
-        if rng.random() < self.moved * self.hardness:
-            glimpse = moved(glimpse, rng, plate_width)
-        return change_sharpness(glimpse, rng, self.hardness)
+        motion = _motion(rng, plate_width) if rng.random() < self.moved * self.hardness else None
+        if motion:
+            glimpse = motion_blur(glimpse, *motion)
+        glimpse = change_sharpness(glimpse, rng, self.hardness)
+        share = motion[0] / glimpse.shape[1] if motion else 0.0
+        if glimpse.shape[:2] != tuple(size):
+            glimpse = cv2.resize(glimpse, size[::-1], interpolation=cv2.INTER_LINEAR)
+        if motion and abs(motion[1]) < _ALONG and self.moved_noise and rng.random() < _UNDONE:
+            glimpse = _as_if_still(glimpse, share * rng.uniform(1 - _LENGTH_ERROR, 1 + _LENGTH_ERROR), self.moved_noise)
+        return glimpse
 
     def on_canvas(self, canvas: np.ndarray, rng, plate_width: float) -> np.ndarray:
         """A canvas, uint8 `(h, w, 3)`, whose plate is so many pixels wide (0: there is none), in some light.
@@ -236,11 +250,22 @@ def _noise() -> np.ndarray:
     return np.clip(noise, 0, 255).astype("uint8")
 
 
-def moved(picture: np.ndarray, rng, plate_width: float) -> np.ndarray:
-    """A picture, uint8 `(h, w, 3)`, of a plate so many pixels wide that moved while it was taken."""
+def _motion(rng, plate_width: float) -> tuple[int, float]:
+    """By how many pixels, and in which direction, radians, a plate so many pixels wide moved while it was taken."""
     # Most cars drive past the camera; some come towards it, and the camera shakes.
     angle = rng.normal(0, 0.15) if rng.random() < 0.6 else rng.uniform(0, np.pi)
-    return motion_blur(picture, max(3, round(rng.uniform(*_MOVED) * plate_width)), angle)
+    return max(3, round(rng.uniform(*_MOVED) * plate_width)), angle
+
+
+def moved(picture: np.ndarray, rng, plate_width: float) -> np.ndarray:
+    """A picture, uint8 `(h, w, 3)`, of a plate so many pixels wide that moved while it was taken."""
+    return motion_blur(picture, *_motion(rng, plate_width))
+
+
+def _as_if_still(glimpse: np.ndarray, moved: float, noise: float) -> np.ndarray:
+    """A glimpse, uint8 `(h, w, 3)`, whose motion along its rows, by this share of its width, is undone."""
+    matrices = undoing((round(moved, 3),), glimpse.shape[1], noise)
+    return undone(glimpse[None], matrices, np)[0, 0].astype("uint8")
 
 
 def change_sharpness(picture: np.ndarray, rng, strength: float = 1.0) -> np.ndarray:
