@@ -153,6 +153,15 @@ def test_other_settings_are_refused_for_the_same_folder(folder, tmp_path, capsys
     assert "holds readings with form 'csv', not 'jsonl'" in capsys.readouterr().err
 
 
+def test_a_format_that_no_plate_meets_and_what_is_promised_are_said_once(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(beam.PlateReader, "format_warning", "no plate looks like this")
+    assert run(folder, tmp_path, "--format", "x", "--precision", "0.97") == 0
+    said = capsys.readouterr()
+    assert said.err.count("no plate looks like this") == 1 and "promised" in said.out
+    assert run(folder, tmp_path, "--format", "x", "--precision", "0.9") == 2
+    assert "precision 0.97, not 0.9" in capsys.readouterr().err
+
+
 def test_patterns_and_json_lines(folder, tmp_path):
     assert run(folder / "**.png", tmp_path, "--form", "jsonl") == 0
     found = [json.loads(line) for path in tmp_path.glob("part-*.jsonl") for line in path.open(encoding="utf-8")]
@@ -168,6 +177,7 @@ def test_patterns_and_json_lines(folder, tmp_path):
         (["{photographs}", "--workers", "2", "--runner", "DirectRunner"], "Beam's runner decides"),
         (["{photographs}", "--model", "nowhere"], "nowhere"),
         (["{photographs}", "--format", "("], "("),
+        (["{photographs}", "--precision", "2"], "precision: 2.0"),
     ],
 )
 def test_wrong_calls_give_one_clear_line(folder, tmp_path, capsys, arguments, words):

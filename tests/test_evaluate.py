@@ -100,7 +100,7 @@ class FakeReader:
     vocabulary = Vocabulary("0123456789T", 8)
 
     def __init__(self):
-        self.read = []
+        self.read, self.asked = [], None
 
     def read_files(self, photographs, batch_size):
         for img_id, _ in photographs:
@@ -114,7 +114,12 @@ class FakeReader:
 @pytest.fixture
 def reader(monkeypatch):
     reader = FakeReader()
-    monkeypatch.setattr(PlateReader, "load", lambda model, format: reader)
+
+    def load(model, format, precision):
+        reader.asked = (model, format, precision)
+        return reader
+
+    monkeypatch.setattr(PlateReader, "load", load)
     return reader
 
 
@@ -126,7 +131,9 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
     (tmp_path / "known.csv").write_text(
         "img_id,ymin,xmin,ymax,xmax,text\n12T345.png,0,0,10,40,12T345\n1T1.png,,,,,2T2\n"
     )
-    assert run(tmp_path / "known.csv", folder, "--figures", tmp_path / "figures.md") == 0
+    more = ("--format", "[0-9]+T[0-9]+", "--precision", "0.97")
+    assert run(tmp_path / "known.csv", folder, "--figures", tmp_path / "figures.md", *more) == 0
+    assert reader.asked == (None, "[0-9]+T[0-9]+", 0.97)
     assert reader.read == ["12T345.png", "1T1.png"]
     shown = capsys.readouterr().out
     assert "50.0%" in shown and "log loss" in shown and "brightness of the plate: 50 to 100" in shown
@@ -139,6 +146,7 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
         (["known.csv", "predictions.csv", "--figures", "figures.txt"], r"figures\.txt.*\.md or \.json"),
         (["known.csv", "predictions.csv", "other.csv"], "one predictions.csv"),
         (["known.csv", "predictions.csv", "--model", "x.keras"], "read already.*--model"),
+        (["known.csv", "predictions.csv", "--precision", "0.9"], "read already.*--precision"),
         (["known.csv", "known.csv"], "known.csv: expected a predictions.csv"),
         (["predictions.csv", "predictions.csv"], "predictions.csv, what a model read"),
         (["known.csv", "nowhere.csv"], "nowhere.csv"),

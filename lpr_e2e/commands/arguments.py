@@ -38,6 +38,16 @@ def add_model(parser: argparse.ArgumentParser, default: str = "the one that come
     )
 
 
+def add_precision(parser: argparse.ArgumentParser) -> None:
+    """`--precision`: None, or what `lpr_e2e.prediction.reader.PlateReader` takes."""
+    parser.add_argument(
+        "--precision",
+        type=float,
+        metavar="SHARE",
+        help="share of the readings with status ok that shall be right, such as 0.995; default: the model's",
+    )
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """`--threads`: None, or what `lpr_e2e.common.cores.use_threads` takes."""
     parser.add_argument(

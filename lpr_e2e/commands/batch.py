@@ -25,7 +25,7 @@ import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from lpr_e2e.commands.arguments import at_least_one
+from lpr_e2e.commands.arguments import add_precision, at_least_one
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
@@ -45,6 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--output", required=True, metavar="DIR", help="folder of the results, and of what is left")
     add("--model", metavar="MODEL", help="an exported folder, or a name of `models`; default: tunisia")
     add("--format", metavar="REGEX", help="what plates can say, as for predict")
+    add_precision(parser)
     add("--form", choices=("csv", "jsonl"), default="csv", help="default: %(default)s")
     add("--shard", type=at_least_one, default=SHARD, metavar="N", help="photographs per file, default %(default)s")
     add("--workers", type=at_least_one, default=1, metavar="N", help="local processes, default %(default)s")
@@ -63,14 +64,17 @@ def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
     if options.workers > 1 and rest:
         raise UserError(f"--workers is for this machine; with {rest[0]}, Beam's runner decides")
     options.model = _exported(options)
-    settings = {name: getattr(options, name) for name in ("shard", "form", "model", "format")}
+    settings = {name: getattr(options, name) for name in ("shard", "form", "model", "format", "precision")}
     # Loading the model here too finds a wrong path or format before any worker starts.
-    read_shard = ReadShard(options.model, options.format, options.form, max(1, available_cores() // options.workers))
-    read_shard.load()
+    threads = max(1, available_cores() // options.workers)
+    read_shard = ReadShard(options.model, options.format, options.form, threads, options.precision)
+    reader = read_shard.load()
     batch = Batch(options.output, {"pattern": options.photographs, **settings, "weights": fingerprint(options.model)})
     if options.shards:
         read_shards(batch, json.loads(options.shards), read_shard, rest)
         return 0
+    if reader.format_warning:
+        complain(reader.format_warning)
     missing = batch.missing()
     done = batch.shards - len(missing)
     before = f", {done} of them read before" if done else ""
@@ -81,6 +85,9 @@ def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
         return 1
     counts = ", ".join(f"{count} {status}" for status, count in batch.statuses().most_common())
     say(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
+    promise = reader.description.promise
+    if promise.bars or options.precision is not None:
+        say(promise.in_words(options.precision))
     return 0
 
 
@@ -116,7 +123,9 @@ def _read(
 
 def _command(options: argparse.Namespace, share: list[int]) -> list[str]:
     """What starts a process that reads some shards."""
-    named = {name: getattr(options, name) for name in ("output", "model", "format", "form", "shard", "workers")}
+    named = {
+        name: getattr(options, name) for name in ("output", "model", "format", "precision", "form", "shard", "workers")
+    }
     given = [f"--{name}={value}" for name, value in named.items() if value is not None]
     command = [sys.executable, "-m", "lpr_e2e", "batch", *given, f"--shards={json.dumps(share)}"]
     return [*command, "--", options.photographs]

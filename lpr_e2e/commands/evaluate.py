@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lpr_e2e.commands.arguments import add_model, add_threads, at_least_one
+from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -39,6 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("readings", nargs="+", metavar="READINGS", help="a predictions.csv; or photographs: a folder, a file or a glob")
     add_model(parser)
     add("--format", metavar="REGEX", help="with photographs: what plates can say, as for predict")
+    add_precision(parser)
     add("--batch-size", type=at_least_one, metavar="N", help="with photographs: how many per call of the model")
     add("--figures", type=Path, metavar="FILE", help="write all figures, as .md or .json")
     add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text), to tell apart new ones")
@@ -82,8 +83,8 @@ def _score_predictions(truths: Sequence[Truth], options: argparse.Namespace) -> 
 
     if len(options.readings) > 1:
         raise UserError(f"{', '.join(options.readings)}: expected one predictions.csv, or photographs")
-    if options.model or options.format:
-        raise UserError(f"{options.readings[0]} is read already: --model and --format are for photographs")
+    if options.model or options.format or options.precision is not None:
+        raise UserError(f"{options.readings[0]} is read already: --model, --format and --precision are for photographs")
     readings = read_predictions(options.readings[0])
     scoring = _scoring(truths, list(readings), options)
     for img_id, plates in readings.items():
@@ -101,7 +102,7 @@ def _score_photographs(truths: Sequence[Truth], options: argparse.Namespace) -> 
     photographs = find_photographs(options.readings)
     scoring = _scoring(truths, [img_id for img_id, _ in photographs], options)
     photographs = [(img_id, path) for img_id, path in photographs if img_id in scoring.truths]
-    reader = PlateReader.load(options.model, options.format)
+    reader = PlateReader.load(options.model, options.format, precision=options.precision)
     if reader.format_warning:
         complain(reader.format_warning)
     with tqdm(total=len(photographs), unit="photograph", disable=None if sys.stderr else True) as progress:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpr_e2e.cli import INTERRUPTED
-from lpr_e2e.commands.arguments import add_model, add_threads, at_least_one
+from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -44,12 +44,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-report", action="store_true", help="write no report.html")
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
-    add(
-        "--precision",
-        type=float,
-        metavar="SHARE",
-        help="share of the readings with status ok that shall be right, such as 0.995; default: the model's",
-    )
+    add_precision(parser)
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add(

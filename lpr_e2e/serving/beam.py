@@ -88,8 +88,8 @@ class Batch:
 
     Args:
         output: the folder of the results, on any file system of Beam.
-        settings: what decides the results: `pattern`, `shard`, `form`, `model`, `format`, and `weights`, see
-            `fingerprint`.
+        settings: what decides the results: `pattern`, `shard`, `form`, `model`, `format`, `precision`, and
+            `weights`, see `fingerprint`.
 
     Raises:
         UserError: the folder holds results of other settings, or there is nothing to read.
@@ -155,10 +155,11 @@ class ReadShard(beam.DoFn):
         format: see `lpr_e2e.prediction.format_rule`, or None.
         form: `csv` or `jsonl`.
         threads: of the model, in each process.
+        precision: see `PlateReader`.
     """
 
-    def __init__(self, model: str, format: str | None, form: str, threads: int):
-        self.model, self.format, self.form, self.threads = model, format, form, threads
+    def __init__(self, model: str, format: str | None, form: str, threads: int, precision: float | None = None):
+        self.model, self.format, self.form, self.threads, self.precision = model, format, form, threads, precision
         self.shared = Shared()
 
     def setup(self):
@@ -174,7 +175,7 @@ class ReadShard(beam.DoFn):
                     Path(temporary, PurePosixPath(one.path).name).write_bytes(_read(one.path))
                 folder = temporary
             drivers = load_drivers(Path(folder), self.threads, 1)
-            return PlateReader(drivers[0], self.format, lambda: drivers)
+            return PlateReader(drivers[0], self.format, lambda: drivers, self.precision)
 
     def process(self, shard: tuple[str, str, list[tuple[str, str]]]):
         part, unreadable, photographs = shard
