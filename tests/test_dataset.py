@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lpr_e2e.common.images import PictureError, read_picture
+from lpr_e2e.common.images import PictureError, read_picture, read_size
 from lpr_e2e.data.dataset import DataSource, load, load_dataset
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.data.tables import DatasetError
@@ -99,7 +99,7 @@ def test_every_kind_of_picture_becomes_rgb(tmp_path, mode):
     [
         *(("float32", white) for white in (1, 255, 65535, 1e6)),
         *(("int32", white) for white in (255, 65535, 2**31 - 1)),
-        *(("uint16", white) for white in (255, 4095, 65535)),
+        *(("uint16", white) for white in (255, 1023, 4095, 16383, 65535)),
     ],
 )
 def test_the_brightest_of_long_numbers_says_what_is_white(tmp_path, kind, white):
@@ -108,14 +108,40 @@ def test_the_brightest_of_long_numbers_says_what_is_white(tmp_path, kind, white)
     if kind == "float32":
         values[0, 0] = np.nan
     Image.fromarray(values).save(tmp_path / "picture.tif")
-    expected = np.arange(256).reshape(16, 16) * (4095 / 65535 if white == 4095 else 1)
+    expected = np.arange(256).reshape(16, 16)
     np.testing.assert_allclose(read_picture(tmp_path / "picture.tif")[..., 0], expected, atol=1)
 
 
 def test_a_dark_picture_of_whole_numbers_stays_dark(tmp_path):
-    """Only floats have 1 for white."""
+    """Only floats have 1 for white; and no camera has fewer than 8 bits."""
     Image.fromarray(np.full((8, 8), 1, "int32")).save(tmp_path / "dark.tif")
     assert (read_picture(tmp_path / "dark.tif") == 1).all()
+    Image.fromarray(np.full((8, 8), 1000, "uint16")).save(tmp_path / "dim.tif")
+    assert (read_picture(tmp_path / "dim.tif") == 250).all()  # Of 10 bits.
+
+
+@pytest.mark.parametrize("named", [".jpg", ".png", ".tif"])
+@pytest.mark.parametrize("form", ["PCX", "SGI", "TGA", "ICO", "ICNS", "DDS", "QOI", "EPS", "MSP"])
+def test_other_formats_are_no_pictures_whatever_they_are_called(tmp_path, form, named, monkeypatch):
+    """Of Pillow's forty formats some start a program, or hold a picture past all limits."""
+    path = tmp_path / f"picture{named}"
+    Image.new("RGB", (64, 48), (90, 120, 150)).convert("1" if form == "MSP" else "RGB").save(path, form)
+    with Image.open(path) as image:  # By itself, Pillow takes it.
+        assert image.format == form
+    monkeypatch.setattr(
+        "subprocess.Popen", lambda *arguments, **more: pytest.fail(f"a program is started: {arguments}")
+    )
+    for read in (read_picture, read_size, lambda path: read_picture(path.read_bytes())):
+        with pytest.raises(PictureError, match="not a picture"):
+            read(path)
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF", "MPO"])
+def test_what_cameras_and_programs_write_is_read_whatever_it_is_called(tmp_path, form):
+    path = tmp_path / "picture.dat"
+    Image.new("RGB", (64, 48), (90, 120, 150)).save(path, form)
+    np.testing.assert_allclose(read_picture(path).mean((0, 1)), (90, 120, 150), atol=6)
+    assert read_size(path).stored == (48, 64)
 
 
 def test_a_limit_that_the_program_gave_pillow_is_named(tmp_path, monkeypatch):

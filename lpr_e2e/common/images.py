@@ -17,6 +17,12 @@ from lpr_e2e.common.errors import UserError
 
 # A file that unpacks to more pixels than any camera makes is refused before it fills the memory.
 MAX_PIXELS = 100_000_000
+# The formats that are decoded, whatever a file is called, by Pillow's names; MPO is a JPEG. It has forty more: one
+# starts a program (EPS), some hold a picture of another format, of which no limit is asked (ICO, ICNS), and none is a
+# camera's.
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+# Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
+_WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
 # What `to_picture` takes.
 ACCEPTED = (
     "a path, the bytes of a picture file, a file opened with 'rb', a Pillow picture, or a uint8 RGB array (h, w, 3)"
@@ -30,15 +36,16 @@ class PictureError(UserError):
 def read_picture(source: str | PathLike | bytes) -> np.ndarray:
     """The picture as it is meant to be seen: uint8 RGB `(height, width, 3)`, EXIF orientation applied.
 
-    Grey, palette, 16-bit, floating-point, CMYK and transparent pictures are converted; transparent parts become white.
+    Formats are told by content, see `FORMATS`. Grey, palette, 16-bit, floating-point, CMYK and transparent pictures are
+    converted; transparent parts become white.
     Decoded with Pillow, which is as fast as OpenCV but reports a truncated file instead of filling it up with grey.
 
     Args:
         source: path of the file, or what it holds.
 
     Raises:
-        PictureError: the file is missing, unreadable, empty, not a picture, damaged or truncated, or holds more
-            than 100 megapixels.
+        PictureError: the file is missing, unreadable, empty, not a picture of these formats, damaged or truncated, or
+            holds more than 100 megapixels.
     """
     file: io.BytesIO | str
     with _reasons():
@@ -52,7 +59,7 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             size = os.stat(file).st_size
         if size == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(file) as image:
+        with Image.open(file, formats=FORMATS) as image:
             return _decoded(image)
 
 
@@ -84,7 +91,7 @@ def read_size(path: str | PathLike) -> PictureSize:
     with _reasons():
         if Path(path).stat().st_size == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(path) as image:
+        with Image.open(path, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{width} x {height} pixels"))
@@ -180,14 +187,15 @@ def _to_rgb(image: Image.Image) -> np.ndarray:
 
 
 def _to_8_bits(values: np.ndarray) -> np.ndarray:
-    """uint8 of whole numbers or floats; the brightest says what is white: 1 (of floats), 255, 65535, else itself."""
+    """uint8 of whole numbers or floats; the brightest says what is white: 1 (of floats), of `_WHITES`, else itself."""
     whole = values.dtype.kind in "iu"
     values = values.astype("int64") if whole else np.nan_to_num(values, nan=0, posinf=0, neginf=0)
     brightest = values.max()
-    if brightest > 65535:
-        values = values * (255 / brightest)
-    elif brightest > 255:
-        values = values // 256
-    elif brightest <= 1 and not whole:
+    if brightest <= 1 and not whole:
         values = values * 255
+    elif brightest > _WHITES[-1]:
+        values = values * (255 / brightest)
+    elif brightest > _WHITES[0]:
+        white = next(white for white in _WHITES if brightest <= white)
+        values = values // ((white + 1) // 256)  # The bits that a sensor of 8 would have given.
     return np.clip(values, 0, 255).astype("uint8")
