@@ -15,9 +15,11 @@ from PIL import Image
 from stand_in import MagentaEngine, car, description, reader
 
 import predict
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import find_photographs
-from lpr_e2e.prediction.outputs import default_output
+from lpr_e2e.prediction.outputs import PredictionsWriter, default_output
 from lpr_e2e.prediction.reader import PlateReader
+from lpr_e2e.prediction.reading import Reading
 
 
 @pytest.fixture
@@ -96,6 +98,39 @@ def test_pictures_keep_names_and_folders(odd_folder, tmp_path, engine):
         assert picture.format == "JPEG" and picture.size == (640, 480)
     predict.main([str(odd_folder), "--output", str(tmp_path / "plain"), "--no-pictures"])
     assert not (tmp_path / "plain" / "pictures").exists()
+
+
+def test_every_photograph_has_a_picture_of_its_own(tmp_path, engine):
+    """Names that one system tells apart and another one does not, names that `.jpg` makes alike, and the longest."""
+    folder, output = tmp_path / "in", tmp_path / "out"
+    names = ["a.png", "a.png.jpg", "A.PNG", "b.jpg", "c" * 251 + ".png", "c" * 251 + ".bmp", "é" * 125 + ".png"]
+    for name in names:
+        save(folder, name, car(), format="PNG")
+    assert predict.main([str(folder), "--output", str(output)]) == 0
+    assert {row["img_id"] for row in rows_of(output)} == set(names)
+    pictures = sorted(path.name for path in (output / "pictures").iterdir())
+    assert len(pictures) == len(names) and len({name.casefold() for name in pictures}) == len(names)
+    assert {"b.jpg", "é" * 125 + "..jpg", "c" * 251 + ".jpg", "c" * 247 + " (2).jpg"} <= set(pictures)
+    assert all(len(name.encode()) <= 255 and name.endswith(".jpg") for name in pictures)
+
+
+def test_a_folder_has_one_prediction_at_a_time(tmp_path):
+    """Two of them would mix their rows; the second one changes nothing."""
+    reading = Reading("a.jpg", "", 0.0, None, 0.0, "no plate")
+    with PredictionsWriter(tmp_path, False, []) as first:
+        first.write("a.jpg", None, [reading])
+        before = (tmp_path / "predictions.csv").read_text()
+        with pytest.raises(UserError, match="another process writes its predictions there.*--output"):
+            PredictionsWriter(tmp_path, False, [])
+        assert (tmp_path / "predictions.csv").read_text() == before
+    assert [path.name for path in tmp_path.iterdir()] == ["predictions.csv"]
+    with PredictionsWriter(tmp_path, False, []):
+        pass
+    (tmp_path / "predictions.csv").unlink()
+    (tmp_path / "predictions.csv").mkdir()
+    for _ in range(2):  # What fails at the beginning holds nothing.
+        with pytest.raises(OSError, match="predictions.csv"):
+            PredictionsWriter(tmp_path, False, [])
 
 
 def test_a_box_is_in_pixels_of_the_rotated_photograph(tmp_path, engine):

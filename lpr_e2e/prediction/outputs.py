@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, csv_lines
+from lpr_e2e.common.files import WholeLines, csv_lines, owned
 from lpr_e2e.prediction.pictures import annotate, write_jpeg
 from lpr_e2e.prediction.reading import COLUMNS, Reading
+
+# The lock of a folder that a prediction writes into.
+_LOCK = ".predictions.lock"
+# A name in a folder may have so many bytes.
+_LONGEST_NAME = 255
 
 
 def default_output(arguments: Sequence[str | Path]) -> Path:
@@ -29,15 +37,17 @@ def default_output(arguments: Sequence[str | Path]) -> Path:
 class PredictionsWriter:
     """Writes `predictions.csv` and the annotated pictures of a folder as the readings come.
 
-    Every photograph's rows are on disk before the next one's are written. To be used in a `with` statement.
+    Every photograph's rows are on disk before the next one's are written. The folder is this writer's alone from the
+    beginning to the end of the `with` statement that it is to be used in, or of the process.
 
     Args:
         output: the folder; made if it is missing. An earlier `predictions.csv` in it is replaced.
-        pictures: whether to draw the annotated pictures, `output/pictures/IMG_ID` (`.jpg` is added to other names).
+        pictures: whether to draw the annotated pictures, `output/pictures/IMG_ID` (`.jpg` is added to other names, and
+            a number to those that a system may take for one that there is).
         photographs: what will be read.
 
     Raises:
-        ValueError: an annotated picture could overwrite a photograph.
+        UserError: an annotated picture could overwrite a photograph, or another process writes into the folder.
         OSError: the folder cannot be written.
 
     Attributes:
@@ -61,14 +71,21 @@ class PredictionsWriter:
                 "name another folder with --output, or use --no-pictures"
             )
         output.mkdir(parents=True, exist_ok=True)
-        self._file = WholeLines(self.csv_path)
-        self._file.write(csv_lines([COLUMNS]))
+        self._drawn: set[str] = set()
+        refusal = f"{output}: another process writes its predictions there; wait, or name another folder with --output"
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(owned(output / _LOCK, refusal))
+            stack.callback((output / _LOCK).unlink, missing_ok=True)
+            self._file = WholeLines(self.csv_path)
+            stack.callback(self._file.close)
+            self._file.write(csv_lines([COLUMNS]))
+            self._end = stack.pop_all()
 
     def __enter__(self) -> PredictionsWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        self._end.close()
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
         """Write one photograph's rows and its annotated picture (none for an unreadable file)."""
@@ -76,8 +93,30 @@ class PredictionsWriter:
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
-            name = img_id if img_id.lower().endswith((".jpg", ".jpeg")) else f"{img_id}.jpg"
-            write_jpeg(self.pictures / name, annotate(photograph, readings))
+            write_jpeg(self.pictures / self._picture_name(img_id), annotate(photograph, readings))
+
+    def _picture_name(self, img_id: str) -> str:
+        """The name of a photograph's annotated picture, which no other one has.
+
+        `a.png` and `a.png.jpg`, or `A.jpg` and `a.jpg` where a system does not tell them apart, are two pictures all
+        the same; and a photograph's name may be as long as names can be.
+        """
+        folder, name = os.path.split(img_id)
+        stem, ending = os.path.splitext(name) if name.lower().endswith((".jpg", ".jpeg")) else (name, ".jpg")
+        for number in itertools.count(1):
+            name = os.path.join(folder, _fitting(stem, ending if number == 1 else f" ({number}){ending}"))
+            alike = unicodedata.normalize("NFC", name).casefold()
+            if alike not in self._drawn:
+                break
+        self._drawn.add(alike)
+        return name
+
+
+def _fitting(stem: str, ending: str) -> str:
+    """A file name of at most `_LONGEST_NAME` bytes: as much of the stem as there is room for, and the ending."""
+    room = _LONGEST_NAME - len(os.fsencode(ending))
+    encoded = os.fsencode(stem)
+    return (stem if len(encoded) <= room else encoded[:room].decode(errors="ignore")) + ending
 
 
 def as_json(img_id: str, reading: Reading) -> str:
