@@ -36,6 +36,7 @@ unknown.jpg,5T5,0.5000,0.0,0.0,10.0,40.0,0.5000,ok
 def files(tmp_path):
     (tmp_path / "known.csv").write_text(TRUTH)
     (tmp_path / "predictions.csv").write_text(PREDICTIONS)
+    (tmp_path / "linked.json").symlink_to("known.csv")
     return tmp_path
 
 
@@ -148,6 +149,7 @@ def test_photographs_of_known_truth_are_read_first(tmp_path, reader, capsys):
         (["known.csv", "predictions.csv", "--model", "x.keras"], "read already.*--model"),
         (["known.csv", "predictions.csv", "--precision", "0.9"], "read already.*--precision"),
         (["known.csv", "known.csv"], "known.csv: expected a predictions.csv"),
+        (["known.csv", "predictions.csv", "--figures", "linked.json"], "linked.json: this would overwrite .*known.csv"),
         (["predictions.csv", "predictions.csv"], "predictions.csv, what a model read"),
         (["known.csv", "nowhere.csv"], "nowhere.csv"),
         (["known.csv", "predictions.csv", "--seen", "figures.csv"], "figures.csv"),

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, whole_file
+from lpr_e2e.common.files import WholeLines, owned, refuse_inputs, whole_file
 
 
 class TestWholeFile:
@@ -74,3 +74,41 @@ def test_what_another_process_owns_is_refused_until_it_ends(tmp_path):
         other.kill()  # However it ends.
     with owned(lock, "taken"):
         pass
+
+
+class TestInputsAreKept:
+    @pytest.fixture
+    def folder(self, tmp_path):
+        (tmp_path / "truth.csv").write_text("truth")
+        (tmp_path / "below").mkdir()
+        (tmp_path / "below/labels.json").write_text("labels")
+        (tmp_path / "link.csv").symlink_to("truth.csv")
+        (tmp_path / "hard.csv").hardlink_to(tmp_path / "truth.csv")
+        return tmp_path
+
+    @pytest.mark.parametrize(
+        ("target", "given"),
+        [
+            ("truth.csv", "truth.csv"),
+            ("below/../truth.csv", "truth.csv"),
+            ("link.csv", "truth.csv"),
+            ("truth.csv", "link.csv"),
+            ("hard.csv", "truth.csv"),
+            ("below/labels.json", "below"),
+        ],
+    )
+    def test_a_target_that_is_read_is_refused_whatever_leads_to_it(self, folder, target, given):
+        with pytest.raises(UserError, match="would overwrite .*which is read"):
+            refuse_inputs([folder / "new.csv", folder / target], [folder / "nowhere", folder / given])
+
+    def test_other_files_may_be_written(self, folder):
+        (folder / "old.csv").write_text("truth")  # The same, but another file.
+        refuse_inputs([folder / "new.csv", folder / "old.csv"], [folder / "truth.csv", folder / "below"])
+        refuse_inputs([], [folder / "truth.csv"])
+
+    def test_lines_do_not_go_through_a_link(self, folder):
+        with pytest.raises(UserError, match="a link to .*truth.csv"):
+            WholeLines(folder / "link.csv")
+        assert (folder / "truth.csv").read_text() == "truth"
+        (folder / "nowhere.csv").symlink_to("not yet there")
+        WholeLines(folder / "nowhere.csv").close()  # Nothing is lost.

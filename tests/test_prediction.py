@@ -133,6 +133,30 @@ def test_a_folder_has_one_prediction_at_a_time(tmp_path):
             PredictionsWriter(tmp_path, False, [])
 
 
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--output", "out", "--truth", "out/predictions.csv"], "out/predictions.csv"),
+        (["--output", "new", "--truth", "truth.csv", "--submission", "truth.csv"], "truth.csv"),
+        (["--output", "new", "--truth", "truth.csv", "--figures", "link.json"], "link.json"),
+        (["--output", "new", "--submission", "in/a.png"], "in/a.png"),
+    ],
+)
+def test_what_is_read_is_not_written_over(tmp_path, engine, monkeypatch, capsys, options, named):
+    monkeypatch.chdir(tmp_path)
+    photograph = save(tmp_path / "in", "a.png")
+    (tmp_path / "out").mkdir()
+    for place in ("truth.csv", "out/predictions.csv"):
+        Path(place).write_text("img_id,text\na.png,12T345\n")
+    Path("link.json").symlink_to("truth.csv")
+    kept = {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()}
+    assert predict.main(["in", *options]) == 2
+    said = capsys.readouterr().err
+    assert f"{named}: this would overwrite" in said and len(said.splitlines()) == 1
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*.*") if path.is_file()} == kept
+    assert photograph in kept and not Path("new").exists()
+
+
 def test_a_box_is_in_pixels_of_the_rotated_photograph(tmp_path, engine):
     exif = Image.Exif()
     exif[0x0112] = 6  # The camera lay on its side: to be shown a quarter clockwise.

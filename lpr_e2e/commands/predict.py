@@ -100,6 +100,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
+    from lpr_e2e.common.files import refuse_inputs
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
     from lpr_e2e.prediction.reader import PlateReader
@@ -110,6 +111,13 @@ def _prepare(options: argparse.Namespace) -> _Job:
 
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
+    output = options.output or default_output(options.photographs)
+    targets = [output / name for name in ("predictions.csv", "predictions.jsonl", "report.html")]
+    named = [path for path in (options.truth, options.seen) if path]
+    refuse_inputs(
+        [*targets, *(path for path in (options.submission, options.figures) if path)],
+        [*named, *(path for _, path in photographs)],
+    )
     scoring = seen = form = None
     if options.truth:
         from lpr_e2e.evaluation.names import as_read
@@ -129,7 +137,6 @@ def _prepare(options: argparse.Namespace) -> _Job:
         from lpr_e2e.prediction.challenge import SubmissionForm
 
         form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs])
-    output = options.output or default_output(options.photographs)
     writer = PredictionsWriter(output, not options.no_pictures, photographs)
     lines = JsonLines(output / "predictions.jsonl") if options.jsonl else None
     page = None

@@ -87,6 +87,36 @@ def refuse_filled(path: Path) -> None:
         raise UserError(f"{path}: expected a new or empty folder")
 
 
+def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
+    """Make sure that nothing that is read is written over, whatever names and links lead to it.
+
+    Args:
+        targets: files that will be written; they need not exist.
+        inputs: what is read: files, and folders, which stand for the files right in them.
+
+    Raises:
+        UserError: a target is one of the inputs.
+    """
+    there = {}
+    for target in targets:
+        with contextlib.suppress(OSError):
+            there[_identity(target)] = target
+    if not there:
+        return
+    for given in inputs:
+        for path in (given, *(given.iterdir() if given.is_dir() else ())):
+            with contextlib.suppress(OSError):
+                target = there.get(_identity(path))
+                if target is not None and target.is_file():
+                    raise UserError(f"{target}: this would overwrite {path}, which is read; name another file")
+
+
+def _identity(path: Path) -> tuple[int, int]:
+    """What tells a file from all others, links followed."""
+    found = path.stat()
+    return found.st_dev, found.st_ino
+
+
 @contextlib.contextmanager
 def owned(lock: Path, refusal: str) -> Iterator[None]:
     """Own what a lock file stands for, until the end of the context or of this process, however it ends.
@@ -116,10 +146,13 @@ class WholeLines:
         path: the file; an earlier one is replaced.
 
     Raises:
+        UserError: it is a link to a file, which would be lost.
         OSError: the file cannot be written.
     """
 
     def __init__(self, path: Path):
+        if path.is_symlink() and path.is_file():
+            raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
         self._file = path.open("wb", buffering=0)
 
     def write(self, lines: str) -> None:
