@@ -275,6 +275,24 @@ def test_files_folders_and_globs_are_found(tmp_path, monkeypatch):
         names("a", "d*.jpg")
 
 
+def test_patterns_over_links_in_circles_end_and_name_each_photograph_once(tmp_path, monkeypatch):
+    for name in ("in/1.jpg", "in/sub/2.jpg", "in/sub/[x]/3.jpg", "in/.git/4.jpg", "other/5.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    monkeypatch.chdir(tmp_path)
+    for link, target in (("in/here", "."), ("in/sub/up", ".."), ("in/sub/self", "self"), ("in/away", "../other")):
+        Path(link).symlink_to(target)
+
+    def names(pattern):
+        return sorted(path.resolve().relative_to(tmp_path).as_posix() for _, path in find_photographs([pattern]))
+
+    everything = ["in/1.jpg", "in/sub/2.jpg", "in/sub/[x]/3.jpg", "other/5.jpg"]
+    assert names("in/**/*.jpg") == names("in/**") == names("**/*.jpg") == names("in/**/**/*.jpg") == everything
+    assert names("in/here/**/*.jpg") == everything  # Somebody asks for it.
+    assert names("in/**/sub/*.jpg") == ["in/sub/2.jpg"] and names("in/*.jpg") == ["in/1.jpg"]
+    assert names(f"{tmp_path}/in/**/[[]x]/*.jpg") == ["in/sub/[x]/3.jpg"]
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes exist on POSIX only")
 def test_links_in_circles_and_pipes_do_not_hang(tmp_path):
     save(tmp_path, "in/car.jpg")

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import glob
+import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
@@ -32,7 +33,7 @@ def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """
     found: dict[str, str] = {}  # Absolute path to img_id.
     for argument in map(str, arguments):
-        matches = [argument] if os.path.lexists(argument) else sorted(glob.glob(argument, recursive=True))
+        matches = [argument] if os.path.lexists(argument) else sorted(_matches(argument))
         if not matches:
             raise FileNotFoundError(f"{argument}: no such file or folder")
         for match in matches:
@@ -59,24 +60,52 @@ def _apart(paths: list[str]) -> dict[str, str]:
         }
 
 
-def _pictures_below(folder: str) -> list[str]:
-    """Paths of the files named like pictures in a folder and below it, links followed, sorted."""
-    paths: list[str] = []
-    seen = set()  # Real paths, so that a link to a folder above ends.
+def _matches(pattern: str) -> set[str]:
+    """What a glob pattern matches. `**` is a folder and all below it; at the end, it is the folder alone."""
+    parts = Path(pattern).parts
+    if "**" not in parts:
+        return set(glob.glob(pattern))
+    place = parts.index("**")
+    roots = glob.glob(os.path.join(*parts[:place])) if place else [os.curdir]
+    below = list(itertools.dropwhile(lambda part: part == "**", parts[place:]))
+    if not below:
+        return set(roots)
+    found: set[str] = set()
+    for root in roots:
+        for folder, _ in _folders(root, lambda error: None):
+            found |= _matches(os.path.join(glob.escape(folder), *below))
+    return found
 
-    def note_unlisted(error: OSError) -> None:
-        paths.append(error.filename)  # A folder that cannot be listed gets a row with the reason.
 
-    for parent, folders, names in os.walk(folder, followlinks=True, onerror=note_unlisted):
+def _folders(root: str, note_unlisted: Callable[[OSError], None]) -> Iterator[tuple[str, list[str]]]:
+    """A folder and those below it, links followed, each with the names of its files.
+
+    Each is there once, whatever links lead to it: some lead in circles. Hidden ones, and the annotated pictures of an
+    earlier run, are left out.
+    """
+    seen = set()
+    for parent, folders, names in os.walk(root, followlinks=True, onerror=note_unlisted):
         folders[:] = sorted(
             name
             for name in folders
             if not name.startswith(".") and not (name == "pictures" and "predictions.csv" in names)
         )
-        if os.path.realpath(parent) in seen:
+        real = os.path.realpath(parent)
+        if real in seen:
             folders.clear()
             continue
-        seen.add(os.path.realpath(parent))
+        seen.add(real)
+        yield parent, names
+
+
+def _pictures_below(folder: str) -> list[str]:
+    """Paths of the files named like pictures in a folder and below it, links followed, sorted."""
+    paths: list[str] = []
+
+    def note_unlisted(error: OSError) -> None:
+        paths.append(error.filename)  # A folder that cannot be listed gets a row with the reason.
+
+    for parent, names in _folders(folder, note_unlisted):
         paths += [
             os.path.join(parent, name)
             for name in sorted(names)
