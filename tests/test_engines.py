@@ -151,6 +151,15 @@ class TestDescription:
 
 
 class TestLoading:
+    @pytest.mark.parametrize("form", FORMS)
+    def test_what_only_shows_when_it_runs_is_one_line(self, folder, photograph, form):
+        """Networks that were exchanged, or that would fill the memory, load without a word."""
+        engine = load_drivers(folder, 1, 1, form)[0].engine
+        with pytest.raises(UserError, match="this model cannot be run") as error:
+            engine.read(photograph[None, :31, :57])
+        assert "\n" not in str(error.value)
+        assert engine.read(np.zeros((1, 32, 64, 3), "uint8"))["logits"].shape[0] == 1  # The next one is read.
+
     def test_one_session_serves_several_threads_and_each_thread_has_its_interpreter(self, folder):
         shared, own = ([driver.engine for driver in load_drivers(folder, 3, 1, form)] for form in FORMS)
         assert len(shared) == len(own) == 3

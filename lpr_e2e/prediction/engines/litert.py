@@ -31,6 +31,7 @@ class LiteRTEngine:
             self._runners = {name: interpreter.get_signature_runner(name) for name in ("find", "read")}
         except ValueError as error:
             raise UserError(f"{path}: no TFLite model written by `lpr_e2e export`: {error}") from error
+        self._path = path
         self._inputs = {name: next(iter(runner.get_input_details())) for name, runner in self._runners.items()}
 
     def find(self, scenes: np.ndarray) -> dict[str, np.ndarray]:
@@ -42,4 +43,7 @@ class LiteRTEngine:
         return self._run("read", glimpses)
 
     def _run(self, name: str, batch: np.ndarray) -> dict[str, np.ndarray]:
-        return self._runners[name](**{self._inputs[name]: batch.astype("float32")})
+        try:
+            return self._runners[name](**{self._inputs[name]: batch.astype("float32")})
+        except (RuntimeError, ValueError) as error:  # Shapes and sizes that only show when it runs.
+            raise UserError(f"{self._path}: this model cannot be run: {' '.join(str(error).split())}") from error

@@ -34,7 +34,7 @@ class OnnxEngine:
         # Threads that wait for work by spinning would take the cores from the other network, decoding and cutting.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
-        self._sessions = {}
+        self._folder, self._sessions = folder, {}
         for name in ("find", "read"):
             path = folder / files[name]
             try:
@@ -56,4 +56,8 @@ class OnnxEngine:
 
     def _run(self, name: str, batch: np.ndarray) -> dict[str, np.ndarray]:
         session, given, kind, outputs = self._sessions[name]
-        return dict(zip(outputs, session.run(outputs, {given: batch.astype(kind, copy=False)}), strict=True))
+        try:
+            answer = session.run(outputs, {given: batch.astype(kind, copy=False)})
+        except Exception as error:  # Shapes and sizes that only show when it runs: the runtime's own kinds.
+            raise UserError(f"{self._folder}: this model cannot be run: {' '.join(str(error).split())}") from error
+        return dict(zip(outputs, answer, strict=True))
