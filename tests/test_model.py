@@ -17,6 +17,7 @@ from keras import ops
 
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.boxes import rectangle_corners, turn_box
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import TODAY, Procedure
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.model.box_head import cell_centres
@@ -203,6 +204,36 @@ class TestPlateModel:
             Architecture(canvas_size=100)
         with pytest.raises(ValueError, match="glimpse_size"):
             Architecture(glimpse_size=(30, 64))
+
+    @pytest.mark.parametrize(
+        ("name", "value"),
+        [
+            ("widths", (16, 32, 64, 112, 100_000)),
+            ("widths", (16, 32, 64, 112)),
+            ("depths", (1, 10**5, 1, 1)),
+            ("depths", 2),
+            ("heads", 0),
+            ("head_width", 80.0),
+            ("decoder_depth", True),
+            ("canvas_size", 96 * 10**6),
+            ("scene_shrink", -3),
+            ("glimpse_size", (64, 192, 16)),
+            ("glimpse_size", "64"),
+        ],
+    )
+    def test_sizes_that_no_model_has_are_refused_before_anything_is_built(self, name, value):
+        """A model file may say anything."""
+        with pytest.raises(UserError, match=f"{name} .*expected"):
+            Architecture.from_config({name: value})
+
+    def test_so_are_sizes_that_are_too_many_together(self):
+        with pytest.raises(UserError, match="at most 500,000,000 weights"):
+            Architecture(widths=(16, 4096, 4096, 4096, 4096), depths=(8, 8, 8, 8))
+
+    @pytest.mark.parametrize("slots", [10**9, -1, 2.5, True])
+    def test_so_are_slots(self, slots):
+        with pytest.raises(UserError, match="slots .*expected a whole number"):
+            Vocabulary("01", slots)
 
 
 class TestLoad:

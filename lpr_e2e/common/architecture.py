@@ -11,6 +11,21 @@ from lpr_e2e.common.errors import UserError
 # The most that the box head can take a plate to rise or fall along its width, radians.
 MOST_TILT = 0.6
 
+# What each size may be at least and at most; of tuples, each of their items. Far more than is of use, and little enough
+# that a model file cannot fill the memory before anybody sees that it is none.
+_RANGES = {
+    "canvas_size": (32, 8192),
+    "scene_shrink": (1, 64),
+    "glimpse_size": (16, 2048),
+    "widths": (1, 4096),
+    "depths": (0, 64),
+    "head_width": (1, 4096),
+    "heads": (1, 64),
+    "decoder_depth": (1, 64),
+}
+# The most weights of the backbone's blocks, of two convolutions of 3 x 3 each; ours have about a million.
+_MOST_WEIGHTS = 500_000_000
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -35,6 +50,16 @@ class Architecture:
     decoder_depth: int = 2
 
     def __post_init__(self):
+        for one in fields(self):
+            value, example, (least, most) = getattr(self, one.name), one.default, _RANGES[one.name]
+            # One number is like a tuple of one.
+            sizes, usual = (value, example) if isinstance(example, tuple) else ((value,), (example,))
+            right = isinstance(sizes, tuple) and len(sizes) == len(usual)
+            if not right or not all(type(size) is int and least <= size <= most for size in sizes):
+                raise UserError(f"{one.name} {value!r:.60}: expected {example!r} or the like, {least} to {most}")
+        stages = zip(self.widths[1:], self.depths, strict=True)
+        if sum(2 * 9 * width**2 * depth for width, depth in stages) > _MOST_WEIGHTS:
+            raise UserError(f"widths {self.widths}, depths {self.depths}: expected at most {_MOST_WEIGHTS:,} weights")
         if self.canvas_size % (32 * self.scene_shrink):
             raise UserError(
                 f"canvas_size {self.canvas_size}: expected a multiple of 32 * scene_shrink = {32 * self.scene_shrink}"

@@ -15,6 +15,8 @@ BLANK = 0
 # stands for all that are missing there. Texts of labels have none, see `lpr_e2e.data.texts`. A model that can say it
 # has it as its last character.
 UNSEEN = "?"
+# The most slots, and the most characters, that a model may have: no plate has as many.
+_MOST_SLOTS, _MOST_CHARACTERS = 128, 50_000
 
 
 class Vocabulary:
@@ -27,7 +29,11 @@ class Vocabulary:
 
     def __init__(self, characters: str, slots: int):
         if len(set(characters)) != len(characters) or not characters:
-            raise UserError(f"vocabulary {characters!r}: expected at least one character, each exactly once")
+            raise UserError(f"vocabulary {characters!r:.60}: expected at least one character, each exactly once")
+        if len(characters) > _MOST_CHARACTERS:
+            raise UserError(f"vocabulary: {len(characters)} characters, expected at most {_MOST_CHARACTERS}")
+        if isinstance(slots, bool) or not isinstance(slots, (int, np.integer)) or not 0 <= slots <= _MOST_SLOTS:
+            raise UserError(f"slots {slots!r:.60}: expected a whole number, at most {_MOST_SLOTS}")
         self.characters = characters
         self.slots = slots
         self._class_of = {character: index + 1 for index, character in enumerate(characters)}
