@@ -212,6 +212,21 @@ def test_huge_pictures_are_refused_before_they_are_decoded(tmp_path, side):
         read_picture(tmp_path / "a.png")
 
 
+@pytest.mark.parametrize(("scans", "refused"), [(0, False), (20, False), (600, True)])
+def test_a_jpeg_that_would_take_minutes_is_refused_before_it_is_decoded(tmp_path, monkeypatch, scans, refused):
+    Image.new("RGB", (2000, 2000), (90, 120, 150)).save(tmp_path / "a.jpg", progressive=True)
+    data = (tmp_path / "a.jpg").read_bytes()
+    assert data.count(b"\xff\xda") >= 3
+    last = data[data.rindex(b"\xff\xda") : -2]
+    (tmp_path / "a.jpg").write_bytes(data[:-2] + last * scans + data[-2:])
+    if refused:
+        monkeypatch.setattr(Image.Image, "load", lambda image: pytest.fail("decoded"))
+        with pytest.raises(PictureError, match="JPEG of 6[0-9][0-9] scans and 2000 x 2000 pixels"):
+            read_picture(tmp_path / "a.jpg")
+    else:
+        np.testing.assert_allclose(read_picture(tmp_path / "a.jpg").mean((0, 1)), (90, 120, 150), atol=3)
+
+
 def test_a_folder_is_not_a_picture(tmp_path):
     with pytest.raises(PictureError):
         read_picture(tmp_path)

@@ -21,6 +21,11 @@ MAX_PIXELS = 100_000_000
 # starts a program (EPS), some hold a picture of another format, of which no limit is asked (ICO, ICNS), and none is a
 # camera's.
 FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF")
+# A progressive JPEG is decoded once for each of its scans; cameras and programs write about ten. So many are taken,
+# times millions of pixels.
+_MOST_SCANS = 2_000
+# The marker of a scan. Within one, no byte 255 is followed by this one.
+_SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
 _WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
 # What `to_picture` takes.
@@ -60,6 +65,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
         if size == 0:
             raise PictureError("empty file (0 bytes)")
         with Image.open(file, formats=FORMATS) as image:
+            if image.format in ("JPEG", "MPO"):
+                _refuse_many_scans(image)
             return _decoded(image)
 
 
@@ -169,6 +176,18 @@ def _decoded(image: Image.Image) -> np.ndarray:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
     return _to_rgb(image)
+
+
+def _refuse_many_scans(image: Image.Image) -> None:
+    """Raise for a JPEG, opened and not yet decoded, that would take minutes: half a megabyte can hold 2,500 scans."""
+    place = image.fp.tell()
+    image.fp.seek(0)
+    scans = image.fp.read().count(_SCAN)
+    image.fp.seek(place)
+    if scans * image.width * image.height > _MOST_SCANS * 1_000_000:
+        raise PictureError(
+            f"a JPEG of {scans} scans and {image.width} x {image.height} pixels, which would take minutes"
+        )
 
 
 def _too_large(found: str) -> str:
