@@ -266,7 +266,7 @@ def test_plain_batches_read_a_plate_whose_text_is_known(dataset, tiny_settings):
 MOTION = CanvasMotion(
     size=256,
     grey=114,
-    light=Light(1.0, 0.15, 0.12, 0.02),
+    light=Light(1.0, 0.15, 0.12, 0.0, 0.02),
     turned=0.2,
     tilted=0.3,
     close=0.3,

@@ -111,12 +111,12 @@ class TestReading:
 
 
 class TestTraining:
-    def glimpses(self, noise: float) -> list[np.ndarray]:
-        light = Light(1.0, 0.0, 1.0, noise)
+    def glimpses(self, undone: float) -> list[np.ndarray]:
+        light = Light(1.0, 0.0, 1.0, undone, NOISE)
         return [light.on_glimpse(strokes(), np.random.default_rng(seed), 170.0, (32, 192)) for seed in range(40)]
 
     def test_some_blurred_glimpses_are_shown_as_reading_shows_them_in_doubt(self):
-        with_it, without = self.glimpses(NOISE), self.glimpses(0.0)
+        with_it, without = self.glimpses(0.5), self.glimpses(0.0)
         changed = [not np.array_equal(one, other) for one, other in zip(with_it, without, strict=True)]
         assert 5 <= sum(changed) <= 20
         assert all(one.dtype == np.uint8 and one.shape == (32, 192, 3) for one in with_it)

@@ -106,9 +106,9 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     for given in inputs:
         for path in (given, *(given.iterdir() if given.is_dir() else ())):
             with contextlib.suppress(OSError):
-                target = there.get(_identity(path))
-                if target is not None and target.is_file():
-                    raise UserError(f"{target}: this would overwrite {path}, which is read; name another file")
+                written = there.get(_identity(path))
+                if written is not None and written.is_file():
+                    raise UserError(f"{written}: this would overwrite {path}, which is read; name another file")
 
 
 def _identity(path: Path) -> tuple[int, int]:

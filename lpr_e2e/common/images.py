@@ -9,9 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
+from typing import BinaryIO, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
 
 from lpr_e2e.common.errors import UserError
 
@@ -178,12 +179,13 @@ def _decoded(image: Image.Image) -> np.ndarray:
     return _to_rgb(image)
 
 
-def _refuse_many_scans(image: Image.Image) -> None:
+def _refuse_many_scans(image: ImageFile.ImageFile) -> None:
     """Raise for a JPEG, opened and not yet decoded, that would take minutes: half a megabyte can hold 2,500 scans."""
-    place = image.fp.tell()
-    image.fp.seek(0)
-    scans = image.fp.read().count(_SCAN)
-    image.fp.seek(place)
+    file = cast("BinaryIO", image.fp)
+    place = file.tell()
+    file.seek(0)
+    scans = file.read().count(_SCAN)
+    file.seek(place)
     if scans * image.width * image.height > _MOST_SCANS * 1_000_000:
         raise PictureError(
             f"a JPEG of {scans} scans and {image.width} x {image.height} pixels, which would take minutes"

@@ -90,9 +90,7 @@ class BatchMaker:
         self.painter, self.mixture, self.seed = painter, mixture, seed
         self.photographs = self.own.applied(as_told(dataset.photographs, mixture))
         self.most_plates, self.straight_aspect = dataset.most_plates(), dataset.straight_aspect()
-        undoes_motion = any(length > 0 for length in procedure.moved)
-        noise = procedure.moved_noise if undoes_motion else 0.0
-        self._light = Light(mixture.hardness, mixture.harsh, mixture.moved, noise)
+        self._light = Light(mixture.hardness, mixture.harsh, mixture.moved, mixture.undone, procedure.moved_noise)
         self._motion = CanvasMotion(
             architecture.canvas_size,
             procedure.letterbox_grey,

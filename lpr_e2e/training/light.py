@@ -22,9 +22,9 @@ _ACROSS_GRID = [np.linspace(-1, 1, side) for side in _LIGHT_GRID]
 _LEVELS = np.linspace(0, 1, 256, dtype="float32")[:, None]
 # By how much a plate moves while the shutter is open, in widths of it: from what is seen to what can just be read.
 _MOVED = (0.02, 0.13)
-# Of the glimpses blurred along their rows, up to this angle (radians), the share whose motion is undone as reading does
-# it in doubt; and how far off its length is taken, in shares of it.
-_ALONG, _UNDONE, _LENGTH_ERROR = 0.2, 0.4, 0.12
+# Up to this angle, radians, a glimpse is blurred along its rows. How far off the length is taken by which its motion is
+# undone, in shares of it.
+_ALONG, _LENGTH_ERROR = 0.2, 0.12
 # Share of the glimpses with mud or glare on some characters.
 _SMEARED = 0.15
 # Strength of light, of motion, and of blur, noise and compression, on a canvas.
@@ -39,12 +39,14 @@ class Light:
         hardness: strength of all changes; 1 is what real photographs need.
         harsh: share of the glimpses in light that leaves little to read.
         moved: share of the glimpses that are blurred because the plate, or the camera, moved.
-        moved_noise: that of the procedure, by which the motion of some is undone again; 0: of none.
+        undone: of those that are blurred along their rows, the share whose motion is undone again.
+        moved_noise: that of the procedure, by which it is.
     """
 
     hardness: float
     harsh: float
     moved: float
+    undone: float
     moved_noise: float
 
     def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float, size: tuple[int, int]) -> np.ndarray:
@@ -61,7 +63,7 @@ class Light:
         share = motion[0] / glimpse.shape[1] if motion else 0.0
         if glimpse.shape[:2] != tuple(size):
             glimpse = cv2.resize(glimpse, size[::-1], interpolation=cv2.INTER_LINEAR)
-        if motion and abs(motion[1]) < _ALONG and self.moved_noise and rng.random() < _UNDONE:
+        if motion and abs(motion[1]) < _ALONG and rng.random() < self.undone:
             glimpse = _as_if_still(glimpse, share * rng.uniform(1 - _LENGTH_ERROR, 1 + _LENGTH_ERROR), self.moved_noise)
         return glimpse
 

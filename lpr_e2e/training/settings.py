@@ -42,6 +42,8 @@ class Mixture:
         harsh: share of the plates in light that leaves little to read: bleached, overexposed, glaring, half in the
             shade, at night in a lamp's light, in rain.
         moved: share of the plates blurred by motion, by up to an eighth of their width.
+        undone: of the plates blurred along their rows, the share whose motion is undone again, as reading does it in
+            doubt, see `lpr_e2e.common.motion`.
         further: share of the photographs with several plates all of which are learned; of the others only the largest,
             and the rest is taken for background.
         hardness: strength of the changes of light, sharpness, detail and tilt; 1 is what real photographs need.
@@ -65,6 +67,7 @@ class Mixture:
     worn: float = 1.0
     harsh: float = 0.2
     moved: float = 0.3
+    undone: float = 0.4
     further: float = 1.0
     hardness: float = 1.0
 
@@ -193,7 +196,7 @@ class Settings:
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
             # Runs from before plates were shown in part, and other writing at all.
-            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, **values["mixture"]}),
+            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, "undone": 0.0, **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
         return cls(**{**values, **nested})
