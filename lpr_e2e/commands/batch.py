@@ -85,9 +85,9 @@ def run(options: argparse.Namespace, rest: Sequence[str]) -> int:
         return 1
     counts = ", ".join(f"{count} {status}" for status, count in batch.statuses().most_common())
     say(f"{len(batch.photographs)} photographs: {counts}; see {batch.part(0)}")
-    promise = reader.description.promise
-    if promise.bars or options.precision is not None:
-        say(promise.in_words(options.precision))
+    promised = reader.description.promise.told(options.precision)
+    if promised:
+        say(promised)
     return 0
 
 

@@ -92,9 +92,9 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
-    promise = job.reader.description.promise
-    if promise.bars or options.precision is not None:
-        say(promise.in_words(options.precision))
+    promised = job.reader.description.promise.told(options.precision)
+    if promised:
+        say(promised)
     return _score(job, job.scoring, options) if job.scoring else 0
 
 

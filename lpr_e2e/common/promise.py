@@ -54,6 +54,10 @@ class Promise:
         enough = [bar for bar in self.bars if bar.precision >= precision - 1e-9]
         return (enough or self.bars[::-1] or (None,))[0]
 
+    def told(self, precision: float | None = None) -> str:
+        """`in_words`, for a command to print; "" where nothing is promised and nobody has asked for a precision."""
+        return self.in_words(precision) if self.bars or precision is not None else ""
+
     def in_words(self, precision: float | None = None) -> str:
         """What is promised, a line for people."""
         bar = self.bar(precision)
