@@ -5,7 +5,12 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
+
+from lpr_e2e.common.cores import THREAD_VARIABLES
+from lpr_e2e.common.processes import started_alone
 
 SCRIPT = """
 import os, sys, time
@@ -44,3 +49,19 @@ def test_a_worker_ends_with_the_process_that_started_it_even_if_that_is_killed(t
     while is_alive(worker) and time.monotonic() < end:
         time.sleep(0.05)
     assert not is_alive(worker)
+
+
+def thread_counts():
+    """The variables that libraries take their number of threads from, as they are in this process."""
+    return {name: os.environ.get(name) for name in THREAD_VARIABLES}
+
+
+def test_a_worker_has_one_thread_in_each_library_and_this_process_keeps_its_own(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    monkeypatch.delenv("OPENBLAS_NUM_THREADS", raising=False)
+    before = thread_counts()
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        with started_alone():
+            task = pool.submit(thread_counts)
+        assert set(task.result().values()) == {"1"}
+    assert thread_counts() == before and before["OMP_NUM_THREADS"] == "7"
