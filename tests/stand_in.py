@@ -17,9 +17,11 @@ MAGENTA = (255, 0, 255)
 VOCABULARY = Vocabulary("0123456789NT", 8)
 CANVAS = 320
 # One look, one glimpse: what an engine is asked is easy to say.
-PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8, moved=(0.0,))
+PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8, moved=(0.0,), spared_plates=1000)
 # The procedure before there were versions: without what came later.
 LATER = {
+    "spared_plates": 1000,
+    "closer_plate": 1.0,
     "distant_plate": 0.0,
     "closer_further_confidence": 0.3,
     "part_edge": 0.0,

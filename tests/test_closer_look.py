@@ -162,7 +162,8 @@ class TestOrdinaryPhotographs:
         assert boxes_are(read(photograph, engine), [(300, 100, 320, 100 + width)])
         assert engine.found == asked
 
-    def test_where_one_look_is_full_there_may_be_more(self):
+    @pytest.mark.parametrize("spared", [1, 1000])
+    def test_where_several_plates_are_or_one_look_is_full_there_may_be_more(self, spared):
         near = [
             (20 + 110 * row, 30 + 220 * column, 40 + 110 * row, 130 + 220 * column)
             for row in range(4)
@@ -170,8 +171,10 @@ class TestOrdinaryPhotographs:
         ]
         for count in range(1, 9):
             engine = SeveralEngine()
-            found = read(street(*near[:count], sides=(480, 480)), engine)
-            assert boxes_are(found, near[:count]) and engine.found == ([1] if count < 3 else [1, 4])
+            found = read(street(*near[:count], sides=(480, 480)), engine, spared_plates=spared)
+            is_full = count >= LARGE.plates
+            looked = is_full or count > spared
+            assert boxes_are(found, near[:count]) and engine.found == ([1, 4] if looked else [1])
 
     def test_the_most_certain_plate_comes_first(self):
         found = read(street(*TestLargePhotographs.SMALL, sides=SIDES))

@@ -397,7 +397,18 @@ class TestCloserLook:
 
     def test_a_doubtful_reading_in_a_part_does_not_count(self):
         photograph = car(480, 640, (400, 480, 440, 600))
-        assert reader(self.Nearsighted(certainty=0.7)).read(photograph)[0].status == "no plate"
+        procedure = replace(PROCEDURE, closer_plate=1.0)
+        assert reader(self.Nearsighted(certainty=0.7), procedure=procedure).read(photograph)[0].status == "no plate"
+
+    @pytest.mark.parametrize(("certainty", "status"), [(0.7, "ok"), (0.4, "uncertain")])
+    def test_what_is_surely_a_plate_is_reported_whatever_it_says(self, certainty, status):
+        """Its box is believed with 0.8."""
+        photograph, engine = car(480, 640, (400, 480, 440, 600)), self.Nearsighted(certainty=certainty)
+        (reading,) = reader(engine, procedure=replace(PROCEDURE, closer_plate=0.75)).read(photograph)
+        assert reading.status == status
+        np.testing.assert_allclose(reading.box_px, (400, 480, 440, 600), atol=3)
+        doubted = reader(engine, procedure=replace(PROCEDURE, closer_plate=0.85)).read(photograph)
+        assert doubted[0].status == "no plate"
 
     def test_a_certain_reading_needs_none(self):
         engine = self.Nearsighted()
@@ -459,10 +470,11 @@ class TestStreet:
         self.boxes(street((300, 100, 320, 100 + width)), engine)
         assert engine.found == looks
 
-    def test_of_several_plates_the_nearest_decides(self):
+    @pytest.mark.parametrize(("spared", "looks"), [(1000, [1]), (2, [1]), (1, [1, 4])])
+    def test_of_several_plates_the_nearest_decides_unless_they_are_more_than_are_spared(self, spared, looks):
         engine = self.Sees()
-        self.boxes(street((300, 100, 330, 200), (200, 400, 212, 440)), engine)
-        assert engine.found == [1]
+        self.boxes(street((300, 100, 330, 200), (200, 400, 212, 440)), engine, spared_plates=spared)
+        assert engine.found == looks
 
     @pytest.mark.parametrize("off", [dict(closer_part=0.0), dict(distant_plate=0.0)])
     def test_it_can_be_left_out(self, off):
@@ -498,7 +510,7 @@ class TestStreet:
                 self.read_.append(len(glimpses))
                 return self.answer([("12T345", 0.9 if len(self.read_) == 1 else 0.7)] * len(glimpses))
 
-        assert len(self.boxes(street(self.NEAR, self.FAR), Doubtful(), doubt=0.0)) == 1
+        assert len(self.boxes(street(self.NEAR, self.FAR), Doubtful(), doubt=0.0, closer_plate=1.0)) == 1
 
 
 class TestKerasEngine:

@@ -10,7 +10,7 @@ from typing import Any
 from lpr_e2e.common.errors import UserError
 
 # Raised when a number is added, or when the same numbers begin to mean something else.
-VERSION = 3
+VERSION = 4
 
 # Parts of a photograph that a closer look is at.
 PARTS = 4
@@ -65,6 +65,8 @@ class Procedure:
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
+        spared_plates: and where more plates than this are seen, however large: where several cars are, there may be
+            more of them.
         part_plates: the most plates looked for in each part. 0: `plates`.
         large_photograph: photographs whose longer side has more pixels than this are large: they have pixels that the
             canvas has not. 0: none is.
@@ -79,6 +81,7 @@ class Procedure:
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
         closer_certainty: only readings this certain count there. Of 200 plate-free windows, none gave one above 0.7.
+        closer_plate: but a plate whose box is believed this much is one, and is reported however doubtful its text is.
         format_likelihood: a text that fits the user's format is taken only if it is at least this likely against the
             likeliest text: a plate that clearly says something else is something else.
     """
@@ -112,6 +115,7 @@ class Procedure:
     edge: float = 0.03
     closer_part: float = 0.6
     distant_plate: float = 0.11
+    spared_plates: int = 1
     part_plates: int = 8
     large_photograph: int = 900
     part_pixels: tuple[float, ...] = (480.0, 1280.0, 3840.0)
@@ -121,6 +125,7 @@ class Procedure:
     closer_further_confidence: float = 0.15
     part_edge: float = 0.005
     closer_certainty: float = 0.8
+    closer_plate: float = 0.55
     format_likelihood: float = 0.1
 
     def __post_init__(self):
@@ -197,15 +202,15 @@ def _is_number(value, kind: type) -> bool:
     return isinstance(value, int) or (kind is float and isinstance(value, float) and math.isfinite(value))
 
 
-# Of each earlier version: the numbers that it had not, with values that leave out what they are for.
+# What each earlier version had not, with values that leave out what the numbers are for.
+_SINCE_4: dict[str, Any] = {"spared_plates": 1000, "closer_plate": 1.0}
+# Models from before have no forms: `other_form` counts for a user's format alone.
+_SINCE_3: dict[str, Any] = {**_SINCE_4, "other_form": 0.4, "edge": 0.0, "moved": (0.0,), "moved_noise": 0.02}
 _NOT_YET: dict[int, dict[str, Any]] = {
-    2: {
-        "other_form": 0.4,
-        "edge": 0.0,
-        "moved": (0.0,),
-        "moved_noise": 0.02,
-    },  # Their models have no forms: the first counts for a user's format alone.
+    3: _SINCE_4,
+    2: _SINCE_3,
     1: {
+        **_SINCE_3,
         "distant_plate": 0.0,
         "part_plates": 0,
         "large_photograph": 0,
@@ -216,10 +221,6 @@ _NOT_YET: dict[int, dict[str, Any]] = {
         "closer_further_confidence": 0.3,
         "part_edge": 0.0,
         "unseen_threshold": 1.0,
-        "other_form": 0.4,
-        "edge": 0.0,
-        "moved": (0.0,),
-        "moved_noise": 0.02,
     },
 }
 
@@ -230,6 +231,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "samples": (1, 8),
     "plates": (1, 1000),
     "part_plates": (0, 1000),
+    "spared_plates": (0, 1000),
     "large_photograph": (0, 1_000_000_000),
     "part_pixels": (16, 100_000),
     "part_overlap": (0, 0.9),

@@ -1,14 +1,14 @@
 """The closer look: parts of a photograph, in which small plates are larger. A step of `lpr_e2e.prediction.driver`.
 
 It is taken where no plate is read with certainty, where all are so small that there may be more, further away, and
-where there are as many as one look gives.
+where there are several, or as many as one look gives.
 
 * Of an **ordinary photograph**, four overlapping parts are looked at as it was itself: 1 to 3 of the procedure.
 * A **large photograph** has pixels that its canvas has not. Plates are *looked for* in many tiles of it. What they show
   is pooled: a plate is in several tiles, and most of what may be one is none. Only then each is *looked at* again and
   read, once, in a canvas of its own, cut around it. So is what the whole photograph showed, if it is small there.
 
-An ordinary photograph with a plate that is near is not looked at more closely, and costs what it costs.
+An ordinary photograph with one plate that is near is not looked at more closely, and costs what it costs.
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ class CloserLook:
         looked = xp.logical_not(xp.any(xp.logical_and(believed, near)))
         if procedure.part_plates and procedure.plates > 1:
             looked = xp.logical_or(looked, xp.all(believed))
+        seen = steps.apart(plates["boxes_px"], plates["box_confidence"] >= procedure.box_threshold, procedure, xp)
+        looked = xp.logical_or(looked, xp.sum(steps.cast(seen, "int32", xp)) > procedure.spared_plates)
         is_large = parts.is_large(sides, procedure, xp)
 
         def joined(seen: dict) -> dict:
@@ -67,13 +69,14 @@ class CloserLook:
         return arrays.when(is_large, lambda: joined(self._in_tiles(photograph, whole, sides, plates, looked)), ordinary)
 
     def _joined(self, seen: dict, before: dict, kept_before, believed_before, is_large) -> dict:
-        """What was believed before, and of `seen` the certain plates that lie elsewhere; what was seen before if there
-        are none."""
+        """What was believed before, and what lies elsewhere of `seen` and is certain, as a text or as a plate; what was
+        seen before if there is none."""
         xp, procedure, arrays = self.xp, self.driver.procedure, self.arrays
         places = arrays.choose(seen["box_confidence"] >= procedure.box_threshold)
         seen = _taken(seen, places, xp)
         seen, believed = self.driver.judged(seen, seen["boxes_px"])
         certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
+        certain = xp.logical_or(certain, seen["box_confidence"] >= procedure.closer_plate)
         plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
         # What was read before stays as it was. Of a large photograph, the more certain reading stays.
         is_before = xp.concatenate([believed_before, xp.zeros_like(certain)])

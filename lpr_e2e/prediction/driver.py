@@ -7,7 +7,7 @@
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts. If that does not
    settle it, read it as if it had moved while it was taken, by several lengths.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
-   believed, or all are so small, or so many, that there may be more, **look closer**, see
+   believed, or all are small, or there are several, so that there may be more, **look closer**, see
    `lpr_e2e.prediction.closer_look`: 1 to 3 once more in parts of the photograph.
 
 Every number of it is in the model's `Procedure`. The steps are pure functions of `lpr_e2e.common.steps`; what differs

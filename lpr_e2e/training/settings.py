@@ -51,7 +51,7 @@ class Mixture:
 
     real: float = 0.4
     unreadable: float = 0.06
-    partly: float = 0.1
+    partly: float = 0.2
     written: float = 0.15
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
