@@ -81,7 +81,7 @@ class Procedure:
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
         closer_certainty: only readings this certain count there. Of 200 plate-free windows, none gave one above 0.7.
-        closer_plate: but a plate whose box is believed this much is one, and is reported however doubtful its text is.
+        closer_plate: but what has a box believed more than this is a plate, and reported, however doubtful its text is.
         format_likelihood: a text that fits the user's format is taken only if it is at least this likely against the
             likeliest text: a plate that clearly says something else is something else.
     """

@@ -76,7 +76,7 @@ class CloserLook:
         seen = _taken(seen, places, xp)
         seen, believed = self.driver.judged(seen, seen["boxes_px"])
         certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
-        certain = xp.logical_or(certain, seen["box_confidence"] >= procedure.closer_plate)
+        certain = xp.logical_or(certain, seen["box_confidence"] > procedure.closer_plate)
         plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
         # What was read before stays as it was. Of a large photograph, the more certain reading stays.
         is_before = xp.concatenate([believed_before, xp.zeros_like(certain)])
