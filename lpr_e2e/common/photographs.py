@@ -5,6 +5,7 @@ from __future__ import annotations
 import glob
 import itertools
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -25,7 +26,8 @@ def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
 
     Returns:
         Pairs of img_id and path. The img_id is the path below the folder given, with `/`; the name alone for a file
-        given; and where that would name two files alike, the path below the folder that holds all of them.
+        given; and where that would name two files alike, the path below the folder that holds all of them. It is text,
+        see `as_text`.
 
     Raises:
         FileNotFoundError: an argument stands for nothing.
@@ -44,7 +46,21 @@ def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
         raise UserError(f"no pictures in {', '.join(map(str, arguments))} (names ending in .jpg, .png and so on)")
     if len(set(found.values())) < len(found):
         found = _apart(list(found))
-    return [(img_id, Path(path)) for path, img_id in found.items()]
+    return [(as_text(img_id), Path(path)) for path, img_id in found.items()]
+
+
+def as_text(name: str) -> str:
+    r"""A file's name as text that tables can hold: the same in every locale, and another one for every other file.
+
+    Names are read as UTF-8, also where the system says that they are ASCII. A byte that is no UTF-8 is written as
+    `\udcff`, and backslashes before what is, or looks like, such a byte are doubled.
+    """
+    try:
+        text = os.fsencode(name).decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:  # It is text already, of letters that the system's encoding lacks.
+        text = name
+    text = re.sub(r"(\\+)(?=udc[0-9a-f]{2}|[\udc80-\udcff])", r"\1\1", text)
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _apart(paths: list[str]) -> dict[str, str]:

@@ -109,13 +109,14 @@ class PredictionsWriter:
             if alike not in self._drawn:
                 break
         self._drawn.add(alike)
-        return name
+        # Names are UTF-8, also where the system says that they are ASCII.
+        return os.fsdecode(name.encode("utf-8", "surrogateescape"))
 
 
 def _fitting(stem: str, ending: str) -> str:
     """A file name of at most `_LONGEST_NAME` bytes: as much of the stem as there is room for, and the ending."""
-    room = _LONGEST_NAME - len(os.fsencode(ending))
-    encoded = os.fsencode(stem)
+    room = _LONGEST_NAME - len(ending.encode())
+    encoded = stem.encode("utf-8", "surrogateescape")
     return (stem if len(encoded) <= room else encoded[:room].decode(errors="ignore")) + ending
 
 

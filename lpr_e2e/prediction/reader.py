@@ -27,6 +27,7 @@ from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
+from lpr_e2e.common.photographs import as_text
 from lpr_e2e.common.promise import checked_precision, least_certainty
 from lpr_e2e.common.vocabulary import weakest
 from lpr_e2e.prediction.driver import Driver
@@ -307,7 +308,7 @@ def _named(source: Any) -> tuple[str, Any]:
     name = ""
     if isinstance(source, (str, PathLike)):
         with contextlib.suppress(TypeError):  # A path that names no file: `to_picture` says so.
-            name = Path(os.fsdecode(source)).name
+            name = as_text(Path(os.fsdecode(source)).name)
     return name, source
 
 

@@ -28,7 +28,7 @@ from apache_beam.utils.shared import Shared
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
 from lpr_e2e.common.images import PictureError
-from lpr_e2e.common.photographs import PICTURE_SUFFIXES
+from lpr_e2e.common.photographs import PICTURE_SUFFIXES, as_text
 from lpr_e2e.common.terminal import complain
 from lpr_e2e.prediction.description import FILE as DESCRIPTION
 from lpr_e2e.prediction.engines.loading import load_drivers
@@ -63,7 +63,7 @@ def find_photographs(pattern: str) -> list[tuple[str, str]]:
         img_id = path.removeprefix(root)
         parts = PurePosixPath(img_id).parts
         if PurePosixPath(path).suffix.lower() in PICTURE_SUFFIXES and not any(part.startswith(".") for part in parts):
-            found.append((img_id, path))
+            found.append((as_text(img_id), path))
     if not found:
         raise UserError(f"{pattern}: no pictures (names ending in .jpg, .png and so on)")
     return found
