@@ -28,6 +28,7 @@ from lpr_e2e.common.terminal import printable
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.forms import read_labels
 from lpr_e2e.data.labels import LabelOptions
+from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import BOX_COLUMNS, DatasetError, Table, read_table
 from lpr_e2e.evaluation.report import ReportWriter
 from lpr_e2e.evaluation.truth import read_truth
@@ -430,6 +431,9 @@ class TestNames:
 
     @FUZZ
     @given(name=st.text(min_size=1, max_size=30))
-    def test_no_name_is_a_formula_or_steers_a_terminal(self, name):
-        assert Reading(name).row()[0][:1] not in ("=", "+", "-", "@", "\t", "\r")
+    def test_nothing_of_a_table_is_a_formula_or_steers_a_terminal(self, name):
+        reading, problem = Reading(name, name), Problem(name, None, name, "kind", name)
+        for cell in (*reading.row()[:2], *problem.cells()):
+            assert cell[:1] not in ("=", "+", "-", "@", "\t", "\r")
+        assert reading.row()[1] in (name, f"'{name}") and problem.cells()[2] in (name, f"'{name}")
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f]", printable(name))

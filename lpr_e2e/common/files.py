@@ -171,6 +171,18 @@ class WholeLines:
         self._file.close()
 
 
+# What a spreadsheet takes a value that begins so for.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def as_cell(text: str) -> str:
+    """A text as a table holds it that a spreadsheet may open: with an apostrophe before what it would compute.
+
+    That is how spreadsheets themselves mark a text. Reading labels, `lpr_e2e.data.texts` takes it away again.
+    """
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
 def csv_lines(rows: Iterable[Sequence[str]]) -> str:
     """Rows as they stand in a CSV file, each with its line end."""
     lines = io.StringIO(newline="")

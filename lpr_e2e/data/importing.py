@@ -25,7 +25,7 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_folder
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
-from lpr_e2e.data.problems import Problem, problem_lines
+from lpr_e2e.data.problems import COLUMNS, Problem, problem_lines
 from lpr_e2e.data.tables import BOX_COLUMNS, Row, write_table
 
 PHOTOGRAPH_COLUMNS = ("img_id", *BOX_COLUMNS, "text")
@@ -135,8 +135,7 @@ def import_labels(folder: Path, labelled: Labelled) -> Imported:
     with whole_folder(folder) as part:
         write_ours(part, labelled)
         if problems:
-            lines = [(one.file, str(one.row or ""), one.value, one.kind, one.message) for one in problems]
-            write_table(part / "problems.csv", ("file", "row", "value", "kind", "message"), lines)
+            write_table(part / "problems.csv", COLUMNS, [one.cells() for one in problems])
     return Imported(folder, counts, problems, labelled.notes)
 
 

@@ -10,6 +10,10 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lpr_e2e.common.files import as_cell
+
+# The columns of a `problems.csv`.
+COLUMNS = ("file", "row", "value", "kind", "message")
 # Problems of each kind in a text for people.
 ROWS_PRINTED = 3
 
@@ -35,6 +39,11 @@ class Problem:
     kind: str
     message: str
     harmless: bool = False
+
+    def cells(self) -> tuple[str, str, str, str, str]:
+        """The values of `COLUMNS`, as `problems.csv` has them."""
+        row = "" if self.row is None else str(self.row)
+        return as_cell(self.file), row, as_cell(self.value), self.kind, as_cell(self.message)
 
     def __str__(self) -> str:
         place = self.file if self.row is None else f"{self.file}, row {self.row}"

@@ -7,13 +7,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from lpr_e2e.common.files import FORMULAS, as_cell
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import is_sure, may_go_on
 from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import UNSEEN, Vocabulary, weakest
 from lpr_e2e.prediction.format_rule import FormatRule
 
-_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 COLUMNS = ("img_id", "text", "confidence", "ymin", "xmin", "ymax", "xmax", "box_confidence", "status")
 
 
@@ -57,8 +57,8 @@ class Reading:
         """The values of `COLUMNS`, as they are written to `predictions.csv`."""
         box = ["" for _ in range(4)] if self.box_px is None else [f"{value:.1f}" for value in self.box_px]
         # A spreadsheet would take some names for formulas. The same file has a name that none does.
-        img_id = f"./{self.img_id}" if self.img_id.startswith(_FORMULAS) else self.img_id
-        return [img_id, self.text, f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
+        img_id = f"./{self.img_id}" if self.img_id.startswith(FORMULAS) else self.img_id
+        return [img_id, as_cell(self.text), f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 
 def to_reading(

@@ -15,7 +15,6 @@ import contextlib
 import json
 import os
 import platform
-from dataclasses import asdict
 from importlib import metadata
 from pathlib import Path
 
@@ -27,7 +26,9 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
+from lpr_e2e.data.problems import COLUMNS
 from lpr_e2e.data.samples import Dataset, Photograph
+from lpr_e2e.data.tables import write_table
 from lpr_e2e.training.settings import Settings
 
 # Whose versions are written down, where they are there.
@@ -78,9 +79,7 @@ class RunFolder:
                 continue
         self._write_json("versions.json", versions)
         split(dataset).to_csv(self.path / "split.csv", index=False)
-        columns = ["file", "row", "value", "kind", "message"]
-        problems = pd.DataFrame([asdict(one) for one in dataset.problems], columns=columns)
-        problems.to_csv(self.path / "problems.csv", index=False, errors="backslashreplace")
+        write_table(self.path / "problems.csv", COLUMNS, [one.cells() for one in dataset.problems])
         config = {
             **source.as_config(),
             "characters": vocabulary.characters,
