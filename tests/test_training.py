@@ -127,6 +127,33 @@ class TestRunFolder:
         with pytest.raises(RunError, match="data changed.*1 rows differ"):
             finished[0].check_split(dataset)
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda box: tuple(value + 1 for value in box),
+            lambda box: (*box[:3], box[3] - 5),
+            lambda box: (box[0], box[1], box[2] + 0.5, box[3]),
+        ],
+        ids=["moved", "narrower", "half a pixel"],
+    )
+    def test_changed_boxes_are_noticed(self, finished, tiny_data, change):
+        dataset = load_dataset(tiny_data)
+        one = dataset.photographs[0]
+        plates = tuple(replace(plate, box_px=change(plate.box_px)) for plate in one.plates)
+        dataset.photographs[0] = replace(one, plates=plates)
+        with pytest.raises(RunError, match="data changed.*2 rows differ"):
+            finished[0].check_split(dataset)
+
+    def test_the_same_data_is_what_it_was_also_for_runs_that_noted_no_boxes(self, finished, tiny_data, tmp_path):
+        dataset = load_dataset(tiny_data)
+        finished[0].check_split(dataset)
+        noted = pd.read_csv(finished[0].path / "split.csv", dtype=str, keep_default_na=False)
+        noted.drop(columns="box").to_csv(tmp_path / "split.csv", index=False)
+        RunFolder(tmp_path).check_split(dataset)
+        noted.rename(columns={"box": "boxes"}).to_csv(tmp_path / "split.csv", index=False)
+        with pytest.raises(RunError, match="data changed"):
+            RunFolder(tmp_path).check_split(dataset)
+
     def test_resuming_where_there_is_nothing(self, tmp_path):
         with pytest.raises(RunError, match="no run to resume"):
             RunFolder(tmp_path).config()

@@ -117,10 +117,12 @@ class RunFolder:
         """Make sure that the data is still what the run started with.
 
         Raises:
-            RunError: a picture was added, removed, or changed sides or text.
+            RunError: a picture was added, removed, or changed sides, text or boxes.
         """
         before = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
-        changed = pd.concat([before, split(dataset)]).drop_duplicates(keep=False)
+        # Runs from before boxes were noted have no such column.
+        now = split(dataset).reindex(columns=before.columns, fill_value="")
+        changed = pd.concat([before, now]).drop_duplicates(keep=False)
         if len(changed):
             raise RunError(
                 f"{self.path / 'split.csv'}: the data changed since the run started ({len(changed)} rows differ, the "
@@ -200,12 +202,15 @@ class RunFolder:
 
 
 def split(dataset: Dataset) -> pd.DataFrame:
-    """What is on which side: `set`, `side` (`train` or `held`), `img_id`, `text` (empty: unknown).
+    """What is on which side: `set`, `side` (`train` or `held`), `img_id`, `text` (empty: unknown), and `box`, yxyx in
+    pixels (empty: the whole picture, or no plate).
 
     A row for each plate of a photograph and for each crop, and one for a photograph without a plate.
     """
     rows = []
     for name, side, one in dataset.pictures():
-        texts = [plate.text for plate in one.plates] or [""] if isinstance(one, Photograph) else [one.text]
-        rows += [(name, side, one.img_id, text or "") for text in texts]
-    return pd.DataFrame(rows, columns=["set", "side", "img_id", "text"])
+        plates = [("" if isinstance(one, Photograph) else one.text, "")]
+        if isinstance(one, Photograph) and one.plates:
+            plates = [(plate.text or "", " ".join(f"{value:.1f}" for value in plate.box_px)) for plate in one.plates]
+        rows += [(name, side, one.img_id, *plate) for plate in plates]
+    return pd.DataFrame(rows, columns=["set", "side", "img_id", "text", "box"])
