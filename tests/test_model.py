@@ -251,6 +251,25 @@ class TestLoad:
         with pytest.raises(ValueError, match="expected a PlateModel"):
             load(tmp_path / "other.keras")
 
+    @pytest.mark.parametrize("name", ["model.weights.h5", "config.json", "assets/other"])
+    def test_a_file_that_fills_the_memory_is_refused_before_it_is_unpacked(self, tmp_path, monkeypatch, name):
+        with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr(name, bytes(100 * 2**20))
+        monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("it is unpacked"))
+        with pytest.raises(UserError, match="bomb.keras: 0.1 MiB that unpack to 100 MiB"):
+            load(tmp_path / "bomb.keras")
+
+    def test_a_file_that_somebody_has_compressed_is_read(self, seeing_model, tmp_path):
+        seeing_model.save(tmp_path / "stored.keras")
+        with (
+            zipfile.ZipFile(tmp_path / "stored.keras") as stored,
+            zipfile.ZipFile(tmp_path / "small.keras", "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            for member in stored.namelist():
+                archive.writestr(member, stored.read(member))
+        for before, after in zip(seeing_model.weights, load(tmp_path / "small.keras").weights, strict=True):
+            np.testing.assert_array_equal(before, after)
+
     def test_code_in_the_file_is_refused(self, tmp_path):
         """A Lambda layer carries marshalled Python: safe mode must not run it."""
         lambda_model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])

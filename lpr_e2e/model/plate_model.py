@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -22,6 +23,9 @@ from lpr_e2e.model.backbone import Backbone, convolution_block
 from lpr_e2e.model.box_head import box_head
 from lpr_e2e.model.decoder import AttentionDecoder
 from lpr_e2e.model.glimpse import cut_glimpses
+
+# A .keras file may be so many times larger unpacked, and so many bytes more: it is stored, not compressed.
+_UNPACKED_RATIO, _UNPACKED_BYTES = 4, 16 * 2**20
 
 
 @keras.saving.register_keras_serializable("lpr_e2e")
@@ -188,6 +192,7 @@ def load(path: str | Path) -> PlateModel:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such model file; train one with `python train.py`, or name another")
+    _check_unpacked_size(path)
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a foreign or broken file.
@@ -196,6 +201,25 @@ def load(path: str | Path) -> PlateModel:
     if not isinstance(model, PlateModel):
         raise UserError(f"{path}: holds a {type(model).__name__}, expected a PlateModel written by `python train.py`")
     return model
+
+
+def _check_unpacked_size(path: Path) -> None:
+    """Refuse a file that is far larger unpacked: weights are numbers that hardly compress.
+
+    Raises:
+        UserError: it is.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(member.file_size for member in archive.infolist())
+    except (zipfile.BadZipFile, OSError, NotImplementedError):
+        return  # Keras says what is wrong with it.
+    size = path.stat().st_size
+    if unpacked > _UNPACKED_BYTES + _UNPACKED_RATIO * size:
+        raise UserError(
+            f"{path}: {size / 2**20:.1f} MiB that unpack to {unpacked / 2**20:.0f} MiB; expected a .keras file written by "
+            "`python train.py`, which is hardly compressed"
+        )
 
 
 def parameters(model: keras.Model) -> int:
