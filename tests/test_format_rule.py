@@ -80,9 +80,24 @@ def test_readings_follow_the_rule():
     assert ruled.confidence == pytest.approx(0.45) and ruled.status == "uncertain"
 
 
-def test_what_is_no_expression_is_refused():
-    with pytest.raises(ValueError, match="regular expression"):
-        rule("[0-9")
+@pytest.mark.parametrize("given", ["[0-9", "(?!12)[0-9]+", r"([0-9])\1", "(a{100}){100}", "x{1001}"])
+def test_what_is_no_expression_or_one_that_could_take_for_ever_is_refused(given):
+    with pytest.raises(ValueError, match="expected a regular expression as RE2 knows them; [a-z]"):
+        rule(given)
+
+
+@pytest.mark.parametrize(
+    "given", ["([0-9]+)+X", "(((([0-9]*)*)*)*)*X", "(1|1)*X", "(.*)(.*)(.*)(.*)(.*)X", "(1?){64}1{64}X"]
+)
+def test_no_expression_takes_long(given):
+    """With Python's own expressions, the first takes minutes with 30 digits, twice as long with each further one."""
+    assert not rule(given).fits("1" * 3000)
+    assert rule("([0-9]+)+X").fits("1" * 3000 + "X")
+
+
+def test_expressions_know_letters_of_any_script_and_cases():
+    assert rule("京[A-Z][0-9]{5}").fits("京A12345") and rule(r"\p{Nd}+").fits("٣٤") and not rule(r"\d+").fits("٣٤")
+    assert rule("(?i)ab").fits("AB") and rule(re.compile("ab", re.IGNORECASE)).fits("AB") and not rule("ab").fits("AB")
 
 
 @pytest.mark.parametrize("given", [b"[0-9]", 5, ["[0-9]"], re.compile(b"[0-9]")])

@@ -33,6 +33,7 @@ EXTRA_REQUIREMENTS = {
 # By the name of the distribution: what it is imported as, where that differs.
 IMPORTED_AS = {
     "opencv-python-headless": "cv2",
+    "google-re2": "re2",
     "pillow": "PIL",
     "ai-edge-litert": "ai_edge_litert",
     "apache-beam": "apache_beam",

@@ -25,7 +25,7 @@ EXTRAS = {
     "keras_cv": "coco",
 }
 # What `pip install .` brings.
-BASE = ("numpy", "cv2", "PIL", "onnxruntime", "tqdm", "filelock", "rapidfuzz", "shtab")
+BASE = ("numpy", "cv2", "PIL", "onnxruntime", "tqdm", "filelock", "rapidfuzz", "re2", "shtab")
 
 
 def install(package: str) -> str:
