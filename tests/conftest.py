@@ -53,7 +53,7 @@ def tiny_settings() -> Settings:
 def seeing_model(tiny_settings):
     """A model that finds something everywhere, and reads something in it."""
     # All that it sees is surely a plate: the closer look, where it is taken, reports only what is read with certainty.
-    procedure = replace(TODAY, plates=2, closer_plate=1.0, spared_plates=1000)
+    procedure = replace(TODAY, plates=2, sure_plate=1.0, spared_plates=1000)
     return stand_in.seeing_model(tiny_settings.architecture, procedure, find=10, read=3)
 
 

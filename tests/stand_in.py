@@ -20,8 +20,9 @@ CANVAS = 320
 PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8, moved=(0.0,), spared_plates=1000)
 # The procedure before there were versions: without what came later.
 LATER = {
+    "further_share": 1.0,
     "spared_plates": 1000,
-    "closer_plate": 1.0,
+    "sure_plate": 1.0,
     "distant_plate": 0.0,
     "closer_further_confidence": 0.3,
     "part_edge": 0.0,

@@ -336,7 +336,8 @@ class TestReported:
         readings = reader(Three(), procedure=replace(PROCEDURE, plates=3)).read(car())
         assert [reading.box_confidence for reading in readings] == pytest.approx([0.9, 0.5], abs=1e-5)
 
-    def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsewhere(self):
+    @pytest.mark.parametrize(("sure_plate", "statuses"), [(0.55, ["ok", "uncertain"]), (1.0, ["ok"])])
+    def test_the_most_certain_plate_comes_first_and_others_only_if_certain_and_elsewhere(self, sure_plate, statuses):
         class Candidates(MagentaEngine):
             """A sure box with doubtful text, a less sure one with sure text, its double, and a doubtful third."""
 
@@ -348,10 +349,11 @@ class TestReported:
                 return self.answer([("12T345", 0.45), ("12T345", 0.9), ("12T345", 0.9), ("12T345", 0.45)])
 
         # Two boxes may overlap by more than is left to the report.
-        procedure = replace(PROCEDURE, plates=4, suppression_iou=0.9, vote_iou=0.95, doubt=0.0)
+        procedure = replace(PROCEDURE, plates=4, suppression_iou=0.9, vote_iou=0.95, doubt=0.0, sure_plate=sure_plate)
         readings = reader(Candidates(), procedure=procedure).read(car())
-        assert [reading.status for reading in readings] == ["ok"]
-        assert readings[0].box_confidence == pytest.approx(0.7, abs=1e-5)
+        assert [reading.status for reading in readings] == statuses
+        confidences = [reading.box_confidence for reading in readings]
+        assert confidences == pytest.approx([0.7, 0.8][: len(statuses)], abs=1e-5)
 
     def test_the_confidence_is_that_of_the_weakest_character_the_end_included(self):
         class UncertainEnd(MagentaEngine):
@@ -397,17 +399,17 @@ class TestCloserLook:
 
     def test_a_doubtful_reading_in_a_part_does_not_count(self):
         photograph = car(480, 640, (400, 480, 440, 600))
-        procedure = replace(PROCEDURE, closer_plate=1.0)
+        procedure = replace(PROCEDURE, sure_plate=1.0)
         assert reader(self.Nearsighted(certainty=0.7), procedure=procedure).read(photograph)[0].status == "no plate"
 
     @pytest.mark.parametrize(("certainty", "status"), [(0.7, "ok"), (0.4, "uncertain")])
     def test_what_is_surely_a_plate_is_reported_whatever_it_says(self, certainty, status):
         """Its box is believed with 0.8."""
         photograph, engine = car(480, 640, (400, 480, 440, 600)), self.Nearsighted(certainty=certainty)
-        (reading,) = reader(engine, procedure=replace(PROCEDURE, closer_plate=0.75)).read(photograph)
+        (reading,) = reader(engine, procedure=replace(PROCEDURE, sure_plate=0.75)).read(photograph)
         assert reading.status == status
         np.testing.assert_allclose(reading.box_px, (400, 480, 440, 600), atol=3)
-        doubted = reader(engine, procedure=replace(PROCEDURE, closer_plate=0.85)).read(photograph)
+        doubted = reader(engine, procedure=replace(PROCEDURE, sure_plate=0.85)).read(photograph)
         assert doubted[0].status == "no plate"
 
     def test_a_certain_reading_needs_none(self):
@@ -510,7 +512,37 @@ class TestStreet:
                 self.read_.append(len(glimpses))
                 return self.answer([("12T345", 0.9 if len(self.read_) == 1 else 0.7)] * len(glimpses))
 
-        assert len(self.boxes(street(self.NEAR, self.FAR), Doubtful(), doubt=0.0, closer_plate=1.0)) == 1
+        assert len(self.boxes(street(self.NEAR, self.FAR), Doubtful(), doubt=0.0, sure_plate=1.0)) == 1
+
+    @pytest.mark.parametrize(("sure_plate", "statuses"), [(0.55, ["ok", "uncertain"]), (0.85, ["ok"])])
+    def test_what_is_surely_a_plate_stays_beside_what_is_found_there(self, sure_plate, statuses):
+        """Every part cuts the large plate off, so it is only in the first look, where it is read with doubt."""
+
+        class Doubtful(self.Sees):
+            def read(self, glimpses):
+                self.read_.append(len(glimpses))
+                return self.answer([("12T345", 0.4 if len(self.read_) == 1 else 0.9)] * len(glimpses))
+
+        procedure = replace(PROCEDURE, plates=3, doubt=0.0, sure_plate=sure_plate)
+        found = reader(Doubtful(), procedure=procedure).read(street((220, 220, 260, 420), self.FAR))
+        assert [reading.status for reading in found] == statuses
+
+    @pytest.mark.parametrize(("share", "seen"), [(0.4, 3), (0.9, 2), (1.0, 1)])
+    def test_where_plates_are_seen_weakly_all_of_them_are_looked_at(self, share, seen):
+        """At the first look the best has 0.2, the others 0.19 and 0.1; the second look is sure of each."""
+
+        class Weak(self.Sees):
+            def find(self, scenes):
+                cells = super().find(scenes)
+                if len(self.found) == 1:
+                    chances = np.full(cells["objectness"].shape, 0.01)
+                    chances[:, :3] = 0.2, 0.19, 0.1
+                    cells["objectness"] = np.log(chances / (1 - chances)).astype("float32")
+                return cells
+
+        photograph = street((20, 100, 40, 200), (120, 300, 140, 399), (220, 100, 240, 198))
+        procedure = replace(PROCEDURE, plates=3, second_look=2.1, further_share=share, closer_part=0.0)
+        assert len(reader(Weak(), procedure=procedure).read(photograph)) == seen
 
 
 class TestKerasEngine:

@@ -115,7 +115,7 @@ CLOSER_LOOKS = replace(
     certainty_threshold=0.3,
     sureness_threshold=0.05,
     closer_certainty=0.3,
-    closer_plate=1.0,
+    sure_plate=1.0,
     spared_plates=1000,
     doubt=0.0,
     part_plates=0,
@@ -125,7 +125,7 @@ PROCEDURES = {
     "all in doubt": (replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0), 1),
     "closer looks": (CLOSER_LOOKS, 2),
     "a street": (replace(CLOSER_LOOKS, distant_plate=1.0, part_plates=2, large_photograph=0), 10),
-    "several": (replace(CLOSER_LOOKS, spared_plates=1, closer_plate=0.55, part_plates=2, large_photograph=0), 10),
+    "several": (replace(CLOSER_LOOKS, spared_plates=1, sure_plate=0.55, part_plates=2, large_photograph=0), 10),
 }
 
 

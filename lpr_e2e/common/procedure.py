@@ -33,6 +33,8 @@ class Procedure:
         least_confidence: what the first look believes in less than this is not looked at again.
         sure_confidence, further_confidence: if the best candidate has proved to be a plate with the first of these, the
             others need the second, because most of them are none, and each takes as long as the whole photograph.
+        further_share: or this share of what the best one had at the first look, if that is less: where the model sees
+            plates weakly, it sees all of them so.
         margin: share of the plate's upright (height, width) that is added on each side of a glimpse: boxes are never
             exact.
         samples: samples per pixel and axis of a glimpse: with two, large plates are averaged and not skipped through.
@@ -61,12 +63,13 @@ class Procedure:
             multiplied by this.
         edge: nor is one of a plate that ends as close as this to an edge of the photograph, in shares of its length: it
             may go on beyond. 0: all are.
+        sure_plate: but what has a box believed more than this is a plate, and reported, however doubtful its text is.
         closer_part: where nothing is read with certainty, four overlapping parts of the photograph are looked at, of
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
-        spared_plates: and where more plates than this are seen, however large: where several cars are, there may be
-            more of them.
+        spared_plates: and where more than this are surely plates, see `sure_plate`, however large: where several cars
+            are, there may be more of them.
         part_plates: the most plates looked for in each part. 0: `plates`.
         large_photograph: photographs whose longer side has more pixels than this are large: they have pixels that the
             canvas has not. 0: none is.
@@ -81,7 +84,6 @@ class Procedure:
         part_edge: plates that end as close as this to where a part was cut from the photograph are left out, in shares
             of the part's longer side. 0: none.
         closer_certainty: only readings this certain count there. Of 200 plate-free windows, none gave one above 0.7.
-        closer_plate: but what has a box believed more than this is a plate, and reported, however doubtful its text is.
         format_likelihood: a text that fits the user's format is taken only if it is at least this likely against the
             likeliest text: a plate that clearly says something else is something else.
     """
@@ -95,6 +97,7 @@ class Procedure:
     least_confidence: float = 0.1
     sure_confidence: float = 0.5
     further_confidence: float = 0.3
+    further_share: float = 0.4
     margin: tuple[float, float] = (0.15, 0.06)
     samples: int = 2
     tilt_slack: float = 0.04
@@ -110,6 +113,7 @@ class Procedure:
     turn_power: float = 0.25
     certainty_threshold: float = 0.5
     sureness_threshold: float = 0.4
+    sure_plate: float = 0.55
     unseen_threshold: float = 0.3
     other_form: float = 0.4
     edge: float = 0.03
@@ -125,7 +129,6 @@ class Procedure:
     closer_further_confidence: float = 0.15
     part_edge: float = 0.005
     closer_certainty: float = 0.8
-    closer_plate: float = 0.55
     format_likelihood: float = 0.1
 
     def __post_init__(self):
@@ -203,7 +206,7 @@ def _is_number(value, kind: type) -> bool:
 
 
 # What each earlier version had not, with values that leave out what the numbers are for.
-_SINCE_4: dict[str, Any] = {"spared_plates": 1000, "closer_plate": 1.0}
+_SINCE_4: dict[str, Any] = {"further_share": 1.0, "spared_plates": 1000, "sure_plate": 1.0}
 # Models from before have no forms: `other_form` counts for a user's format alone.
 _SINCE_3: dict[str, Any] = {**_SINCE_4, "other_form": 0.4, "edge": 0.0, "moved": (0.0,), "moved_noise": 0.02}
 _NOT_YET: dict[int, dict[str, Any]] = {

@@ -216,10 +216,10 @@ def _check_unpacked_size(path: Path) -> None:
         return  # Keras says what is wrong with it.
     size = path.stat().st_size
     if unpacked > _UNPACKED_BYTES + _UNPACKED_RATIO * size:
-        megabytes = [f"{one / 2**20:.1f} MiB" for one in (size, unpacked)]
+        sizes = [f"{one / 2**20:.1f} MiB" for one in (size, unpacked)]
         raise UserError(
-            f"{path}: {megabytes[0]} that unpack to {megabytes[1]}; expected a .keras file, which is hardly compressed, "
-            "written by `python train.py`"
+            f"{path}: {sizes[0]} that unpack to {sizes[1]}; expected a .keras file written by `python train.py`, "
+            "hardly compressed"
         )
 
 

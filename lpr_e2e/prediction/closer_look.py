@@ -52,8 +52,8 @@ class CloserLook:
         looked = xp.logical_not(xp.any(xp.logical_and(believed, near)))
         if procedure.part_plates and procedure.plates > 1:
             looked = xp.logical_or(looked, xp.all(believed))
-        seen = steps.apart(plates["boxes_px"], plates["box_confidence"] >= procedure.box_threshold, procedure, xp)
-        looked = xp.logical_or(looked, xp.sum(steps.cast(seen, "int32", xp)) > procedure.spared_plates)
+        sure = xp.logical_and(kept, plates["box_confidence"] > procedure.sure_plate)
+        looked = xp.logical_or(looked, xp.sum(steps.cast(sure, "int32", xp)) > procedure.spared_plates)
         is_large = parts.is_large(sides, procedure, xp)
 
         def joined(seen: dict) -> dict:
@@ -69,21 +69,23 @@ class CloserLook:
         return arrays.when(is_large, lambda: joined(self._in_tiles(photograph, whole, sides, plates, looked)), ordinary)
 
     def _joined(self, seen: dict, before: dict, kept_before, believed_before, is_large) -> dict:
-        """What was believed before, and what lies elsewhere of `seen` and is certain, as a text or as a plate; what was
-        seen before if there is none."""
+        """What was certain before, as a text or as a plate, and what is of `seen`, each plate once; if there is none,
+        what was kept before."""
         xp, procedure, arrays = self.xp, self.driver.procedure, self.arrays
         places = arrays.choose(seen["box_confidence"] >= procedure.box_threshold)
         seen = _taken(seen, places, xp)
         seen, believed = self.driver.judged(seen, seen["boxes_px"])
         certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
-        certain = xp.logical_or(certain, seen["box_confidence"] > procedure.closer_plate)
+        certain = xp.logical_or(certain, seen["box_confidence"] > procedure.sure_plate)
+        sure_before = xp.logical_and(kept_before, before["box_confidence"] > procedure.sure_plate)
+        stay = xp.concatenate([xp.logical_or(believed_before, sure_before), certain])
         plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
         # What was read before stays as it was. Of a large photograph, the more certain reading stays.
         is_before = xp.concatenate([believed_before, xp.zeros_like(certain)])
         comes_later = xp.where(xp.logical_and(is_before, xp.logical_not(is_large)), 0, 1)
         order = self._order(plates)
         order = xp.take(order, steps.stable_order(xp.take(comes_later, order), xp))
-        order = xp.take(order, arrays.choose(xp.take(xp.concatenate([believed_before, certain]), order)))
+        order = xp.take(order, arrays.choose(xp.take(stay, order)))
         plates = _taken(plates, order, xp)
         stay = xp.ones_like(plates["confidence"]) > 0
         plates = _taken(plates, arrays.choose(steps.apart(plates["boxes_px"], stay, procedure, xp)), xp)

@@ -163,12 +163,13 @@ class Driver:
         """What `look` gives of plates that `find` gave, so many of each canvas: seen a second time, and read."""
         xp, procedure = self.xp, self.procedure
         count = canvases.shape[0] * each
-        is_best = np.arange(count) % each == 0
+        is_best, first = np.arange(count) % each == 0, plates["box_confidence"][::each]
         candidate = xp.logical_and(is_best, plates["box_confidence"] >= procedure.least_confidence)
         plates = self._look_again(canvases, plates, candidate, each)
         # If the best candidate has proved to be a plate, the others need more.
         proved = xp.repeat(plates["box_confidence"][::each] >= procedure.sure_confidence, each)
         needed = procedure.further_confidence if further_confidence is None else further_confidence
+        needed = xp.repeat(xp.minimum(needed, procedure.further_share * first), each)
         least = xp.where(proved, needed, procedure.least_confidence)
         further = xp.logical_and(np.logical_not(is_best), plates["box_confidence"] >= least)
         plates = self._look_again(canvases, plates, further, each)
@@ -326,7 +327,8 @@ class Driver:
         is_plate = plates["box_confidence"] >= procedure.box_threshold
         # Plates come before what is none: what is none has no text. The most certain one is reported in any case.
         first = np.arange(procedure.plates) == 0
-        stays = xp.logical_and(is_plate, xp.logical_or(first, believed))
+        sure = plates["box_confidence"] > procedure.sure_plate
+        stays = xp.logical_and(is_plate, xp.logical_or(first, xp.logical_or(believed, sure)))
         kept = steps.apart(plates["boxes_px"], stays, procedure, xp)
         if procedure.closer_part:
             report = self._closer_look.report(photograph, frame, plates, kept, xp.logical_and(kept, believed))
