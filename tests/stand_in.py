@@ -16,11 +16,20 @@ from lpr_e2e.prediction.reader import PlateReader
 MAGENTA = (255, 0, 255)
 VOCABULARY = Vocabulary("0123456789NT", 8)
 CANVAS = 320
-# One look, one glimpse: what an engine is asked is easy to say.
-PROCEDURE = Procedure(plates=2, second_look=0, reading_scales=(1.0,), doubt=0.8, moved=(0.0,), spared_plates=1000)
+# One look, one glimpse: what an engine is asked, and what it says, is easy to say.
+PROCEDURE = Procedure(
+    plates=2,
+    second_look=0,
+    reading_scales=(1.0,),
+    doubt=0.8,
+    moved=(0.0,),
+    without_gaps=False,
+    spared_plates=1000,
+)
 # The procedure before there were versions: without what came later.
 LATER = {
     "further_share": 1.0,
+    "without_gaps": False,
     "spared_plates": 1000,
     "sure_plate": 1.0,
     "distant_plate": 0.0,

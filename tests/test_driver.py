@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
 import keras
@@ -27,6 +28,7 @@ from lpr_e2e.common import steps
 from lpr_e2e.common.boxes import intersection_over_union, letterbox, turn_box
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import TODAY, VERSION, Procedure
+from lpr_e2e.common.vocabulary import BLANK
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.arrays import cut_window
@@ -186,6 +188,54 @@ class TestSteps:
         stays = np.array([True, True, True, True, False])
         for kept in self.both(lambda *given, xp: steps.apart(*given, TODAY, xp), boxes, stays):
             assert kept.tolist() == [True, False, True, False, False]
+
+
+class TestTextsWithoutGaps:
+    """A place in the middle of a text is not empty."""
+
+    def of(self, characters):
+        """As numpy and as a graph's operations have it, which must be the same."""
+        arrays = np.asarray(characters, "float32")
+        found, again = steps.without_gaps(arrays, np), steps.without_gaps(ops.convert_to_tensor(arrays), ops)
+        np.testing.assert_allclose(found, ops.convert_to_numpy(again), atol=1e-5)
+        return found
+
+    def test_it_is_what_all_texts_without_gaps_say_together(self):
+        characters = np.random.default_rng(0).dirichlet(np.ones(3), (5, 4))
+        texts = np.array(list(itertools.product(range(3), repeat=4)))
+        texts = texts[~((texts[:, :-1] == BLANK) & (texts[:, 1:] != BLANK)).any(axis=1)]
+        chances = np.prod(characters[:, np.arange(4), texts], axis=-1)  # (5, texts)
+        expected = np.einsum("nt,tsc->nsc", chances / chances.sum(1, keepdims=True), np.eye(3)[texts])
+        np.testing.assert_allclose(self.of(characters), expected, atol=1e-5)
+
+    def test_a_doubt_whether_a_character_is_there_ends_where_others_follow(self):
+        """The second place: is it empty, or a 1? A third character follows, and it is a 1."""
+        before = [[0.01, 0.98, 0.01], [0.3, 0.69, 0.01], [0.01, 0.01, 0.98], [0.98, 0.01, 0.01]]
+        after = self.of([before])[0]
+        assert after[1, 1] == pytest.approx(0.69 / 0.7, abs=0.01)
+        np.testing.assert_allclose(after[[0, 2, 3]], np.array(before)[[0, 2, 3]], atol=0.03)
+
+    @pytest.mark.parametrize("text", [[], [1], [1, 2], [2, 2, 2, 2]])
+    def test_what_is_certain_stays(self, text):
+        characters = np.eye(3)[[*text, *[BLANK] * (4 - len(text))]]
+        np.testing.assert_allclose(self.of([characters])[0], characters, atol=1e-5)
+
+    def test_a_doubt_at_the_end_stays(self):
+        characters = [[0.01, 0.98, 0.01], [0.4, 0.59, 0.01], [0.98, 0.01, 0.01]]
+        np.testing.assert_allclose(self.of([characters])[0], characters, atol=0.02)
+
+    @pytest.mark.parametrize(("without_gaps", "certainty"), [(True, 0.985), (False, 0.69)])
+    def test_models_from_before_read_as_they_did(self, without_gaps, certainty):
+        class Torn(MagentaEngine):
+            def answer(self, said):
+                answer = super().answer(said)
+                answer["logits"][:, 1] = np.log(0.001)
+                answer["logits"][:, 1, [BLANK, VOCABULARY.encode("2")[0]]] = np.log([0.3, 0.69])
+                return answer
+
+        procedure = replace(PROCEDURE, doubt=0.0, without_gaps=without_gaps)
+        (reading,) = reader(Torn(certainty=0.999), procedure=procedure).read(car())
+        assert reading.text == "12T345" and reading.confidence == pytest.approx(certainty, abs=0.01)
 
 
 class TestWindows:

@@ -54,6 +54,7 @@ class Procedure:
         moved_noise: of the undoing, see there: with more, fewer strokes come back; with less, more noise does.
         least_turn, turn_power: of the quarter turns, those at least this likely; the likelier ones are preferred: this
             power of their probability counts. A plate of 0, 1, 6, 8 and 9 also reads well upside down.
+        without_gaps: whether it counts that a text has no gap: a place that is followed by a character is not empty.
         certainty_threshold: a reading whose weakest character is less certain is more likely wrong than right.
         sureness_threshold: nor is one believed whose text and box are not both likely, by the product of their
             certainties: of 700 windows beside the plates of training photographs, 11 gave a text with at least the
@@ -68,8 +69,8 @@ class Procedure:
             this share of each side. 0: none.
         distant_plate: so they are where no plate is read with certainty that is this large, in shares of the
             photograph's longer side: it shows a street, and there may be plates further away.
-        spared_plates: and where more than this are surely plates, see `sure_plate`, however large: where several cars
-            are, there may be more of them.
+        spared_plates: and where more than this are read with certainty or are surely plates, see `sure_plate`, however
+            large: where several cars are, there may be more of them.
         part_plates: the most plates looked for in each part. 0: `plates`.
         large_photograph: photographs whose longer side has more pixels than this are large: they have pixels that the
             canvas has not. 0: none is.
@@ -111,6 +112,7 @@ class Procedure:
     moved_noise: float = 0.02
     least_turn: float = 0.01
     turn_power: float = 0.25
+    without_gaps: bool = True
     certainty_threshold: float = 0.5
     sureness_threshold: float = 0.4
     sure_plate: float = 0.55
@@ -206,7 +208,12 @@ def _is_number(value, kind: type) -> bool:
 
 
 # What each earlier version had not, with values that leave out what the numbers are for.
-_SINCE_4: dict[str, Any] = {"further_share": 1.0, "spared_plates": 1000, "sure_plate": 1.0}
+_SINCE_4: dict[str, Any] = {
+    "further_share": 1.0,
+    "without_gaps": False,
+    "spared_plates": 1000,
+    "sure_plate": 1.0,
+}
 # Models from before have no forms: `other_form` counts for a user's format alone.
 _SINCE_3: dict[str, Any] = {**_SINCE_4, "other_form": 0.4, "edge": 0.0, "moved": (0.0,), "moved_noise": 0.02}
 _NOT_YET: dict[int, dict[str, Any]] = {

@@ -12,6 +12,8 @@ from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.vocabulary import BLANK
 
+# The least chance that a place of a text is empty, and that it is not.
+_LEAST_CHANCE = 1e-7
 # Rounds in which plates that lie over each other are told apart.
 _CHAIN = 16
 
@@ -142,6 +144,32 @@ def tilted_sides(high, wide, tilts, xp) -> tuple:
     plate_wide = xp.maximum((wide * cosine - high * sine) / both, wide / 2)
     least = xp.minimum(high, xp.maximum(plate_wide / 6, high / 4))
     return xp.maximum((high * cosine - wide * sine) / both, least), plate_wide
+
+
+def without_gaps(characters, xp):
+    """Probabilities of characters, given that a text has no gap: after its end comes nothing more.
+
+    Each place is read on its own, so that one in the middle may be held for empty though those after it are surely not.
+    That cannot be, and what is left for the place are its characters. Exact: of all lengths a text may have, with all
+    texts of each, by the chances of the places.
+
+    Args:
+        characters: `(n, slots, classes)`, the sum of each place being 1.
+        xp: the namespace.
+
+    Returns:
+        the same shape; the chance that a place is empty never falls from one to the next.
+    """
+    empty = xp.clip(characters[..., BLANK], _LEAST_CHANCE, 1 - _LEAST_CHANCE)
+    filled, nothing = xp.log1p(-empty), xp.log(empty)
+    none = xp.zeros_like(empty[:, :1])
+    # For each length 0 to `slots`: all places before are filled, all others empty.
+    before = xp.concatenate([none, xp.cumsum(filled, axis=1)], axis=1)
+    after = xp.concatenate([xp.flip(xp.cumsum(xp.flip(nothing, axis=1), axis=1), axis=1), none], axis=1)
+    lengths = softmax(before + after, xp)
+    goes_on = xp.flip(xp.cumsum(xp.flip(lengths[:, 1:], axis=1), axis=1), axis=1)
+    others = characters[..., BLANK + 1 :] * (goes_on / (1 - empty))[..., None]
+    return xp.concatenate([(1 - xp.sum(others, axis=-1))[..., None], others], axis=-1)
 
 
 def logarithms(logits, xp):

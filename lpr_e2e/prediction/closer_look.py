@@ -52,7 +52,7 @@ class CloserLook:
         looked = xp.logical_not(xp.any(xp.logical_and(believed, near)))
         if procedure.part_plates and procedure.plates > 1:
             looked = xp.logical_or(looked, xp.all(believed))
-        sure = xp.logical_and(kept, plates["box_confidence"] > procedure.sure_plate)
+        sure = xp.logical_or(believed, xp.logical_and(kept, plates["box_confidence"] > procedure.sure_plate))
         looked = xp.logical_or(looked, xp.sum(steps.cast(sure, "int32", xp)) > procedure.spared_plates)
         is_large = parts.is_large(sides, procedure, xp)
 

@@ -130,7 +130,7 @@ class Driver:
 
     def read_glimpses(self, glimpses):
         """Calibrated probabilities of the characters, `(n, slots, classes)`, of glimpses `(n, height, width, 3)`."""
-        return steps.softmax(self.engine.read(glimpses)["logits"] / self.description.temperature, self.xp)
+        return self._probabilities(self.engine.read(glimpses)["logits"])
 
     def look(
         self, canvases, in_doubt: bool = False, further_confidence: float | None = None, plates_each: int | None = None
@@ -183,6 +183,11 @@ class Driver:
         answers = self._read(canvases, places // each, boxes_rel, xp.argmax(turns, axis=-1), tilts)
         return plates | {name: self.arrays.put(plates[name], places, values) for name, values in answers.items()}
 
+    def _probabilities(self, logits):
+        """Calibrated probabilities of the characters `(n, slots, classes)`, of texts without gaps."""
+        characters = steps.softmax(logits / self.description.temperature, self.xp)
+        return steps.without_gaps(characters, self.xp) if self.procedure.without_gaps else characters
+
     def _certainty(self, characters):
         """How certain each text is, `(n,)`, of characters `(n, slots, classes)`, see `steps.certainties`; less if it
         has another form than all training texts."""
@@ -229,7 +234,7 @@ class Driver:
         glimpses = self._glimpses(canvases, images, boxes_rel, quarters, tilts, usual)
         answer = self.engine.read(glimpses)
         logs = steps.logarithms(answer["logits"], xp)
-        characters = steps.softmax(logs / self.description.temperature, xp)
+        characters = self._probabilities(logs)
         unsure = self.arrays.choose(self._certainty(characters) < self.procedure.sure)
         if others and not self.arrays.none(unsure):
             doubtful = [xp.take(values, unsure, axis=0) for values in (images, boxes_rel, quarters, tilts)]
@@ -238,7 +243,7 @@ class Driver:
             again = self.engine.read(xp.reshape(again, (-1, *again.shape[2:])))["logits"]
             again = xp.reshape(steps.logarithms(again, xp), (-1, len(others), *logs.shape[1:]))
             agreed = (xp.take(logs, unsure, axis=0) + xp.sum(again, axis=1)) / (1 + len(others))
-            agreed = steps.softmax(agreed / self.description.temperature, xp)
+            agreed = self._probabilities(agreed)
             characters = self.arrays.put(characters, unsure, agreed)
         return {"characters": characters, "attention": answer["attention"], "glimpses": glimpses}
 
@@ -279,7 +284,7 @@ class Driver:
         still = motion.undone(xp.take(plates["glimpses"], places, axis=0), undoing, xp)
         still = steps.cast(xp.reshape(still, (-1, *still.shape[2:])), arrays.pixels, xp)
         answer = self.engine.read(still)
-        characters = steps.softmax(answer["logits"] / self.description.temperature, xp)
+        characters = self._probabilities(answer["logits"])
         answer = {"characters": characters, "attention": answer["attention"]}
         by_length = {name: xp.reshape(values, (-1, len(lengths), *values.shape[1:])) for name, values in answer.items()}
         texts, certainties = steps.texts(by_length["characters"], xp), self._certainty(by_length["characters"])
