@@ -94,7 +94,8 @@ def other_format(effort: float, folder: Path) -> dict:
     if not data.exists():
         drawing = Path(f"{data}.part")
         shutil.rmtree(drawing, ignore_errors=True)
-        write_demo(drawing, photographs=600, crops=900, validation=150, like=OTHER_FORMAT)
+        # Many held out: what precision can be promised, and from which certainty on, depends on their number.
+        write_demo(drawing, photographs=900, crops=900, validation=450, like=OTHER_FORMAT)
         drawing.rename(data)
     if not (run / "figures.json").exists():
         settings = scaled(PRESETS["standard"], effort)
