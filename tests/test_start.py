@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
+
 import numpy as np
 import pytest
 
+from lpr_e2e.commands.starting import add_start_options, start_of
 from lpr_e2e.model.plate_model import PlateModel
+from lpr_e2e.prediction.models import find
 from lpr_e2e.training.settings import PRESETS
 from lpr_e2e.training.start import take_over, with_steps_for
 
@@ -92,3 +96,16 @@ class TestSteps:
         short = self.settings.changed(["joint.steps=2", "recognition.steps=0"])
         changed = with_steps_for(short, 0.0)
         assert (changed.recognition.steps, changed.joint.steps) == (0, 2)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name", "chosen"),
+    [([], "base", True), (["--weights", "egypt"], "egypt", False), (["--weights", "none"], None, False)],
+)
+def test_a_training_starts_from_the_base_unless_somebody_names_another(arguments, name, chosen):
+    parser = argparse.ArgumentParser()
+    add_start_options(parser, parser)
+    parser.add_argument("--data")
+    start = start_of(parser.parse_args(["--data", "mine", *arguments]))
+    assert start.weights == (find(name, keras=True) if name else None) and start.chosen == chosen
+    assert (name or "nothing") in start.said

@@ -13,7 +13,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a table; figures are those on the photographs that the training held out."""
-    from lpr_e2e.prediction.models import DEFAULT_NAME, megabytes, shipped, shipped_folder
+    from lpr_e2e.prediction.models import DEFAULT_NAME, START_NAME, megabytes, shipped, shipped_folder
 
     rows = [("name", "plates of", "plates right", "characters", "IoU", "licence", "forms")]
     notes = []
@@ -35,5 +35,10 @@ def run(options: argparse.Namespace) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         say("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
-    say("\n" + "\n".join([*notes, f"default: {DEFAULT_NAME}; folder: {shipped_folder()}"]))
+    say(
+        "\n"
+        + "\n".join(
+            [*notes, f"default: {DEFAULT_NAME}; a training starts from {START_NAME}; folder: {shipped_folder()}"]
+        )
+    )
     return 0

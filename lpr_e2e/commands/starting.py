@@ -39,7 +39,7 @@ def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsC
         "--weights",
         metavar="MODEL",
         help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the preset "
-        "standard: the weights that come along",
+        "standard: the base weights that come along",
     )
     parser.add_argument(
         "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
@@ -78,7 +78,7 @@ def start_of(options: argparse.Namespace) -> Start:
     Raises:
         UserError: somebody has named a model that is not there.
     """
-    from lpr_e2e.prediction.models import DEFAULT_NAME, find
+    from lpr_e2e.prediction.models import START_NAME, find
 
     if options.weights == NO_WEIGHTS:
         return Start(None, "nothing")
@@ -87,10 +87,10 @@ def start_of(options: argparse.Namespace) -> Start:
     if _preset(options) != "standard":  # Others have other sizes.
         return Start(None, "nothing")
     try:
-        weights = find(DEFAULT_NAME, keras=True)
+        weights = find(START_NAME, keras=True)
     except UserError as error:
         return Start(None, f"nothing: {error}", chosen=True)
-    return Start(weights, f"the weights of {DEFAULT_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
+    return Start(weights, f"the weights of {START_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
 
 
 def stages_set(options: argparse.Namespace) -> set[str]:

@@ -14,7 +14,8 @@ from pathlib import Path
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.prediction.description import FILE as DESCRIPTION
 
-DEFAULT_NAME = "tunisia"
+# What photographs are read with, and what a training starts from, unless somebody names others.
+DEFAULT_NAME, START_NAME = "tunisia", "base"
 
 
 @dataclass(frozen=True)
