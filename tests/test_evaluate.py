@@ -12,9 +12,11 @@ from PIL import Image
 
 from lpr_e2e.commands import evaluate
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import csv_lines
 from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 TRUTH = """img_id,ymin,xmin,ymax,xmax,text
 right.jpg,0,0,10,40,12T345
@@ -203,3 +205,10 @@ sys.exit(evaluate.run(parser.parse_args(sys.argv[1:])))
     assert "| all | 3 | 33.3%" in done.stdout and "AP" not in done.stdout
     assert len(done.stderr.splitlines()) == 1 and "no COCO box metrics" in done.stderr
     assert "average_precision_50" not in json.loads((files / "figures.json").read_text())["figures"]
+
+
+def test_a_text_that_a_spreadsheet_would_compute_is_read_as_it_was_written(tmp_path):
+    readings = [Reading("./=1.jpg", text, 0.9, (0.0, 0.0, 9.0, 9.0), 0.9, "ok") for text in ("=1+1", "-2", "12-3")]
+    (tmp_path / "predictions.csv").write_text(csv_lines([COLUMNS, *(one.row() for one in readings)]), encoding="utf-8")
+    (found,) = read_predictions(tmp_path / "predictions.csv").values()
+    assert [one.text for one in found] == ["=1+1", "-2", "12-3"]

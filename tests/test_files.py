@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, as_cell, owned, refuse_inputs, whole_file
+from lpr_e2e.common.files import WholeLines, as_cell, from_cell, owned, refuse_inputs, whole_file
 
 
 class TestWholeFile:
@@ -117,8 +117,10 @@ class TestInputsAreKept:
 @pytest.mark.parametrize("text", ["=1+1", "+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
 def test_what_a_spreadsheet_would_compute_gets_an_apostrophe(text):
     assert as_cell(text) == f"'{text}"
+    assert from_cell(as_cell(text)) == text
 
 
 @pytest.mark.parametrize("text", ["", "12-345", "AB 12", "0012345", "'1", "NA", "12E4567", "سطن٧١٢٦", "京A12345"])
 def test_other_texts_stay_as_they_are(text):
     assert as_cell(text) == text
+    assert from_cell(text) == text

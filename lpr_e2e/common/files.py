@@ -178,9 +178,14 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 def as_cell(text: str) -> str:
     """A text as a table holds it that a spreadsheet may open: with an apostrophe before what it would compute.
 
-    That is how spreadsheets themselves mark a text. Reading labels, `lpr_e2e.data.texts` takes it away again.
+    That is how spreadsheets themselves mark a text. `from_cell` takes it away again.
     """
     return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def from_cell(cell: str) -> str:
+    """The text of which `as_cell` gives this cell."""
+    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULAS) else cell
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> str:

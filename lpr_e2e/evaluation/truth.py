@@ -10,6 +10,7 @@ from typing import Protocol
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import from_cell
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.box_forms import corners_px
 from lpr_e2e.data.forms import read_labels
@@ -243,7 +244,7 @@ def read_predictions(path: Path | str) -> dict[str, list[Reading]]:
                 f"{path}, line {number}: confidence and box_confidence {written}: expected two numbers 0 to 1"
             )
         box_px = _box(table, number, values)
-        reading = Reading(img_id, values["text"], certainties[0], box_px, certainties[1], values["status"])
+        reading = Reading(img_id, from_cell(values["text"]), certainties[0], box_px, certainties[1], values["status"])
         readings.setdefault(img_id, []).append(reading)
     return readings
 

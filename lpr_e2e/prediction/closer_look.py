@@ -57,7 +57,7 @@ class CloserLook:
         is_large = parts.is_large(sides, procedure, xp)
 
         def joined(seen: dict) -> dict:
-            return self._joined(seen, plates, kept, believed, is_large)
+            return self._joined(seen, plates, kept, believed, sure, is_large)
 
         def ordinary() -> dict:
             return arrays.when(
@@ -68,7 +68,7 @@ class CloserLook:
 
         return arrays.when(is_large, lambda: joined(self._in_tiles(photograph, whole, sides, plates, looked)), ordinary)
 
-    def _joined(self, seen: dict, before: dict, kept_before, believed_before, is_large) -> dict:
+    def _joined(self, seen: dict, before: dict, kept_before, believed_before, sure_before, is_large) -> dict:
         """What was certain before, as a text or as a plate, and what is of `seen`, each plate once; if there is none,
         what was kept before."""
         xp, procedure, arrays = self.xp, self.driver.procedure, self.arrays
@@ -77,15 +77,14 @@ class CloserLook:
         seen, believed = self.driver.judged(seen, seen["boxes_px"])
         certain = xp.logical_and(believed, seen["confidence"] >= procedure.closer_certainty)
         certain = xp.logical_or(certain, seen["box_confidence"] > procedure.sure_plate)
-        sure_before = xp.logical_and(kept_before, before["box_confidence"] > procedure.sure_plate)
-        stay = xp.concatenate([xp.logical_or(believed_before, sure_before), certain])
+        stays = xp.concatenate([sure_before, certain])
         plates = {name: xp.concatenate([before[name], values]) for name, values in seen.items()}
         # What was read before stays as it was. Of a large photograph, the more certain reading stays.
         is_before = xp.concatenate([believed_before, xp.zeros_like(certain)])
         comes_later = xp.where(xp.logical_and(is_before, xp.logical_not(is_large)), 0, 1)
         order = self._order(plates)
         order = xp.take(order, steps.stable_order(xp.take(comes_later, order), xp))
-        order = xp.take(order, arrays.choose(xp.take(stay, order)))
+        order = xp.take(order, arrays.choose(xp.take(stays, order)))
         plates = _taken(plates, order, xp)
         stay = xp.ones_like(plates["confidence"]) > 0
         plates = _taken(plates, arrays.choose(steps.apart(plates["boxes_px"], stay, procedure, xp)), xp)

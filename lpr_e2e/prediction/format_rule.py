@@ -9,7 +9,6 @@ import heapq
 import re
 
 import numpy as np
-import re2  # Its time grows with the text's length alone; with Python's own `re`, `([0-9]+)+X` takes for ever.
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.text_forms import TextForms
@@ -25,15 +24,19 @@ class FormatRule:
     r"""A regular expression that whole texts should match, such as `[0-9]{1,3}T[0-9]{1,4}`.
 
     Args:
-        expression: in RE2's syntax, which is Python's without `\1` and looking ahead or back; `\d` is 0 to 9, and
-            `\p{Nd}` the digits of any script. https://github.com/google/re2/wiki/Syntax
+        expression: in RE2's syntax, compiled by `re` or not; that is Python's without `\1` and looking ahead or back;
+            `\d` is 0 to 9, and `\p{Nd}` the digits of any script. https://github.com/google/re2/wiki/Syntax
         least_likelihood: `Procedure.format_likelihood` of the model.
 
     Raises:
         ValueError: it is no regular expression.
     """
 
-    def __init__(self, expression: str, least_likelihood: float):
+    def __init__(self, expression: str | re.Pattern, least_likelihood: float):
+        # Its time grows with the text's length alone; with Python's own `re`, `([0-9]+)+X` takes for ever. It is
+        # imported here because most predictions have no format.
+        import re2
+
         self._least_likelihood = least_likelihood
         options = re2.Options()
         options.log_errors = False  # The exception says it.

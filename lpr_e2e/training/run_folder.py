@@ -209,8 +209,9 @@ def split(dataset: Dataset) -> pd.DataFrame:
     """
     rows = []
     for name, side, one in dataset.pictures():
-        plates = [("" if isinstance(one, Photograph) else one.text, "")]
-        if isinstance(one, Photograph) and one.plates:
+        if isinstance(one, Photograph):
             plates = [(plate.text or "", " ".join(f"{value:.1f}" for value in plate.box_px)) for plate in one.plates]
-        rows += [(name, side, one.img_id, *plate) for plate in plates]
+        else:
+            plates = [(one.text, "")]
+        rows += [(name, side, one.img_id, *plate) for plate in plates or [("", "")]]
     return pd.DataFrame(rows, columns=["set", "side", "img_id", "text", "box"])
