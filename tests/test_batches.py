@@ -33,6 +33,7 @@ from lpr_e2e.training.losses import known_cells
 from lpr_e2e.training.picture_cache import PictureCache
 from lpr_e2e.training.plain_batches import plain_glimpses, plain_joint_batches
 from lpr_e2e.training.plate_sources import ECHO_STEPS, ECHOES
+from lpr_e2e.training.set_samples import SetSamples
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 from tests.stand_in import with_plates
@@ -57,9 +58,8 @@ def make_maker(dataset, tiny_settings):
 
     def make(seed=0, dataset=dataset, **mixture):
         settings = tiny_settings
-        return BatchMaker(
-            dataset, vocabulary, settings.architecture, settings.procedure, painter, Mixture(**mixture), seed
-        )
+        sizes = (settings.architecture, settings.procedure)
+        return BatchMaker({"": SetSamples(dataset, vocabulary, *sizes, painter, Mixture(**mixture), seed)})
 
     return make
 
@@ -90,13 +90,13 @@ class TestBatchMaker:
     def test_every_photograph_is_seen_once_before_any_again(self, make_maker, dataset):
         seen = []
         maker = make_maker()
-        sample = maker._photograph
+        sample = maker.sets[""]._photograph
 
         def note(photograph, *arguments):
             seen.append(photograph.img_id)
             return sample(photograph, *arguments)
 
-        maker._photograph = note
+        maker.sets[""]._photograph = note
         count = len(dataset.photographs)
         for step in range(count):
             maker.joint_batch(step, 2, 1, 0.0)
@@ -113,8 +113,8 @@ class TestBatchMaker:
         assert known > 2
         for share in (0.0, 0.5, 1.0):
             maker = make_maker(matched=share, pasted_known=0.0, pasted_unknown=0.0, hidden=0.0)
-            assert len(texts(maker.photographs)) == round(share * known)
-            assert len(maker.photographs) == len(dataset.photographs)
+            assert len(texts(maker.sets[""].photographs)) == round(share * known)
+            assert len(maker.sets[""].photographs) == len(dataset.photographs)
         assert not make_maker(matched=0.0, pasted_unknown=0.0).joint_batch(0, 8, 1, 0.0)["text_known"].any()
 
     def test_no_more_plates_are_learned_than_told(self, make_maker, dataset):
@@ -123,9 +123,9 @@ class TestBatchMaker:
         several = [replace(one, plates=(small, *one.plates)) for one in dataset.photographs]
         for share in (0.0, 0.5, 1.0):
             maker = make_maker(dataset=replace(dataset, photographs=several), further=share)
-            counts = Counter(len(one.plates) for one in maker.photographs)
+            counts = Counter(len(one.plates) for one in maker.sets[""].photographs)
             assert counts[2] == round(share * len(several)) and counts[1] == len(several) - counts[2]
-            assert all(small not in one.plates for one in maker.photographs if len(one.plates) == 1)
+            assert all(small not in one.plates for one in maker.sets[""].photographs if len(one.plates) == 1)
 
     def test_pasted_plates_give_texts(self, make_maker, dataset):
         nameless = replace(dataset, photographs=with_plates(dataset.photographs, text=None))
@@ -147,7 +147,10 @@ class TestBatchMaker:
         maker = make_maker(dataset=several, pasted_known=0.0, hidden=0.0, turned=0.0, close=0.0)
         batches = [maker.joint_batch(step, 1, 1, 0.0) for step in range(6)]
         assert {batch["boxes_rel"].shape for batch in batches} == {(1, 2, 4)}
-        read = [maker.vocabulary.decode(np.eye(maker.vocabulary.classes)[batch["classes"][0]])[0] for batch in batches]
+        read = [
+            maker.sets[""].vocabulary.decode(np.eye(maker.sets[""].vocabulary.classes)[batch["classes"][0]])[0]
+            for batch in batches
+        ]
         assert set(read) - {""} == {first.plates[0].text, other.text}
         assert any(batch["plate_visible"].all() for batch in batches)
         for step, batch in enumerate(batches):  # The plate that is read comes first.
@@ -197,11 +200,11 @@ class TestBatchMaker:
         for photograph in dataset.photographs[:3]:
             maker = make_maker(dataset=replace(dataset, photographs=[photograph]))
             ymin, xmin, ymax, xmax = (round(float(value)) for value in photograph.plates[0].box_px)
-            picture = np.zeros_like(maker.cache.read(photograph.path))
+            picture = np.zeros_like(maker.sets[""].cache.read(photograph.path))
             picture[ymin:ymax, xmin:xmax] = 255  # Nothing but the plate is bright.
-            maker.cache.read = lambda path, picture=picture: picture
+            maker.sets[""].cache.read = lambda path, picture=picture: picture
             for seed in range(20):
-                window, box = maker.sources._beside_a_plate(np.random.default_rng(seed))
+                window, box = maker.sets[""].sources._beside_a_plate(np.random.default_rng(seed))
                 top, left, bottom, right = box
                 assert 0 <= top < bottom <= len(window) and 0 <= left < right <= window.shape[1]
                 inside = window[math.ceil(top) + 1 : int(bottom) - 1, math.ceil(left) + 1 : int(right) - 1]
@@ -236,7 +239,7 @@ def test_plain_glimpses_leave_out_what_cannot_be_spelt(dataset, tiny_settings):
 
 def test_plain_joint_batches_hold_every_photograph_once(dataset, tiny_settings):
     sizes = (training_vocabulary(dataset), tiny_settings.architecture, tiny_settings.procedure)
-    found = list(plain_joint_batches(dataset.photographs, *sizes, 4, dataset.straight_aspect()))
+    found = list(plain_joint_batches(dataset.photographs, *sizes, 4, {"": dataset.straight_aspect()}))
     visible = np.concatenate([batch["plate_visible"] for batch in found])
     assert visible.sum() == sum(len(one.plates) for one in dataset.photographs)
     assert {len(batch["canvases"]) for batch in found} == {4}
@@ -256,7 +259,7 @@ def test_plain_batches_read_a_plate_whose_text_is_known(dataset, tiny_settings):
     empty = replace(first, plates=())
     vocabulary = training_vocabulary(dataset)
     sizes = (vocabulary, tiny_settings.architecture, tiny_settings.procedure)
-    (batch,) = plain_joint_batches([several, empty], *sizes, 2, dataset.straight_aspect())
+    (batch,) = plain_joint_batches([several, empty], *sizes, 2, {"": dataset.straight_aspect()})
     np.testing.assert_array_equal(batch["classes"][0], vocabulary.encode(first.plates[0].text))
     np.testing.assert_array_equal(batch["plate_visible"], [[1, 1], [0, 0]])
     np.testing.assert_array_equal(batch["text_known"], [1, 0])

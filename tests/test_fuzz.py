@@ -403,14 +403,18 @@ class TestRunFolders:
     @given(data=st.data())
     def test_damaged_letters_are_refused(self, data, tmp_path):
         path = tmp_path / "letters.npz"
-        letterforms.save({"A": np.eye(72, 40, dtype="uint8"), "国": np.ones((72, 72), "uint8")}, path)
+        letterforms.save({"": {"A": np.eye(72, 40, dtype="uint8")}, "b": {"国": np.ones((72, 72), "uint8")}}, path)
         path.write_bytes(data.draw(damaged([path.read_bytes()])))
         try:
             letters = letterforms.load(path)
         except UserError as error:
             assert "letters.npz: damaged" in str(error)
         else:
-            assert all(mask.dtype == np.uint8 and mask.shape[0] == 72 for mask in letters.values())
+            assert all(
+                mask.dtype == np.uint8 and mask.shape[0] == 72
+                for of_set in letters.values()
+                for mask in of_set.values()
+            )
 
 
 class TestNames:

@@ -34,7 +34,7 @@ from lpr_e2e.training.trainer import training_vocabulary
 signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored where the tests run in the background.
 settings, dataset = PRESETS["small"], load_dataset(sys.argv[1])
 sizes = (training_vocabulary(dataset), settings.architecture, settings.procedure)
-recipe = BatchRecipe(dataset, *sizes, dataset.training_texts(), settings.mixture, 0)
+recipe = BatchRecipe(dataset, *sizes, settings.mixture, 0)
 plan = BatchPlan("recognition", 10**9, 4, 0, 0.0, 0.0)
 try:
     with BatchLoader(recipe, plan, plan.batch(recipe.maker(), 0), 0, 10**9, workers=2) as loader:
@@ -78,7 +78,6 @@ def recipe(dataset, tiny_settings):
         training_vocabulary(dataset),
         tiny_settings.architecture,
         tiny_settings.procedure,
-        dataset.training_texts(),
         tiny_settings.mixture,
         0,
     )

@@ -15,11 +15,12 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 from lpr_e2e.drawing.plates import PlatePainter
-from lpr_e2e.training.batches import RECOGNITION, BatchMaker
+from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.covers import _KINDS, OPAQUE, cover
 from lpr_e2e.training.partly import covered, cut_line, cut_photograph, on_background, partly_seen
 from lpr_e2e.training.plate_sources import ECHO_STEPS
 from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.set_samples import RECOGNITION, SetSamples
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 
@@ -246,7 +247,7 @@ def make_maker(tiny_data, tiny_settings):
     painter = PlatePainter([crop.text for crop in dataset.crops])
     cuts = {
         one.key: [(0, np.linspace(0.05, 0.4, 1 + one.text.index("T")))]
-        for one in BatchMaker(
+        for one in SetSamples(
             dataset,
             training_vocabulary(dataset),
             tiny_settings.architecture,
@@ -259,7 +260,7 @@ def make_maker(tiny_data, tiny_settings):
     }
 
     def make(unseen=True, own=True, **mixture):
-        return BatchMaker(
+        samples = SetSamples(
             dataset,
             training_vocabulary(dataset, unseen=unseen),
             tiny_settings.architecture,
@@ -269,12 +270,13 @@ def make_maker(tiny_data, tiny_settings):
             0,
             PseudoLabels(cuts=cuts if own else {}),
         )
+        return BatchMaker({"": samples})
 
     return make
 
 
 def shown_texts(maker, classes) -> list[str]:
-    return [maker.vocabulary.decode(np.eye(maker.vocabulary.classes)[one])[0] for one in classes]
+    return [maker.sets[""].vocabulary.decode(np.eye(maker.sets[""].vocabulary.classes)[one])[0] for one in classes]
 
 
 class TestBatches:
@@ -298,10 +300,10 @@ class TestBatches:
 
     def test_real_plates_are_used_where_their_places_are_known(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0, real=1.0)
-        assert maker.sources._placed
+        assert maker.sets[""].sources._placed
         read = shown_texts(maker, maker.plates(RECOGNITION, 0, 30)[1])
-        assert maker.sources._drawn_again.cache_info().misses == 0 and any(UNSEEN in one for one in read)
-        assert not make_maker(own=False, partly=1.0).sources._placed
+        assert maker.sets[""].sources._drawn_again.cache_info().misses == 0 and any(UNSEEN in one for one in read)
+        assert not make_maker(own=False, partly=1.0).sets[""].sources._placed
 
     def test_a_model_that_cannot_say_it_is_not_shown_it(self, make_maker):
         maker = make_maker(unseen=False, partly=1.0, unreadable=0.0)

@@ -14,9 +14,10 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import rearranged
-from lpr_e2e.training.batches import RECOGNITION, BatchMaker
+from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.labelling import bar_for_labels, groups_between, label
 from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.set_samples import RECOGNITION, SetSamples
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 from tests.stand_in import with_plates
@@ -261,7 +262,8 @@ def test_batches_use_them(dataset, tiny_settings):
     )
     mixture = Mixture(pasted_unknown=0.0, pasted_known=0.0, hidden=0.0, unreadable=0.0, real=1.0, rearranged=1.0)
     settings = tiny_settings
-    maker = BatchMaker(nameless, vocabulary, settings.architecture, settings.procedure, painter, mixture, 0, own)
+    sizes = (settings.architecture, settings.procedure)
+    maker = BatchMaker({"": SetSamples(nameless, vocabulary, *sizes, painter, mixture, 0, own)})
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
     _, classes = maker.plates(RECOGNITION, 0, 60)
     shown = {vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in classes}

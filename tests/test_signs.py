@@ -11,7 +11,8 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.drawing.signs import SignPainter, Writing
 from lpr_e2e.training.augmentation import write_on
-from lpr_e2e.training.batches import RECOGNITION, BatchMaker
+from lpr_e2e.training.batches import BatchMaker
+from lpr_e2e.training.set_samples import RECOGNITION, SetSamples
 from lpr_e2e.training.settings import Mixture
 from lpr_e2e.training.trainer import training_vocabulary
 
@@ -107,7 +108,8 @@ class TestInBatches:
         def make(**mixture):
             sizes = (tiny_settings.architecture, tiny_settings.procedure)
             painter = PlatePainter([crop.text for crop in dataset.crops])
-            return BatchMaker(dataset, training_vocabulary(dataset), *sizes, painter, Mixture(**mixture), 0)
+            samples = SetSamples(dataset, training_vocabulary(dataset), *sizes, painter, Mixture(**mixture), 0)
+            return BatchMaker({"": samples})
 
         return make
 

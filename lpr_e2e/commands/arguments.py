@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -119,8 +120,10 @@ def add_data_options(parser: argparse.ArgumentParser) -> None:
     add_label_options(parser)
 
 
-def data_source(options: argparse.Namespace, path: Path, seed: int | None) -> DataSource:
-    """The data set that the options of `add_data_options` describe; `seed` is that of a drawn split, 0 if None."""
+def data_source(options: argparse.Namespace, paths: Sequence[Path], seed: int | None) -> DataSource:
+    """The data set that the options of `add_data_options` describe, or the several ones that are to be trained on
+    together; `seed` is that of a drawn split, 0 if None."""
     from lpr_e2e.data.dataset import DataSource
 
-    return DataSource(path, label_options(options), options.exclude, seed or 0, options.cache)
+    path, *further = paths
+    return DataSource(path, label_options(options), options.exclude, seed or 0, options.cache, tuple(further))

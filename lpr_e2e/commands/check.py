@@ -58,7 +58,7 @@ def check(options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path |
     if not output.parent.is_dir():
         raise UserError(f"{output}: there is no folder {output.parent}")
     settings, start = settings_of(options), start_of(options)
-    checked = check_data(data_source(options, options.data, settings.seed), test)
+    checked = check_data(data_source(options, [options.data], settings.seed), test)
     fixed = None if start.weights is None else stages_set(options)
     checked.findings[:0] = outlook(checked.loaded, settings, start.said, fixed)
     say(checked.summary())

@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> int:
     from lpr_e2e.experiments.robustness import measure
     from lpr_e2e.prediction.reader import PlateReader
 
-    dataset = load(data_source(options, options.data, None)).dataset
+    dataset = load(data_source(options, [options.data], None)).dataset
     reader = PlateReader.load(options.model)
     held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)
     robustness = measure(reader, *held, options.windows)

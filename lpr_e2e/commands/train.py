@@ -4,6 +4,7 @@
     lpr-e2e train --data DIR --check                   what is in this data, and what is wrong with it?
     lpr-e2e train --data DIR                           train on your photographs and crops
     lpr-e2e train --data DIR --exclude rows.csv        leave rows of the crops' CSV out
+    lpr-e2e train --data DIR DIR2 DIR3                 train one model on several data sets, each with an equal share
     lpr-e2e train --resume runs/NAME                   go on with an interrupted run
     lpr-e2e train --data DIR --weights none            start from nothing instead of from the weights that come along
     tensorboard --logdir runs                          watch it
@@ -36,7 +37,13 @@ DEMO_DATA = Path("demo_data")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
-    parser.add_argument("--data", type=Path, metavar="DIR", help="folder with labels and pictures, or a label file")
+    parser.add_argument(
+        "--data",
+        type=Path,
+        nargs="+",
+        metavar="DIR",
+        help="folder with labels and pictures, or a label file; several are trained on together, with equal shares",
+    )
     parser.add_argument("--check", action="store_true", help="report on the data to check.html, and train nothing")
     parser.add_argument("--fix", type=Path, metavar="DIR", help="with --check: write a cleaned copy of the data")
     parser.add_argument("--run", type=Path, metavar="DIR", help="folder of the new run, default runs/DATE-TIME")
@@ -55,6 +62,9 @@ def run(options: argparse.Namespace) -> int:
     if (options.check and not options.data) or (options.fix and not options.check):
         raise UserError("--check needs --data, and --fix needs --check")
     if options.check:
+        if len(options.data) > 1:
+            raise UserError("--check: is about one data set, and several are given; check one after the other")
+        options.data = options.data[0]
         return check(options)
     return _train(options)
 
@@ -71,8 +81,9 @@ def _train(options: argparse.Namespace) -> int:
     if start.chosen:
         say(f"starts from {start.said}")
 
-    from lpr_e2e.data.dataset import DataSource, load
+    from lpr_e2e.data.dataset import DataSource
     from lpr_e2e.data.text_findings import unwritable
+    from lpr_e2e.data.together import load_all
     from lpr_e2e.training import distribution
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.trainer import Training, training_vocabulary
@@ -86,13 +97,13 @@ def _train(options: argparse.Namespace) -> int:
         settings = config["settings"]
         source = DataSource.from_config(config, settings.seed)
     else:
-        source = data_source(options, options.data or DEMO_DATA, settings.seed)
+        source = data_source(options, options.data or [DEMO_DATA], settings.seed)
         if options.data is None and job.chief:
             _draw_demo()
     job.agree()  # The demo set is drawn.
-    dataset = load(source).dataset
+    dataset = load_all(source)
     if job.chief:
-        say("\n".join([f"data: {source.path}", dataset.summary(), *unwritable(dataset, settings.characters)]))
+        say("\n".join([f"data: {source.named}", dataset.summary(), *unwritable(dataset, settings.characters)]))
     if weights is not None:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():

@@ -27,6 +27,8 @@ from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate
 from lpr_e2e.data.split import Split, draw_split, same_plate_key, split_by_table
 from lpr_e2e.data.tables import DatasetError, read_table
 
+# Stands between the name of one of several data sets and that of a picture.
+AFTER_NAME = "/"
 # Share of the plates that is held out where the labels do not say what is.
 VALIDATION_SHARE = 0.15
 # Where so many photographs all have exactly one labelled plate, their labels are one plate a photograph by habit.
@@ -43,6 +45,8 @@ class DataSource:
         exclude: a CSV whose column `img_id` names crops to leave out, with everything that has one of their texts.
         seed: of a drawn split.
         cache: folder for what is remembered of the pictures; None: beside the data.
+        further: where further data sets are, to be trained on together with this one; see `together.load_all`.
+        name: of one of several; their list to exclude has `NAME/IMG_ID`.
     """
 
     path: Path
@@ -50,11 +54,19 @@ class DataSource:
     exclude: Path | None = None
     seed: int = 0
     cache: Path | None = None
+    further: tuple[Path, ...] = ()
+    name: str = ""
+
+    @property
+    def named(self) -> str:
+        """Where the data are, for people."""
+        return ", ".join(map(str, (self.path, *self.further)))
 
     def as_config(self) -> dict:
         """Plain values, for JSON; what nobody has said is left out, and paths are whole."""
         options = {one.name: getattr(self.options, one.name) for one in fields(LabelOptions)}
-        values = {"data": self.path, "exclude": self.exclude, "cache": self.cache, "labels": options}
+        data = (self.path, *self.further) if self.further else self.path
+        values = {"data": data, "exclude": self.exclude, "cache": self.cache, "labels": options}
         return _plain(values)
 
     @classmethod
@@ -66,7 +78,9 @@ class DataSource:
         columns = tuple(labels.pop("box_columns", ()))
         options = LabelOptions(**{**labels, **paths, "pictures": pictures, "box_columns": columns})
         exclude, cache = (Path(values[name]) if values.get(name) else None for name in ("exclude", "cache"))
-        return cls(Path(values["data"]), options, exclude, seed, cache)
+        data = values["data"] if isinstance(values["data"], list) else [values["data"]]
+        path, *further = map(Path, data)
+        return cls(path, options, exclude, seed, cache, tuple(further))
 
 
 def _plain(value):
@@ -127,7 +141,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     labelled = resolve(labels, source.options)
     excluded: set[str] = set()
     if source.exclude is not None:
-        labelled, excluded = _without_excluded(labelled, source.exclude)
+        labelled, excluded = _without_excluded(labelled, source.exclude, source.name)
     cache = FingerprintCache.beside(source.path, source.cache)
     found = usable(labelled, cache)
     problems, notes = [*labelled.problems, *found.problems], [*labelled.notes, *found.notes]
@@ -157,17 +171,23 @@ def _held_texts(labels: Sequence[Labels]) -> set[str]:
     return {row.text for row in rows if row.text}
 
 
-def _without_excluded(labelled: Labelled, path: Path) -> tuple[Labelled, set[str]]:
-    """Leave out the crops that a list names, and every text of theirs; and these texts, as they are compared."""
+def _without_excluded(labelled: Labelled, path: Path, name: str) -> tuple[Labelled, set[str]]:
+    """Leave out the crops that a list names, and every text of theirs; and these texts, as they are compared.
+
+    Of several data sets, only rows are meant that begin with the name of this one.
+    """
     listed = read_table(path)
     if "img_id" not in listed.columns:
         raise DatasetError(f"{path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
-    problems, named = list(labelled.problems), {values["img_id"] for _, values in listed.records}
+    before = f"{name}{AFTER_NAME}" if name else ""
+    rows = [(number, values["img_id"]) for number, values in listed.records]
+    rows = [(number, img_id.removeprefix(before)) for number, img_id in rows if img_id.startswith(before)]
+    problems, named = list(labelled.problems), {img_id for _, img_id in rows}
     known = {crop.row.img_id for crop in labelled.crops}
-    for number, values in listed.records:
-        if values["img_id"] not in known:
+    for number, img_id in rows:
+        if img_id not in known:
             message = "expected the img_id of a crop; nothing is left out for it, correct it"
-            problems.append(Problem(path.name, number, values["img_id"], "unknown img_id", message))
+            problems.append(Problem(path.name, number, img_id, "unknown img_id", message))
     keys = {same_plate_key(crop.row.text) for crop in labelled.crops if crop.row.img_id in named and crop.row.text}
     kept, by_text = [], 0
     for crop in labelled.crops:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,22 +46,31 @@ class Photograph:
         path: its file.
         plates: in the order of the labels.
         complete: whether no further plate is on it; else there may be some that nobody labelled.
+        origin: the name of the data set it is of, where several are trained on; else "".
     """
 
     img_id: str
     path: Path
     plates: tuple[Plate, ...]
     complete: bool = True
+    origin: str = ""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A plate crop with its text; `numpy.rot90(crop, turns)` puts it upright, None: unknown."""
+    """A plate crop with its text.
+
+    Attributes:
+        img_id, path, origin: as of `Photograph`.
+        text: what it says.
+        turns: `numpy.rot90(crop, turns)` puts it upright; None if unknown.
+    """
 
     img_id: str
     path: Path
     text: str
     turns: int | None
+    origin: str = ""
 
 
 # A plate among all of a data set: its set (`photograph`, `crop`), the img_id, and its place among the plates of its
@@ -123,6 +132,26 @@ class Dataset:
         ):
             yield from (("photographs", side, one) for one in photographs)
             yield from (("crops", side, one) for one in crops)
+
+    def by_set(self) -> dict[str, Dataset]:
+        """The data sets that it was joined from, by name; only itself, if it is one."""
+        names = sorted({one.origin for _, _, one in self.pictures()})
+        if len(names) <= 1:
+            return {name: self for name in names or [""]}
+
+        def of(name: str, pictures: list) -> list:
+            return [one for one in pictures if one.origin == name]
+
+        return {
+            name: replace(
+                self,
+                photographs=of(name, self.photographs),
+                crops=of(name, self.crops),
+                validation_photographs=of(name, self.validation_photographs),
+                validation_crops=of(name, self.validation_crops),
+            )
+            for name in names
+        }
 
     def img_ids(self, of: str) -> set[str]:
         """img_ids of the "photographs" or "crops" of both sides."""

@@ -72,7 +72,8 @@ class HeldOut:
     def batches(self, stage: str) -> Iterator[dict[str, np.ndarray]]:
         """Batches such as a stage is trained on."""
         if stage == "joint":
-            photographs, straight = self.dataset.validation_photographs, self.dataset.straight_aspect()
+            photographs = self.dataset.validation_photographs
+            straight = {name: part.straight_aspect() for name, part in self.dataset.by_set().items()}
             yield from plain_joint_batches(photographs, *self._sizes, _PHOTOGRAPHS, straight)
             return
         for start in range(0, len(self.glimpses["glimpses"]), _GLIMPSES):
@@ -153,8 +154,20 @@ class Photographs:
         return figures
 
     def evaluate(self, model: PlateModel, task: keras.Model) -> dict[str, float]:
-        """`end to end/...`, see `Figures.as_dict`."""
-        return {f"end to end/{key}": value for key, value in self.figures(model).as_dict().items()}
+        """`end to end/...`, see `Figures.as_dict`; of several data sets also `end to end/plates_right/NAME`."""
+        figures = {f"end to end/{key}": value for key, value in self.figures(model).as_dict().items()}
+        for name, of_set in self.figures_by_set().items():
+            if of_set.plates_right is not None:
+                figures[f"end to end/plates_right/{name}"] = of_set.plates_right
+        return figures
+
+    def figures_by_set(self) -> dict[str, Figures]:
+        """The figures of the last evaluation for each data set, by its name; nothing if there is one."""
+        names = sorted({one.origin for one in self.truths})
+        if len(names) <= 1:
+            return {}
+        truths = {name: [one for one in self.truths if one.origin == name] for name in names}
+        return {name: score(of_set, self.readings, self.vocabulary) for name, of_set in truths.items()}
 
 
 class SeenPhotographs(Photographs):
@@ -164,7 +177,8 @@ class SeenPhotographs(Photographs):
 
     def __init__(self, held: HeldOut):
         super().__init__(held)
-        self.truths = held.dataset.photographs[:COMPARED]
+        seen = held.dataset.photographs
+        self.truths = seen[:: max(1, len(seen) // COMPARED)][:COMPARED]
 
 
 # By the names in `lpr_e2e.training.settings.EVALUATORS`.

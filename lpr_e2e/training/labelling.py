@@ -52,7 +52,7 @@ _TILTS = np.linspace(-MOST_TILT, MOST_TILT, 19)
 
 
 def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabels:
-    """Label what is trained on, with a model that can read.
+    """Label what is trained on, with a model that can read; each of several data sets for itself.
 
     Args:
         model: a model after stage one.
@@ -60,6 +60,13 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
         share: of the photographs with a plate without a text, the share whose plates may get one.
     """
     own = PseudoLabels()
+    for name, part in dataset.by_set().items():
+        own.letters[name] = _label(model, part, share, own)
+    return own
+
+
+def _label(model: PlateModel, dataset: Dataset, share: float, own: PseudoLabels) -> dict[str, np.ndarray]:
+    """Add the labels of one data set to those that there are; and what its letters look like."""
     unknown = [one for one in dataset.photographs if any(plate.text is None for plate in one.plates)]
     bar = bar_for_labels(model, dataset)
     for key, reading in _certain_readings(model, unknown[: round(share * len(unknown))], bar):
@@ -79,8 +86,7 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
     forms = LetterForms()
     for start in range(0, len(known), _BATCH):
         own.cuts.update(_cuts(model, known[start : start + _BATCH], forms))
-    own.letters.update(forms.masks())
-    return own
+    return forms.masks()
 
 
 def _cuts(

@@ -38,6 +38,7 @@ _LEAST_PLATES, _LEAST_LIKENESS, _WIDTHS = 4, 0.75, 0.25
 # Plates higher than this, pixels, count no more for it.
 _SHARP_HEIGHT = 48
 _ROUNDS = 3  # of weighing the cells by their likeness to the mean
+_AFTER_NAME = "/"  # stands in the file between the name of a data set and a character
 _STEEP = 3  # the mean of many is blurred: its edges are made so much steeper again
 
 
@@ -90,13 +91,18 @@ class LetterForms:
         return {character: mask for character, mask in found.items() if mask is not None}
 
 
-def save(letters: Mapping[str, np.ndarray], path: Path) -> None:
-    """Write masks of characters to a file, at once or not at all."""
+def save(letters: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
+    """Write masks of characters, by the name of their data set, to a file, at once or not at all."""
+    arrays = {
+        f"{name}{_AFTER_NAME}{ord(character):x}" if name else f"{ord(character):x}": mask
+        for name, of_set in letters.items()
+        for character, mask in of_set.items()
+    }
     with whole_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **{f"{ord(character):x}": mask for character, mask in letters.items()})
+        np.savez(file, **arrays)
 
 
-def load(path: Path) -> dict[str, np.ndarray]:
+def load(path: Path) -> dict[str, dict[str, np.ndarray]]:
     """The masks that `save` wrote; none where there is no such file.
 
     Raises:
@@ -104,15 +110,18 @@ def load(path: Path) -> dict[str, np.ndarray]:
     """
     if not path.exists():
         return {}
+    letters: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
     try:
         with np.load(path, allow_pickle=False) as file:
-            letters = {chr(int(name, 16)): file[name] for name in file.files}
-        for character, mask in letters.items():
-            if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
-                raise ValueError(f"no letter: {character}")
+            for key in file.files:
+                name, _, code = key.rpartition(_AFTER_NAME)
+                mask = file[key]
+                if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
+                    raise ValueError(f"no letter: {key}")
+                letters[name][chr(int(code, 16))] = mask
     except Exception as error:  # A damaged zip raises many kinds.
         raise UserError(f"{path}: damaged ({error}); remove it and own_labels.csv, they are made again") from error
-    return letters
+    return dict(letters)
 
 
 def specimen(letters: Mapping[str, np.ndarray], across: int = 12) -> np.ndarray:

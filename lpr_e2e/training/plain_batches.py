@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
@@ -46,12 +46,12 @@ def plain_joint_batches(
     architecture: Architecture,
     procedure: Procedure,
     size: int,
-    straight_aspect: float,
+    straight_aspects: Mapping[str, float],
 ) -> Iterator[dict[str, np.ndarray]]:
     """Batches of `size` photographs without augmentation, one plate of each read in its predicted box, for evaluation.
 
-    From `straight_aspect` on, longer by shorter side, a plate fills its box. The last batch is filled up with
-    photographs of which nothing is known: a new size would be compiled anew.
+    From so many on, longer by shorter side, a plate of each data set, by its name, fills its box. The last batch is
+    filled up with photographs of which nothing is known: a new size would be compiled anew.
 
     Yields:
         The dicts of `BatchMaker.joint_batch`, without glimpses of their own.
@@ -60,7 +60,7 @@ def plain_joint_batches(
     most = max([1, *(len(one.plates) for one in photographs)])
     for start in range(0, len(photographs), size):
         samples = [
-            _plain_sample(one, most, vocabulary, architecture, procedure, straight_aspect)
+            _plain_sample(one, most, vocabulary, architecture, procedure, straight_aspects[one.origin])
             for one in photographs[start : start + size]
         ]
         samples += [_nothing_known(samples[-1])] * (size - len(samples))

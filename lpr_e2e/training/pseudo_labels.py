@@ -27,13 +27,14 @@ class PseudoLabels:
             index of its first character in the text, and `(n + 1,)` cuts around its n characters, in widths of the
             upright plate's box from its left edge, rising.
         tilts: of plates of photographs, radians by which the upright plate is turned clockwise.
-        letters: what characters look like on the plates, see `letterforms`. They have a file of their own.
+        letters: of each data set, by its name, what characters look like on its plates, see `letterforms`. They have a
+            file of their own.
     """
 
     readings: dict[PlateKey, tuple[str, int]] = field(default_factory=dict)
     cuts: dict[PlateKey, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
     tilts: dict[PlateKey, float] = field(default_factory=dict)
-    letters: dict[str, np.ndarray] = field(default_factory=dict)
+    letters: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write them as a CSV file, at once or not at all."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,6 +18,7 @@ from lpr_e2e.drawing.style import PlateStyle, learn_style
 from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.picture_cache import CACHE_BYTES, PictureCache
 from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.set_samples import SetSamples
 from lpr_e2e.training.settings import Mixture, Settings
 
 # Plates from which it is learned how plates look.
@@ -58,11 +59,15 @@ class BatchPlan:
         return maker.joint_batch(step, self.photographs, self.plates, predicted)
 
 
-def style_of(dataset: Dataset) -> PlateStyle | None:
-    """How the plates to train on look, learned from a few of them, from all over the data; see `learn_style`."""
-    plates = list(readable_plates(dataset.photographs, dataset.crops))
-    sample = plates[:: max(1, len(plates) // _PLATES_FOR_STYLE)]
-    return learn_style((upright_cut(one), one.text) for one in sample)
+def styles_of(dataset: Dataset) -> dict[str, PlateStyle | None]:
+    """How the plates of each data set look, by its name, learned from a few of them, from all over the set; see
+    `learn_style`."""
+    styles = {}
+    for name, part in dataset.by_set().items():
+        plates = list(readable_plates(part.photographs, part.crops))
+        sample = plates[:: max(1, len(plates) // _PLATES_FOR_STYLE)]
+        styles[name] = learn_style((upright_cut(one), one.text) for one in sample)
+    return styles
 
 
 def upright_cut(plate: ReadablePlate) -> np.ndarray:
@@ -79,36 +84,38 @@ class BatchRecipe:
     """What a `BatchMaker` is made from: small and picklable, for the processes that make batches.
 
     Attributes:
-        dataset, vocabulary, architecture, procedure, mixture, seed, own, parts: see `BatchMaker`.
-        texts, characters, fonts, style: see `lpr_e2e.drawing.plates.PlatePainter`.
+        dataset: all that is trained on; see `Dataset.by_set`.
+        vocabulary, architecture, procedure, mixture, seed, own: see `SetSamples`.
+        parts: see `BatchMaker`.
+        characters, fonts: see `lpr_e2e.drawing.plates.PlatePainter`.
+        styles: of each data set, see `styles_of`; none where plates are drawn in any style.
     """
 
     dataset: Dataset
     vocabulary: Vocabulary
     architecture: Architecture
     procedure: Procedure
-    texts: Sequence[str]
     mixture: Mixture
     seed: int
     own: PseudoLabels = field(default_factory=PseudoLabels)
     parts: tuple[tuple[int, int], ...] = ()
     characters: str = ""
     fonts: tuple[str, ...] = ()
-    style: PlateStyle | None = None
+    styles: Mapping[str, PlateStyle | None] = field(default_factory=dict)
 
-    def painter(self) -> PlatePainter:
-        """What draws the synthetic plates.
+    def painter(self, name: str, part: Dataset) -> PlatePainter:
+        """What draws synthetic plates like those of one of the data sets.
 
         Raises:
             UserError: see `PlatePainter`.
         """
         return PlatePainter(
-            self.texts,
+            part.training_texts(),
             self.mixture.worn,
-            style=self.style,
+            style=self.styles.get(name),
             fonts=self.fonts,
             characters=self.characters,
-            letters=self.own.letters,
+            letters=self.own.letters.get(name),
             letters_share=self.mixture.real_letters,
         )
 
@@ -118,15 +125,21 @@ class BatchRecipe:
         Raises:
             ValueError, RuntimeError: plates cannot be drawn, see `PlatePainter`.
         """
-        return BatchMaker(
-            self.dataset,
-            self.vocabulary,
-            self.architecture,
-            self.procedure,
-            self.painter(),
-            self.mixture,
-            self.seed,
-            self.own,
-            (*self.parts, (worker, workers)),
-            PictureCache(CACHE_BYTES // workers),
-        )
+        cache, texts = PictureCache(CACHE_BYTES // workers), self.dataset.training_texts()
+        sets = {
+            name: SetSamples(
+                part,
+                self.vocabulary,
+                self.architecture,
+                self.procedure,
+                self.painter(name, part),
+                self.mixture,
+                self.seed,
+                self.own,
+                cache,
+                self.dataset.most_plates(),
+                texts,
+            )
+            for name, part in self.dataset.by_set().items()
+        }
+        return BatchMaker(sets, (*self.parts, (worker, workers)))

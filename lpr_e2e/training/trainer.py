@@ -34,7 +34,7 @@ from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.optimizer import make_optimizer
 from lpr_e2e.training.promising import best_promise
 from lpr_e2e.training.pseudo_labels import PseudoLabels
-from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, style_of
+from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, styles_of
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.settings import Settings
 from lpr_e2e.training.start import take_over
@@ -93,13 +93,12 @@ class Training:
             self.vocabulary,
             settings.architecture,
             settings.procedure,
-            dataset.training_texts(),
             settings.mixture,
             settings.seed,
             parts=((self.job.process, self.job.processes),),
             characters=settings.characters,
             fonts=settings.fonts,
-            style=style_of(dataset),
+            styles=styles_of(dataset),
         )
         try:
             self.maker = self.recipe.maker()
@@ -125,8 +124,8 @@ class Training:
         """
         model = self.replicas.own
         self.say(f"model: {parameters(model):,} parameters, reads {self.vocabulary.characters!r}")
-        if self.maker.painter.undrawable:
-            undrawable = "".join(sorted(self.maker.painter.undrawable))
+        if self.maker.undrawable:
+            undrawable = "".join(sorted(self.maker.undrawable))
             self.say(f"no font here has {undrawable}: learned from real plates alone (--font names a font)")
         self.record = None
         if self.job.chief:
@@ -201,12 +200,16 @@ class Training:
             own = replace(PseudoLabels.load(path), letters=letterforms.load(letters))
         except UserError as error:
             raise TrainingError(str(error)) from error
+        looks = sum(map(len, own.letters.values()))
         self.say(
             f"labelled by the model itself: the texts of {len(own.readings)} plates, the tilts of {len(own.tilts)}, "
-            f"the characters' places on {len(own.cuts)} plates, the looks of {len(own.letters)} characters"
+            f"the characters' places on {len(own.cuts)} plates, the looks of {looks} characters"
         )
-        if self.record and own.letters and not self.progress.epoch:
-            self.record.board.pictures(0, "training/letters", [letterforms.specimen(own.letters)])
+        if self.record and not self.progress.epoch:
+            for name, letters in own.letters.items():
+                if letters:
+                    of = f"training/letters {name}".rstrip()
+                    self.record.board.pictures(0, of, [letterforms.specimen(letters)])
         self.recipe = replace(self.recipe, own=own)
         self.maker = self.recipe.maker()
 
@@ -286,13 +289,17 @@ class Training:
         photographs = Photographs(self.held)
         figures = photographs.figures(model)
         self.folder.save_model(model, path.name)
-        values = figures.as_dict()
+        values, by_set = figures.as_dict(), photographs.figures_by_set()
+        for name, of_set in by_set.items():
+            self.say(f"\n{name}, held-out photographs:\n{of_set.table()}")
+        of_sets = {name: {**of_set.as_dict(), **of_set.sizes()} for name, of_set in by_set.items()}
         self.folder.write_figures(
             {
                 **values,
                 **figures.sizes(),
                 "temperature": float(model.temperature),
                 "promise": model.promise.as_config(),
+                **({"by data set": of_sets} if of_sets else {}),
                 "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
             }
         )

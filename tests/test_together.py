@@ -1,0 +1,206 @@
+"""Several data sets trained on together: equal shares, and nothing that one of them holds out is taught by another."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.data.dataset import DataSource, load
+from lpr_e2e.data.labels import LabelOptions
+from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.data.together import load_all
+from lpr_e2e.drawing.scenes import write_demo
+from lpr_e2e.training.pseudo_labels import PseudoLabels
+from lpr_e2e.training.recipe import BatchRecipe
+from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.settings import Settings
+from lpr_e2e.training.trainer import Training, training_vocabulary
+
+BRITISH = ("AB12CDE", "FG34HJK", "LM56NPR")
+
+
+@pytest.fixture(scope="module")
+def british(tmp_path_factory):
+    """A small set of other plates; its pictures have the names that those of `tiny_data` have."""
+    folder = tmp_path_factory.mktemp("sets") / "british"
+    write_demo(folder, photographs=6, crops=6, test=2, validation=2, seed=5, like=BRITISH)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def source(tiny_data, british):
+    return DataSource(tiny_data, further=(british,))
+
+
+@pytest.fixture(scope="module")
+def dataset(source):
+    return load_all(source)
+
+
+def copy_of(folder, to):
+    shutil.copytree(folder, to, ignore=shutil.ignore_patterns(".lpr_e2e_cache"))
+    return to
+
+
+def test_all_pictures_of_all_sets_are_there_under_names_of_their_own(dataset, source, tiny_data):
+    alone = {path.name: load(DataSource(path)).dataset for path in (source.path, *source.further)}
+    assert set(dataset.by_set()) == set(alone) and len(alone) == 2
+    for name, part in dataset.by_set().items():
+        one = alone[name]
+        assert part.img_ids("photographs") == {f"{name}/{img_id}" for img_id in one.img_ids("photographs")}
+        assert part.training_texts() == one.training_texts()
+        assert len(part.validation_photographs) == len(one.validation_photographs)
+    ids = [one.img_id for _, _, one in dataset.pictures()]
+    assert len([*dataset.photographs, *dataset.validation_photographs]) == len(
+        {one.img_id for one in [*dataset.photographs, *dataset.validation_photographs]}
+    )
+    assert len(ids) == sum(len(list(one.pictures())) for one in alone.values())
+
+
+def test_one_set_is_as_it_was(tiny_data):
+    assert load_all(DataSource(tiny_data)) == load(DataSource(tiny_data)).dataset
+
+
+def test_what_one_set_holds_out_no_other_teaches(tiny_data, tmp_path):
+    """The same pictures once more, of which others are held out."""
+    other, alone = copy_of(tiny_data, tmp_path / "other"), load(DataSource(tiny_data)).dataset
+    held_there = next(one for one in alone.photographs if one.plates[0].text)
+    row = pd.DataFrame([[held_there.img_id, *held_there.plates[0].box_px, held_there.plates[0].text]])
+    columns = ["img_id", "ymin", "xmin", "ymax", "xmax", "text"]
+    row.to_csv(other / "validation.csv", index=False, header=columns)
+    dataset = load_all(DataSource(tiny_data, further=(other,)))
+    name, trained_on = tiny_data.name, {one.img_id for one in dataset.photographs}
+    assert f"{name}/{held_there.img_id}" not in trained_on
+    assert not {f"other/{one.img_id}" for one in alone.validation_photographs} & trained_on
+    assert {one.origin for one in dataset.photographs} == {name, "other"}
+    assert not {same_plate_key(text) for text in dataset.training_texts()} & dataset.withheld
+    left_out = Counter(one.kind for one in dataset.problems)["held out by another data set"]
+    assert left_out > len(alone.validation_photographs)
+
+
+def test_sets_without_anything_in_common_lose_nothing(dataset):
+    assert "held out by another data set" not in {one.kind for one in dataset.problems}
+
+
+def test_a_list_to_exclude_names_the_set(source, british, tmp_path):
+    crop = next(one for one in load(DataSource(british)).dataset.crops)
+    exclude = tmp_path / "exclude.csv"
+    exclude.write_text(f"img_id\nbritish/{crop.img_id}\n")
+    dataset = load_all(replace(source, exclude=exclude))
+    before = load_all(source)
+    assert crop.text not in dataset.training_texts() and crop.text in before.training_texts()
+    gone = before.img_ids("crops") - dataset.img_ids("crops")
+    assert f"british/{crop.img_id}" in gone and all(one.startswith("british/") for one in gone)
+    exclude.write_text(f"img_id\n{crop.img_id}\n")
+    with pytest.raises(UserError, match=r"exclude\.csv, row 2.*SET/IMG_ID.*british"):
+        load_all(replace(source, exclude=exclude))
+
+
+@pytest.mark.parametrize("name", ["validation", "no_plates"])
+def test_what_is_about_one_set_is_refused(source, tmp_path, name):
+    with pytest.raises(UserError, match=f"--{name.replace('_', '-')}: is about one data set"):
+        load_all(replace(source, options=LabelOptions(**{name: tmp_path})))
+
+
+def test_a_set_named_twice_is_refused(tiny_data):
+    with pytest.raises(UserError, match="named twice"):
+        load_all(DataSource(tiny_data, further=(tiny_data / ".." / tiny_data.name,)))
+
+
+def test_sets_of_one_name_are_told_apart(tiny_data, british, tmp_path):
+    other = copy_of(british, tmp_path / tiny_data.name)
+    assert list(load_all(DataSource(tiny_data, further=(other,))).by_set()) == [tiny_data.name, f"{tiny_data.name}-2"]
+
+
+def test_a_run_finds_all_of_them_again(source):
+    assert DataSource.from_config(source.as_config(), source.seed).further == tuple(
+        path.resolve() for path in source.further
+    )
+    assert DataSource.from_config(replace(source, further=()).as_config(), 0).further == ()
+
+
+class TestBatches:
+    @pytest.fixture
+    def maker(self, dataset, tiny_settings):
+        return recipe_of(dataset, tiny_settings).maker()
+
+    def test_each_set_has_an_equal_share_of_both_kinds_of_samples(self, maker, monkeypatch):
+        taken: Counter[tuple[str, str]] = Counter()
+        for name, one in maker.sets.items():
+            for kind in ("plate", "photograph"):
+                made = getattr(one, kind)
+
+                def counted(*args, made=made, name=name, kind=kind):
+                    taken[name, kind] += 1
+                    return made(*args)
+
+                monkeypatch.setattr(one, kind, counted)
+        for step in range(6):
+            maker.joint_batch(step, 4, 4, 0.0)
+        assert set(taken.values()) == {12} and len(taken) == 4
+
+    def test_every_photograph_of_a_set_is_seen_before_one_is_seen_again(self, maker):
+        seen: dict[str, list[str]] = {name: [] for name in maker.sets}
+        for name, one in maker.sets.items():
+            made = one._photograph
+
+            def noted(photograph, *args, made=made, name=name):
+                seen[name].append(photograph.img_id)
+                return made(photograph, *args)
+
+            one._photograph = noted
+        for step in range(8):
+            maker.joint_batch(step, 4, 2, 0.0)
+        for name, one in maker.sets.items():
+            count = len(one.photographs)
+            assert sorted(seen[name][:count]) == sorted(photograph.img_id for photograph in one.photographs)
+
+    def test_parts_make_together_what_one_makes(self, dataset, tiny_settings):
+        recipe = recipe_of(dataset, tiny_settings)
+        whole = recipe.maker().joint_batch(3, 5, 7, 0.5)
+        parts = [recipe.maker(worker, 2).joint_batch(3, 5, 7, 0.5) for worker in range(2)]
+        for name, values in whole.items():
+            np.testing.assert_array_equal(values, np.concatenate([part[name] for part in parts]))
+
+    def test_drawn_plates_are_each_like_those_of_their_set(self, maker):
+        british = maker.sets["british"].painter
+        others = next(one.painter for name, one in maker.sets.items() if name != "british")
+        assert others.tunisian and not british.tunisian
+        for seed in range(20):
+            text = british.sample_text(np.random.default_rng(seed))
+            assert len(text) == 7 and text[:2].isalpha() and text[2:4].isdigit()
+
+    def test_letters_go_to_their_own_set_alone(self, dataset, tiny_settings):
+        own = PseudoLabels(letters={"british": {"A": np.full((72, 40), 255, "uint8")}})
+        made = replace(recipe_of(dataset, tiny_settings), own=own)
+        asked = []
+        for name, part in dataset.by_set().items():
+            made.painter(name, part)
+            asked.append((name, bool(made.own.letters.get(name))))
+        assert dict(asked)["british"] and sum(has for _, has in asked) == 1
+
+
+def recipe_of(dataset, settings: Settings) -> BatchRecipe:
+    return BatchRecipe(
+        dataset, training_vocabulary(dataset), settings.architecture, settings.procedure, settings.mixture, 0
+    )
+
+
+def test_a_training_gives_figures_of_each_set(dataset, source, tiny_settings, tmp_path, eagerly):
+    run, said = RunFolder(tmp_path / "run"), []
+    run.start(tiny_settings, source, dataset, training_vocabulary(dataset, unseen=True))
+    figures = Training(tiny_settings, dataset, run, say=said.append).run()
+    history = pd.read_csv(tmp_path / "run" / "history.csv")
+    names = list(dataset.by_set())
+    for name in names:
+        assert f"validation end to end/plates_right/{name}" in history.columns
+    written = pd.read_json(tmp_path / "run" / "figures.json", typ="series")["by data set"]
+    assert list(written) == names and sum(one["plates"] for one in written.values()) == figures.plates
+    assert run.config()["data"] == [str(path.resolve()) for path in (source.path, *source.further)]
+    assert any("british, held-out photographs" in line for line in said)
