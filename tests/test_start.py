@@ -51,6 +51,31 @@ def test_a_character_keeps_its_weights_whatever_its_number(source, tiny_settings
     np.testing.assert_array_equal(queries[:6], named(source, "decoder/queries")[:slots])
 
 
+@pytest.mark.parametrize(
+    ("characters", "alike", "as_them"),
+    [
+        ("0123456789ТУ", "Т", "T"),  # Cyrillic: there is a Latin T, and no Y.
+        ("0123456789Τ", "Τ", "T"),  # Greek
+        ("TZ", "", ""),
+    ],
+)
+def test_a_character_begins_as_one_that_looks_the_same(source, tiny_settings, characters, alike, as_them):
+    model = PlateModel(tiny_settings.architecture, characters, 6)
+    taken = take_over(model, source)
+    assert taken.alike == alike and sorted(taken.known + taken.alike + taken.new) == sorted(characters)
+    before, now = named(source, "classifier/kernel"), named(model, "classifier/kernel")
+    for mine, theirs in zip(alike, as_them, strict=True):
+        place, known = 1 + characters.index(mine), 1 + source.vocabulary.characters.index(theirs)
+        np.testing.assert_array_equal(now[:, place], before[:, known])
+    assert all(one in str(taken) for one in alike)
+
+
+@pytest.mark.parametrize(("digits", "as_these"), [("۰۱۲۳۴۵۶۷۸۹", "٠١٢٣٤٥٦٧٨٩")])
+def test_persian_digits_begin_as_arabic_ones(tiny_settings, digits, as_these):
+    theirs = PlateModel(tiny_settings.architecture, as_these, 6)
+    assert take_over(PlateModel(tiny_settings.architecture, digits, 6), theirs).alike == digits
+
+
 def test_new_characters_differ_from_each_other_and_are_the_same_each_time(source, tiny_settings):
     models = [PlateModel(tiny_settings.architecture, "ABC", 6) for _ in range(3)]
     for model, seed in zip(models, (0, 0, 1), strict=True):

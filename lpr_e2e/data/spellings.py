@@ -74,6 +74,13 @@ def script(letter: str) -> str:
     return unicodedata.name(letter, " ").split(" ")[0] if letter.isalpha() else ""
 
 
+def look_alikes(letter: str) -> str:
+    """The characters that look like this one on a plate, or are another form of it, in any script; itself is none."""
+    digits = ["".join(same) for same in zip(*_DIGITS, strict=True)]
+    alike = "".join(same for same in (*_SAME_LETTERS, *_SAME_ARABIC, *digits) if letter in same)
+    return alike.replace(letter, "").replace(" ", "")
+
+
 @dataclass
 class Spelling:
     """How characters are written in a set of texts: what to write for what, by the kind of the change.

@@ -1,10 +1,10 @@
 """What a training starts from: another model's weights, carried over by what they stand for.
 
 The backbone, the box head and the attention know plates of any country. Of the classifier, a character's weights are
-carried over to the same character, whatever its class number; characters that the other model did not know begin near
-the mean of those that it did, so that none is preferred. What cannot be seen is like none of them: it begins at the
-mean. A slot reads the character of its number, counted from the
-start of the text, in both models.
+carried over to the same character, whatever its class number. A character that the other model did not know begins as
+one that looks the same on a plate, a Cyrillic letter as the Latin one, and else near the mean of the known ones, so
+that none is preferred. What cannot be seen is like none of them: it begins at the mean. A slot reads the character of
+its number, counted from the start of the text, in both models.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import numpy as np
 
 from lpr_e2e.common.vocabulary import BLANK, UNSEEN, Vocabulary
 from lpr_e2e.data.samples import Dataset
+from lpr_e2e.data.spellings import look_alikes
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.training.evaluators import Glimpses, HeldOut
 from lpr_e2e.training.settings import Settings, StageSettings
@@ -34,17 +35,21 @@ class TakenOver:
         weights: how many arrays, of `all_weights`.
         all_weights: how many it has.
         known: its characters that the other model knew, too.
+        alike: those of its other characters that begin as one which looks the same.
         new: its other characters.
     """
 
     weights: int
     all_weights: int
     known: str
+    alike: str
     new: str
 
     def __str__(self) -> str:
+        alike = f"; known by one that looks the same: {self.alike}" if self.alike else ""
         new = f"; new: {self.new}" if self.new else ""
-        return f"{self.weights} of {self.all_weights} weights taken over; characters known: {self.known or 'none'}{new}"
+        known = f"characters known: {self.known or 'none'}"
+        return f"{self.weights} of {self.all_weights} weights taken over; {known}{alike}{new}"
 
 
 def take_over(model: PlateModel, source: PlateModel, seed: int = 0) -> TakenOver:
@@ -65,9 +70,16 @@ def take_over(model: PlateModel, source: PlateModel, seed: int = 0) -> TakenOver
             weight.assign(value)
             taken += 1
     model.temperature.assign(1.0)  # Fitted to how sure the other one was.
-    known = "".join(one for one in model.vocabulary.characters if one in source.vocabulary.characters)
-    new = "".join(one for one in model.vocabulary.characters if one not in known)
-    return TakenOver(taken, len(model.weights), known, new)
+    begins = {one: _begins_as(one, source.vocabulary.characters) for one in model.vocabulary.characters}
+    known = "".join(one for one, before in begins.items() if one == before)
+    alike = "".join(one for one, before in begins.items() if before and one != before)
+    new = "".join(one for one, before in begins.items() if not before)
+    return TakenOver(taken, len(model.weights), known, alike, new)
+
+
+def _begins_as(character: str, known: str) -> str:
+    """The known character whose weights one begins with; "" if there is none."""
+    return next((one for one in (character, *look_alikes(character)) if one in known), "")
 
 
 def _classifier(
@@ -85,7 +97,8 @@ def _classifier(
         for character in now.characters:
             apart = 0.0 if character == UNSEEN else _SPREAD_OF_NEW
             new = mean + apart * spread * rng.standard_normal(mean.shape)
-            columns.append(values[..., places[character]] if character in places else new)
+            same = _begins_as(character, before.characters)
+            columns.append(values[..., places[same]] if same else new)
         changed[path] = np.stack(columns, axis=-1).astype(values.dtype)
     return changed
 
