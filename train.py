@@ -1,9 +1,9 @@
 """`python train.py`: the command `train` of `lpr_e2e`, see lpr_e2e/commands/train.py."""
 
-import sys
 from collections.abc import Sequence
 
 from lpr_e2e.cli import script
+from lpr_e2e.common.interrupts import as_process
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -12,4 +12,4 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    as_process(main)

@@ -7,6 +7,7 @@ if not __package__:  # What Python then searches is this folder, and not the one
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from lpr_e2e.cli import MODULE, main  # noqa: E402
+from lpr_e2e.common.interrupts import as_process  # noqa: E402
 
 if __name__ == "__main__":
-    sys.exit(main(spelling=MODULE))
+    as_process(lambda: main(spelling=MODULE))

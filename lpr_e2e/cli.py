@@ -18,11 +18,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
+from typing import NoReturn
 
 from lpr_e2e import __version__
 from lpr_e2e.common.cores import use_threads
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.extras import remedy
+from lpr_e2e.common.interrupts import as_process, noticed
 from lpr_e2e.common.terminal import OutputError, complain
 
 # By name: the module, and one line of help.
@@ -76,6 +78,11 @@ def main(arguments: Sequence[str] | None = None, spelling: str = INSTALLED) -> i
     return WRONG_INPUT
 
 
+def entry() -> NoReturn:
+    """The command `lpr-e2e` as it is installed."""
+    as_process(main)
+
+
 def script(name: str, arguments: Sequence[str] | None = None) -> int:
     """The command line of `NAME.py` at the top of a checkout, which is the command of that name."""
     return run_command(name, sys.argv[1:] if arguments is None else arguments, SCRIPT)
@@ -89,9 +96,17 @@ def spelled(name: str, spelling: str) -> str:
 def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) -> int:
     """Run one command; an error of the user's becomes one line and the exit code 2. See `main`.
 
+    Asked to end, it returns 130 for Ctrl-C, and what shells report for other signals.
+
     The command's options get two more: `called`, what its messages begin with, and `spelled`, a function from the name
     of a command to how it is called.
     """
+    with noticed() as requests:
+        code = _run_command(name, arguments, spelling)
+    return requests.code if code == INTERRUPTED and requests.code is not None else code
+
+
+def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
     called = f"{name}.py" if spelling == SCRIPT else INSTALLED.format(name)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.
     try:
@@ -178,4 +193,4 @@ def _give_up_output(called: str, error: OutputError) -> int:
 
 
 if __name__ == "__main__":  # `python -m lpr_e2e.cli` would do nothing, and say nothing, otherwise.
-    sys.exit(main(spelling=MODULE))
+    as_process(lambda: main(spelling=MODULE))

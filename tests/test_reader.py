@@ -8,6 +8,7 @@ import re
 import threading
 import time
 import zipfile
+from concurrent.futures import Future
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from stand_in import MagentaEngine, car, reader
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError
+from lpr_e2e.prediction import reader as reading
 from lpr_e2e.prediction.reader import PlateReader
 
 
@@ -259,3 +261,65 @@ class TestSeveralEngines:
             next(results)
         results.close()
         assert len(taken) <= 4 * (3 + 3)  # Three batches were used; two were being read, and one waited.
+
+
+class TestRoom:
+    """Photographs that are held at a time have a bounded number of pixels, however many there are."""
+
+    SIDES = [(10, 10), (10, 10), (30, 30), (10, 10), (60, 60), (60, 60), (10, 10)]
+
+    def photographs(self):
+        return [(str(number), np.zeros((*sides, 3), "uint8")) for number, sides in enumerate(self.SIDES)]
+
+    @pytest.mark.parametrize("size", [1, 3, 8])
+    def test_batches_stay_below_it_and_keep_the_order(self, size, monkeypatch):
+        monkeypatch.setattr(reading, "PIXELS_IN_A_BATCH", 1000)
+        batches = list(reading._weighed_batches(self.photographs(), size))
+        assert [img_id for batch, _ in batches for img_id, _ in batch] == [str(n) for n in range(len(self.SIDES))]
+        for batch, pixels in batches:
+            assert pixels == sum(one.shape[0] * one.shape[1] for _, one in batch)
+            assert len(batch) <= size and (pixels <= 1000 or len(batch) == 1)
+
+    def test_small_photographs_fill_their_batches(self):
+        small = [(str(number), np.zeros((8, 8, 3), "uint8")) for number in range(20)]
+        assert [len(batch) for batch, _ in reading._weighed_batches(small, 8)] == [8, 8, 4]
+
+    def test_a_batch_is_there_as_soon_as_it_is_full(self):
+        """A camera gives its next photograph later."""
+        taken = []
+
+        def camera():
+            for number in range(4):
+                taken.append(number)
+                yield str(number), np.zeros((8, 8, 3), "uint8")
+
+        next(reading._weighed_batches(camera(), 2))
+        assert taken == [0, 1]
+
+    @pytest.mark.parametrize("count", [1, 3])
+    def test_what_waits_stays_below_it(self, count, monkeypatch):
+        monkeypatch.setattr(reading, "PIXELS_AHEAD", 5000)
+        weights = [100, 4000, 3000, 2500, 9000, 100, 100, 100]
+        begun: list[int] = []
+
+        class Pool:
+            def submit(self, work, batch):
+                begun.append(batch[0])
+                done = Future()
+                done.set_result(batch[0])
+                return done
+
+        batches = (([number], pixels) for number, pixels in enumerate(weights))
+        seen = []
+        for number in reading._ahead(Pool(), None, batches, count):
+            seen.append(number)
+            waiting = [weights[one] for one in begun if one not in seen]
+            assert sum(waiting) <= 5000 or len(waiting) == 1
+            assert len(waiting) <= count
+        assert seen == begun == list(range(len(weights)))
+
+    def test_files_tell_their_size_before_they_are_decoded(self, tmp_path):
+        Image.new("RGB", (70, 20)).save(tmp_path / "a.png")
+        (tmp_path / "b.png").write_bytes(b"no picture")
+        assert reading._pixels(tmp_path / "a.png") == 1400
+        assert reading._pixels(tmp_path / "b.png") == reading._pixels(tmp_path / "none.png") == 0

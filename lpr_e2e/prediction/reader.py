@@ -26,7 +26,7 @@ import numpy as np
 from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.images import ACCEPTED, PictureError, to_picture
+from lpr_e2e.common.images import ACCEPTED, MAX_PIXELS, PictureError, read_size, to_picture
 from lpr_e2e.common.photographs import as_text
 from lpr_e2e.common.promise import checked_precision, least_certainty
 from lpr_e2e.common.vocabulary import weakest
@@ -45,6 +45,9 @@ BATCH_SIZE = 8
 # A seventh of reading is Python, which runs in one thread at a time; and each thread needs a hundred megabytes.
 MOST_READERS = 8
 CROPS_AT_ONCE = 64
+# Pixels of the photographs in a batch, and of those that are decoded and wait or are being read: twice the largest
+# photograph that there may be. One with more is alone. Ordinary batches have less.
+PIXELS_IN_A_BATCH, PIXELS_AHEAD = 50_000_000, 2 * MAX_PIXELS
 
 
 class PlateReader:
@@ -198,13 +201,13 @@ class PlateReader:
         Raises:
             UserError: `batch_size` is no number from 1 on.
         """
-        batches = _batches(photographs, _at_least_one("batch_size", batch_size))
-        first, second = next(batches, []), next(batches, [])
-        if not second:  # There is nothing to decode meanwhile, and starting a thread takes time.
-            if first:
-                yield from self._read_batch(self.driver, *self._decode_batch(first))
+        batches = _weighed_batches(photographs, _at_least_one("batch_size", batch_size))
+        first = list(islice(batches, 2))
+        if len(first) < 2:  # There is nothing to decode meanwhile, and starting a thread takes time.
+            for batch, _ in first:
+                yield from self._read_batch(self.driver, *self._decode_batch(batch))
             return
-        batches = chain((first, second), batches)
+        batches = chain(first, batches)
         if self._several and not self._drivers:
             self._drivers = list(self._several())
             self._use_rule(self._drivers)
@@ -219,7 +222,9 @@ class PlateReader:
             else:
                 decoded = _ahead(pool, self._decode_batch, batches, 1)
                 found = (self._read_batch(self.driver, *batch) for batch in decoded)
-            yield from chain.from_iterable(found)
+            for batch in found:
+                yield from batch
+                del batch  # The next ones need the room of its photographs.
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
 
@@ -329,12 +334,46 @@ def _batches(items: Iterable, size: int) -> Iterator[list]:
     return iter(lambda: list(islice(items, size)), [])
 
 
-def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable, count: int) -> Iterator:
-    """What `work` makes of each item, in order; the pool works on up to `count` items before they are asked for."""
-    waiting: deque[Future] = deque()
-    for item in items:
-        waiting.append(pool.submit(work, item))
+def _weighed_batches(photographs: Iterable[tuple[str, Any]], size: int) -> Iterator[tuple[list, int]]:
+    """Lists of up to `size` photographs and `PIXELS_IN_A_BATCH`, at least of one, and how many pixels they have."""
+    batch: list[tuple[str, Any]] = []
+    pixels = 0
+    for one in photographs:
+        more = _pixels(one[1])
+        if batch and pixels + more > PIXELS_IN_A_BATCH:
+            yield batch, pixels
+            batch, pixels = [], 0
+        batch.append(one)
+        pixels += more
+        if len(batch) == size:
+            yield batch, pixels
+            batch, pixels = [], 0
+    if batch:
+        yield batch, pixels
+
+
+def _pixels(source: Any) -> int:
+    """How many pixels a photograph has; 0 where only decoding would tell, or where it cannot be read."""
+    if isinstance(source, np.ndarray):
+        return source.shape[0] * source.shape[1] if source.ndim == 3 else 0
+    if not isinstance(source, (str, PathLike)):
+        return 0
+    try:
+        size = read_size(source)
+    except PictureError:
+        return 0
+    return size.height * size.width
+
+
+def _ahead(pool: ThreadPoolExecutor, work: Callable, batches: Iterable[tuple[list, int]], count: int) -> Iterator:
+    """What `work` makes of each batch, in order; the pool works on up to `count` of them, and on no more than
+    `PIXELS_AHEAD`, before they are asked for."""
+    waiting: deque[tuple[Future, int]] = deque()
+    for batch, pixels in batches:
+        while waiting and sum(of for _, of in waiting) + pixels > PIXELS_AHEAD:
+            yield waiting.popleft()[0].result()
+        waiting.append((pool.submit(work, batch), pixels))
         if len(waiting) > count:
-            yield waiting.popleft().result()
+            yield waiting.popleft()[0].result()
     while waiting:
-        yield waiting.popleft().result()
+        yield waiting.popleft()[0].result()

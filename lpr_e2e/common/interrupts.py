@@ -1,0 +1,101 @@
+"""Ctrl-C, and other requests to end, at any moment of a command: out within seconds, without a traceback.
+
+The first request raises `KeyboardInterrupt` in the main thread, as Python does for Ctrl-C. Further ones change nothing:
+what is being closed is closed. Whoever hangs then is ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from types import FrameType
+from typing import NoReturn
+
+# After a request, a process has so long to end by itself, seconds.
+GRACE_SECONDS = 2.5
+# As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
+SIGNALLED = 128
+# A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
+_REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+
+class Requests:
+    """What was asked for so far.
+
+    Attributes:
+        code: exit code of a process that was asked to end; None if it was not.
+        over: whether no request matters any more.
+    """
+
+    def __init__(self) -> None:
+        self.code: int | None = None
+        self.over = False
+
+    def ignore(self) -> None:
+        """From now on nothing more is noticed."""
+        self.over = True
+        for number in _REQUESTS:
+            if signal.getsignal(number) is not None:
+                signal.signal(number, signal.SIG_IGN)
+
+    def _end(self, number: int, frame: FrameType | None) -> None:
+        """The handler of the first request."""
+        self.code = SIGNALLED + number
+        self.ignore()
+        clock = threading.Timer(GRACE_SECONDS, os._exit, (self.code,))
+        clock.daemon = True
+        clock.start()
+        raise KeyboardInterrupt
+
+
+_noticed: Requests | None = None
+
+
+@contextlib.contextmanager
+def noticed() -> Iterator[Requests]:
+    """Within it, a request to end raises `KeyboardInterrupt` once.
+
+    Requests that the process ignores already, as under `nohup`, stay ignored. Within another such context, or in
+    another thread than the main one, nothing changes.
+    """
+    global _noticed
+    if _noticed is not None or threading.current_thread() is not threading.main_thread():
+        yield _noticed or Requests()
+        return
+    requests = _noticed = Requests()
+    before = {number: signal.getsignal(number) for number in _REQUESTS}
+    try:
+        for number, handler in before.items():
+            if handler is not None and handler != signal.SIG_IGN:
+                signal.signal(number, requests._end)
+        yield requests
+    finally:
+        _noticed = None
+        if not requests.over:
+            for number, handler in before.items():
+                if handler is not None:
+                    signal.signal(number, handler)
+
+
+def as_process(call: Callable[[], int]) -> NoReturn:
+    """End this process with the exit code that a call returns, whatever comes in between."""
+    with noticed() as requests:
+        try:
+            code = call()
+        except KeyboardInterrupt:
+            if requests.code is None:
+                raise
+            code = requests.code
+        # Python takes itself apart now: a request would end it with a traceback, or with another code.
+        requests.ignore()
+    if requests.code is not None:
+        # What runs in other threads is not waited for, nor taken apart while it runs.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError, AttributeError):  # Closed, or there is none.
+                stream.flush()
+        os._exit(code)
+    sys.exit(code)

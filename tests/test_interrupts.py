@@ -1,0 +1,183 @@
+"""Requests to end a process: one is enough, at any moment, and no further one does harm."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from lpr_e2e.common.interrupts import noticed
+
+ROOT = Path(__file__).resolve().parents[1]
+START = """
+import signal, sys, time
+from lpr_e2e.common import interrupts
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # Ignored where the tests run in the background.
+"""
+WAITS = """
+def call():
+    try:
+        print("ready", flush=True)
+        time.sleep(30)
+    except KeyboardInterrupt:
+        time.sleep(0.5)
+        print("closed", flush=True)
+        return 130
+"""
+ALL = [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
+
+
+def started(code: str) -> subprocess.Popen:
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout.readline() == "ready\n", process.stderr.read()
+    return process
+
+
+@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("again", [[], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]])
+def test_what_is_being_closed_is_closed_whatever_comes_then(number, again):
+    process = started(WAITS + "interrupts.as_process(call)")
+    for one in [number, *again]:
+        process.send_signal(one)
+        time.sleep(0.05)
+    said, errors = process.communicate(timeout=20)
+    assert said == "closed\n" and errors == "" and process.returncode == 130
+
+
+def test_who_catches_nothing_ends_as_shells_say_it():
+    process = started("""
+def call():
+    print("ready", flush=True)
+    time.sleep(30)
+interrupts.as_process(call)
+""")
+    process.send_signal(signal.SIGTERM)
+    _, errors = process.communicate(timeout=20)
+    assert errors == "" and process.returncode == 128 + signal.SIGTERM
+
+
+def test_who_hangs_is_ended():
+    process = started("""
+interrupts.GRACE_SECONDS = 0.3
+def call():
+    told = False
+    while True:
+        try:
+            if not told:
+                told = True
+                print("ready", flush=True)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            pass
+interrupts.as_process(call)
+""")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+
+
+def test_threads_at_work_are_not_waited_for():
+    process = started("""
+import threading
+def call():
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    try:
+        print("ready", flush=True)
+        time.sleep(30)
+    except KeyboardInterrupt:
+        return 130
+interrupts.as_process(call)
+""")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=20) == 130
+
+
+def test_a_request_after_the_end_changes_nothing():
+    """Python takes itself apart by then."""
+    process = started("""
+import atexit
+atexit.register(lambda: (print("ready", flush=True), time.sleep(1.0)))
+interrupts.as_process(lambda: 3)
+""")
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert errors == "" and process.returncode == 3
+
+
+def test_what_is_ignored_stays_ignored():
+    process = started("""
+signal.signal(signal.SIGHUP, signal.SIG_IGN)  # As nohup does.
+def call():
+    print("ready", flush=True)
+    time.sleep(0.6)
+    return 0
+interrupts.as_process(call)
+""")
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(timeout=20) == 0
+
+
+def test_without_a_request_all_handlers_come_back():
+    before = [signal.getsignal(number) for number in ALL]
+    with noticed() as outer, noticed() as inner:
+        assert inner is outer
+    assert [signal.getsignal(number) for number in ALL] == before
+
+
+def test_another_thread_changes_nothing():
+    found = []
+
+    def elsewhere():
+        before = [signal.getsignal(number) for number in ALL]
+        with noticed():
+            found.append([signal.getsignal(number) for number in ALL] == before)
+
+    thread = threading.Thread(target=elsewhere)
+    thread.start()
+    thread.join()
+    assert found == [True]
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_prediction_that_is_asked_to_end_says_what_is_there(number, tmp_path):
+    """However it is asked; the rows that were written are whole."""
+    from PIL import Image
+
+    folder = tmp_path / "in"
+    folder.mkdir()
+    Image.new("RGB", (640, 480), (90, 120, 150)).save(folder / "0.jpg")
+    for name in range(1, 2000):
+        os.link(folder / "0.jpg", folder / f"{name}.jpg")
+    code = f"""
+from lpr_e2e.cli import script
+import os, threading
+def told():
+    while not os.path.exists("out/predictions.csv") or os.path.getsize("out/predictions.csv") < 2000:
+        time.sleep(0.01)
+    os.kill(os.getpid(), {int(number)})
+threading.Thread(target=told, daemon=True).start()
+print("ready", flush=True)
+arguments = ["in", "--output", "out", "--no-pictures", "--no-report"]
+interrupts.as_process(lambda: script("predict", arguments))
+"""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START + code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    _, errors = process.communicate(timeout=60)
+    assert process.returncode == 128 + number and "interrupted: " in errors and "Traceback" not in errors
+    rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
+    assert 1 < len(rows) < 2001 and len({row.count(",") for row in rows}) == 1
