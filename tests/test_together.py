@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from lpr_e2e import cli
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.dataset import DataSource, load
 from lpr_e2e.data.labels import LabelOptions
@@ -110,7 +111,7 @@ def test_what_is_about_one_set_is_refused(source, tmp_path, name):
 
 def test_a_set_named_twice_is_refused(tiny_data):
     with pytest.raises(UserError, match="named twice"):
-        load_all(DataSource(tiny_data, further=(tiny_data / ".." / tiny_data.name,)))
+        DataSource(tiny_data, further=(tiny_data / ".." / tiny_data.name,))
 
 
 def test_sets_of_one_name_are_told_apart(tiny_data, british, tmp_path):
@@ -123,6 +124,56 @@ def test_a_run_finds_all_of_them_again(source):
         path.resolve() for path in source.further
     )
     assert DataSource.from_config(replace(source, further=()).as_config(), 0).further == ()
+
+
+class TestMoved:
+    def test_sets_keep_their_names_where_they_are_now(self, source, dataset, tiny_data, british, tmp_path):
+        known = DataSource.from_config(source.as_config(), source.seed)
+        now = known.moved([copy_of(tiny_data, tmp_path / "a"), copy_of(british, tmp_path / "b")])
+        again = load_all(now)
+        assert list(again.by_set()) == list(dataset.by_set())
+        assert {one.img_id for _, _, one in again.pictures()} == {one.img_id for _, _, one in dataset.pictures()}
+        assert all(tmp_path in one.path.parents for _, _, one in again.pictures())
+
+    def test_what_was_named_within_moves_along_and_what_was_elsewhere_stays(self, tmp_path):
+        options = LabelOptions(validation=tmp_path / "old" / "held.csv", no_plates=tmp_path / "elsewhere")
+        source = DataSource(tmp_path / "old", options, exclude=tmp_path / "old" / "leave_out.csv")
+        now = source.moved([tmp_path / "new"])
+        assert now.path == tmp_path / "new" and now.exclude == tmp_path / "new" / "leave_out.csv"
+        assert now.options.validation == tmp_path / "new" / "held.csv"
+        assert now.options.no_plates == tmp_path / "elsewhere"
+
+    def test_other_numbers_of_sets_are_refused(self, source, tmp_path):
+        with pytest.raises(UserError, match="--data: 1 folder; expected where each of"):
+            source.moved([tmp_path])
+
+    def test_a_run_goes_on_where_its_data_are_now(self, tiny_data, tiny_settings, tmp_path, monkeypatch):
+        data = copy_of(tiny_data, tmp_path / "old")
+        run, dataset = RunFolder(tmp_path / "run"), load(DataSource(data)).dataset
+        run.start(tiny_settings, DataSource(data), dataset, training_vocabulary(dataset, unseen=True))
+        data = data.rename(tmp_path / "new")
+        trained = []
+
+        class Stopped:
+            def __init__(self, settings, dataset, *_, **__):
+                trained.append(dataset)
+
+            def run(self):
+                return None
+
+        monkeypatch.setattr("lpr_e2e.training.trainer.Training", Stopped)
+        assert cli.main(["train", "--resume", str(run.path)]) == 2
+        assert cli.main(["train", "--resume", str(run.path), "--data", str(data)]) == 0
+        assert trained[0].photographs[0].path.is_relative_to(data)
+        assert run.config()["data"] == str(data.resolve())
+        assert cli.main(["train", "--resume", str(run.path)]) == 0  # It is written down.
+
+    def test_other_data_are_noticed(self, tiny_data, british, tiny_settings, tmp_path, capsys):
+        run, dataset = RunFolder(tmp_path / "run"), load(DataSource(tiny_data)).dataset
+        run.start(tiny_settings, DataSource(tiny_data), dataset, training_vocabulary(dataset, unseen=True))
+        assert cli.main(["train", "--resume", str(run.path), "--data", str(british)]) == 2
+        assert "the data changed since the run started" in capsys.readouterr().err
+        assert run.config()["data"] == str(tiny_data.resolve())
 
 
 class TestBatches:

@@ -29,8 +29,8 @@ def test_wrong_input_gives_one_clear_line(arguments, words, capsys, tmp_path, mo
     assert words in complaint and "\n" not in complaint
 
 
-def test_resume_takes_no_other_data(capsys):
-    assert train.main(["--resume", "runs/x", "--data", "data"]) == 2
+def test_resume_takes_no_other_settings(capsys):
+    assert train.main(["--resume", "runs/x", "--seed", "3"]) == 2
     assert "--resume takes everything" in capsys.readouterr().err
 
 

@@ -5,7 +5,7 @@
     lpr-e2e train --data DIR                           train on your photographs and crops
     lpr-e2e train --data DIR --exclude rows.csv        leave rows of the crops' CSV out
     lpr-e2e train --data DIR DIR2 DIR3                 train one model on several data sets, each with an equal share
-    lpr-e2e train --resume runs/NAME                   go on with an interrupted run
+    lpr-e2e train --resume runs/NAME                   go on with an interrupted run (--data: if its data moved)
     lpr-e2e train --data DIR --weights none            start from nothing instead of from the weights that come along
     tensorboard --logdir runs                          watch it
 
@@ -28,8 +28,10 @@ from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
+    from lpr_e2e.data.dataset import DataSource
     from lpr_e2e.data.samples import Dataset
     from lpr_e2e.training.distribution import Job
+    from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.settings import Settings
 
 DEMO_DATA = Path("demo_data")
@@ -56,9 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; or check the data, if that is asked for."""
-    new = ("data", "exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font")
+    new = ("exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font")
     if options.resume and any(getattr(options, name) not in (None, False) for name in new):
-        raise UserError(f"--resume takes everything from the run folder; leave out --{', --'.join(new)}")
+        raise UserError(
+            f"--resume takes everything from the run folder, but for --data, if the data were moved; leave out "
+            f"--{', --'.join(new)}"
+        )
     if (options.check and not options.data) or (options.fix and not options.check):
         raise UserError("--check needs --data, and --fix needs --check")
     if options.check:
@@ -81,7 +86,6 @@ def _train(options: argparse.Namespace) -> int:
     if start.chosen:
         say(f"starts from {start.said}")
 
-    from lpr_e2e.data.dataset import DataSource
     from lpr_e2e.data.text_findings import unwritable
     from lpr_e2e.data.together import load_all
     from lpr_e2e.training import distribution
@@ -92,14 +96,9 @@ def _train(options: argparse.Namespace) -> int:
     if job.processes > 1 and not (options.resume or options.run):
         raise TrainingError("several processes: need one run folder for all; name it with --run")
     folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
-    if options.resume:
-        config = folder.config()
-        settings = config["settings"]
-        source = DataSource.from_config(config, settings.seed)
-    else:
-        source = data_source(options, options.data or [DEMO_DATA], settings.seed)
-        if options.data is None and job.chief:
-            _draw_demo()
+    settings, source = _described(options, settings, folder)
+    if not (options.resume or options.data) and job.chief:
+        _draw_demo()
     job.agree()  # The demo set is drawn.
     dataset = load_all(source)
     if job.chief:
@@ -109,6 +108,8 @@ def _train(options: argparse.Namespace) -> int:
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
             folder.check_split(dataset)
+            if options.data and job.chief:
+                folder.note_source(source)
         elif job.chief:
             vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
             folder.start(settings, source, dataset, vocabulary)
@@ -128,6 +129,18 @@ def _train(options: argparse.Namespace) -> int:
     example = source.path / "test" if (source.path / "test").is_dir() else "FOLDER"
     say(f"\nread photographs with it: {options.spelled('predict')} {example} --model {folder.path / 'best.keras'}")
     return 0
+
+
+def _described(options: argparse.Namespace, settings: Settings, folder: RunFolder) -> tuple[Settings, DataSource]:
+    """The settings and the data of the run: those of its folder, if it is to go on."""
+    from lpr_e2e.data.dataset import DataSource
+
+    if not options.resume:
+        return settings, data_source(options, options.data or [DEMO_DATA], settings.seed)
+    config = folder.config()
+    settings = config["settings"]
+    source = DataSource.from_config(config, settings.seed)
+    return settings, source.moved(options.data) if options.data else source
 
 
 def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argparse.Namespace, job: Job) -> Settings:

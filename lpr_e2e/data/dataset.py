@@ -9,11 +9,13 @@ trained on with its text.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from os import PathLike
 from pathlib import Path
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.fingerprint_cache import FingerprintCache
 from lpr_e2e.data.forms import read_labels
@@ -46,7 +48,11 @@ class DataSource:
         seed: of a drawn split.
         cache: folder for what is remembered of the pictures; None: beside the data.
         further: where further data sets are, to be trained on together with this one; see `together.load_all`.
-        name: of one of several; their list to exclude has `NAME/IMG_ID`.
+        names: of all of several sets, or of one of them; their list to exclude has `NAME/IMG_ID`. If not given, several
+            are called as their folders or label files are, with a number where two have one name.
+
+    Raises:
+        UserError: one of several sets is named twice.
     """
 
     path: Path
@@ -55,7 +61,11 @@ class DataSource:
     seed: int = 0
     cache: Path | None = None
     further: tuple[Path, ...] = ()
-    name: str = ""
+    names: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.further and not self.names:
+            object.__setattr__(self, "names", _names_of((self.path, *self.further)))
 
     @property
     def named(self) -> str:
@@ -66,7 +76,13 @@ class DataSource:
         """Plain values, for JSON; what nobody has said is left out, and paths are whole."""
         options = {one.name: getattr(self.options, one.name) for one in fields(LabelOptions)}
         data = (self.path, *self.further) if self.further else self.path
-        values = {"data": data, "exclude": self.exclude, "cache": self.cache, "labels": options}
+        values = {
+            "data": data,
+            "names": self.names,
+            "exclude": self.exclude,
+            "cache": self.cache,
+            "labels": options,
+        }
         return _plain(values)
 
     @classmethod
@@ -80,7 +96,46 @@ class DataSource:
         exclude, cache = (Path(values[name]) if values.get(name) else None for name in ("exclude", "cache"))
         data = values["data"] if isinstance(values["data"], list) else [values["data"]]
         path, *further = map(Path, data)
-        return cls(path, options, exclude, seed, cache, tuple(further))
+        return cls(path, options, exclude, seed, cache, tuple(further), tuple(values.get("names", ())))
+
+    def moved(self, paths: Sequence[Path]) -> DataSource:
+        """The same data, which are elsewhere now; so is what was named within them.
+
+        Raises:
+            UserError: these are more data sets, or fewer.
+        """
+        before = (self.path, *self.further)
+        if len(paths) != len(before):
+            raise UserError(f"--data: {many(len(paths), 'folder')}; expected where each of {self.named} is now")
+
+        def now(value: Path | None) -> Path | None:
+            for old, new in zip(before, paths, strict=True):
+                if value is not None and value.is_relative_to(old):
+                    return new / value.relative_to(old)
+            return value
+
+        options = replace(
+            self.options,
+            pictures=tuple(now(one) or one for one in self.options.pictures),
+            no_plates=now(self.options.no_plates),
+            validation=now(self.options.validation),
+        )
+        path, *further = paths
+        return DataSource(path, options, now(self.exclude), self.seed, now(self.cache), tuple(further), self.names)
+
+
+def _names_of(paths: Sequence[Path]) -> tuple[str, ...]:
+    whole = [path.resolve() for path in paths]
+    twice = [str(path) for path, count in Counter(whole).items() if count > 1]
+    if twice:
+        raise UserError(f"--data: {twice[0]} is named twice")
+    names: list[str] = []
+    for path in whole:
+        name, number = path.stem if path.is_file() else path.name, 1
+        while (name if number == 1 else f"{name}-{number}") in names:
+            number += 1
+        names.append(name if number == 1 else f"{name}-{number}")
+    return tuple(names)
 
 
 def _plain(value):
@@ -141,7 +196,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     labelled = resolve(labels, source.options)
     excluded: set[str] = set()
     if source.exclude is not None:
-        labelled, excluded = _without_excluded(labelled, source.exclude, source.name)
+        labelled, excluded = _without_excluded(labelled, source.exclude, "".join(source.names))
     cache = FingerprintCache.beside(source.path, source.cache)
     found = usable(labelled, cache)
     problems, notes = [*labelled.problems, *found.problems], [*labelled.notes, *found.notes]

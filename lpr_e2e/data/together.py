@@ -5,8 +5,7 @@ The pictures of a set are called `SET/IMG_ID` from here on, in every file and me
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -37,10 +36,10 @@ def load_all(source: DataSource) -> Dataset:
             raise UserError(
                 f"{name}: is about one data set, and there are several; write it with `import` into its own"
             )
-    paths = dict(zip(_names([source.path, *source.further]), [source.path, *source.further], strict=True))
+    paths = dict(zip(source.names, (source.path, *source.further), strict=True))
     if source.exclude is not None:
         _refuse_unknown_sets(source.exclude, paths)
-    loaded = {name: load(replace(source, path=path, further=(), name=name)) for name, path in paths.items()}
+    loaded = {name: load(replace(source, path=path, further=(), names=(name,))) for name, path in paths.items()}
     return joined(loaded)
 
 
@@ -69,25 +68,6 @@ def joined(loaded: Mapping[str, Loaded]) -> Dataset:
         + "."
     )
     return together
-
-
-def _names(paths: Sequence[Path]) -> list[str]:
-    """A name for each data set: that of its folder or label file, with a number where several have it.
-
-    Raises:
-        UserError: one of them is named twice.
-    """
-    whole = [path.resolve() for path in paths]
-    twice = [str(path) for path, count in Counter(whole).items() if count > 1]
-    if twice:
-        raise UserError(f"--data: {twice[0]} is named twice")
-    names: list[str] = []
-    for path in whole:
-        name, number = path.stem if path.is_file() else path.name, 1
-        while (name if number == 1 else f"{name}-{number}") in names:
-            number += 1
-        names.append(name if number == 1 else f"{name}-{number}")
-    return names
 
 
 def _refuse_unknown_sets(exclude: Path, paths: Mapping[str, Path]) -> None:

@@ -113,6 +113,12 @@ class RunFolder:
         except (KeyError, TypeError, ValueError) as error:
             raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
 
+    def note_source(self, source: DataSource) -> None:
+        """Write down where the data of the run are now."""
+        path = self.path / "config.json"
+        config = json.loads(path.read_text(encoding="utf-8"))
+        self._write_json(path.name, {**config, **source.as_config()})
+
     def check_split(self, dataset: Dataset) -> None:
         """Make sure that the data is still what the run started with.
 
