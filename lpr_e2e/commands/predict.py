@@ -4,6 +4,7 @@
     lpr-e2e predict car.jpg "holiday/*.jpg" --output read
     lpr-e2e predict FOLDER --truth known.csv           how good is the model?
     lpr-e2e predict FOLDER --submission submission.csv the 2019 challenge's form
+    lpr-e2e predict FOLDER --redact blur               copies on which no plate can be read
 
 Writes predictions.csv (one row per plate, at least one per file), report.html with all of them to look at, and
 pictures with the plates drawn in.
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from lpr_e2e.prediction.challenge import SubmissionForm
     from lpr_e2e.prediction.outputs import PredictionsWriter
     from lpr_e2e.prediction.reader import PlateReader
+    from lpr_e2e.prediction.redaction import RedactionWriter
 
 CANNOT_WRITE = 1
 
@@ -45,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add_precision(parser)
+    add(
+        "--redact",
+        choices=("blur", "box", "pixels"),
+        help="also write copies on which no plate can be read, and nothing else that the files say",
+    )
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add(
@@ -70,6 +77,7 @@ class _Job:
     form: SubmissionForm | None
     writer: PredictionsWriter
     page: ReportWriter | None
+    redaction: RedactionWriter | None
     files: list[Any]
 
     @property
@@ -92,6 +100,8 @@ def run(options: argparse.Namespace) -> int:
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
+    if job.redaction:
+        say(job.redaction.summary())
     promised = job.reader.description.promise.told(options.precision)
     if promised:
         say(promised)
@@ -112,7 +122,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
     output = options.output or default_output(options.photographs)
-    targets = [output / name for name in ("predictions.csv", "predictions.jsonl", "report.html")]
+    targets = [output / name for name in ("predictions.csv", "predictions.jsonl", "report.html", "redacted.csv")]
     named = [path for path in (options.truth, options.seen) if path]
     refuse_inputs(
         [*targets, *(path for path in (options.submission, options.figures) if path)],
@@ -153,8 +163,13 @@ def _prepare(options: argparse.Namespace) -> _Job:
             promise.in_words(options.precision) if promise.bars else "",
             max(reader.least_certainty, reader.procedure.certainty_threshold),
         )
-    files = [file for file in (writer, lines, page) if file is not None]
-    return _Job(photographs, reader, scoring, seen, form, writer, page, files)
+    redaction = None
+    if options.redact:
+        from lpr_e2e.prediction.redaction import RedactionWriter
+
+        redaction = RedactionWriter(output, options.redact, reader.driver, photographs)
+    files = [file for file in (writer, lines, page, redaction) if file is not None]
+    return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files)
 
 
 def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError | None:

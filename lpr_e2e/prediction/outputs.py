@@ -60,18 +60,10 @@ class PredictionsWriter:
         self.pictures = output / "pictures" if pictures else None
         self.count = 0
         self.statuses: Counter = Counter()
-        # Not by Path.resolve, which a link to itself makes raise.
-        real = Path(os.path.realpath(self.pictures)) if self.pictures else None
-        clash = real and next(
-            (path for _, path in photographs if Path(os.path.realpath(path)).is_relative_to(real)), None
-        )
-        if clash:
-            raise UserError(
-                f"{clash}: annotated pictures are written to {self.pictures}, over photographs like this one; "
-                "name another folder with --output, or use --no-pictures"
-            )
+        if self.pictures:
+            refuse_over_photographs(self.pictures, "use --no-pictures", photographs)
         output.mkdir(parents=True, exist_ok=True)
-        self._drawn: set[str] = set()
+        self._names = PictureNames()
         refusal = f"{output}: another process writes its predictions there; wait, or name another folder with --output"
         with contextlib.ExitStack() as stack:
             stack.enter_context(owned(output / _LOCK, refusal))
@@ -93,24 +85,55 @@ class PredictionsWriter:
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
-            write_jpeg(self.pictures / self._picture_name(img_id), annotate(photograph, readings))
+            write_jpeg(self.pictures / self._names.name(img_id), annotate(photograph, readings))
 
-    def _picture_name(self, img_id: str) -> str:
-        """The name of a photograph's annotated picture, which no other one has.
+
+class PictureNames:
+    """Names for the pictures made of photographs, no two of which a system may take for one.
+
+    Args:
+        endings: of the formats in which pictures are written, the first one for photographs of other formats.
+    """
+
+    def __init__(self, endings: Sequence[str] = (".jpg", ".jpeg")):
+        self._endings, self._given = tuple(endings), set[str]()
+
+    def name(self, img_id: str) -> str:
+        """The name of a photograph's picture, in the folders of its own.
 
         `a.png` and `a.png.jpg`, or `A.jpg` and `a.jpg` where a system does not tell them apart, are two pictures all
         the same; and a photograph's name may be as long as names can be.
         """
         folder, name = os.path.split(img_id)
-        stem, ending = os.path.splitext(name) if name.lower().endswith((".jpg", ".jpeg")) else (name, ".jpg")
+        stem, ending = os.path.splitext(name) if name.lower().endswith(self._endings) else (name, self._endings[0])
         for number in itertools.count(1):
             name = os.path.join(folder, _fitting(stem, ending if number == 1 else f" ({number}){ending}"))
             alike = unicodedata.normalize("NFC", name).casefold()
-            if alike not in self._drawn:
+            if alike not in self._given:
                 break
-        self._drawn.add(alike)
+        self._given.add(alike)
         # Names are UTF-8, also where the system says that they are ASCII.
         return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def refuse_over_photographs(folder: Path, option: str, photographs: Sequence[tuple[str, Path]]) -> None:
+    """Make sure that no photograph lies where pictures of them will be written.
+
+    Args:
+        folder: where they will be.
+        option: what to do instead, of the command, besides naming another folder with `--output`.
+        photographs: what will be read.
+
+    Raises:
+        UserError: one lies there.
+    """
+    real = Path(os.path.realpath(folder))  # Not by Path.resolve, which a link to itself makes raise.
+    clash = next((path for _, path in photographs if Path(os.path.realpath(path)).is_relative_to(real)), None)
+    if clash:
+        raise UserError(
+            f"{clash}: pictures are written to {folder}, over photographs like this one; name another folder with "
+            f"--output, or {option}"
+        )
 
 
 def _fitting(stem: str, ending: str) -> str:

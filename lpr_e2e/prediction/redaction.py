@@ -1,0 +1,186 @@
+"""Copies of photographs on which no plate can be read, with nothing of what their files said besides the pixels.
+
+A plate that stays readable is worse than a lamp that is hidden: what only may be a plate is hidden, too, from
+`HIDDEN_FROM` on, a bar of its own far below the one from which a plate is reported.
+"""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from lpr_e2e.common import parts
+from lpr_e2e.common.boxes import intersection_over_union, letterbox
+from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, whole_file
+from lpr_e2e.prediction.driver import Driver
+from lpr_e2e.prediction.outputs import PictureNames, refuse_over_photographs
+from lpr_e2e.prediction.reading import Reading
+
+# A first look believes in a plate there with at least this, and so many are hidden at most: of each look, one at the
+# whole photograph, and one at each square tile of so many pixels.
+HIDDEN_FROM, MOST_HIDDEN, TILE = 0.15, 50, 480
+# What is added to a box on each side before it is hidden, in shares of its shorter side and at least so many pixels:
+# no box is exact, those of the first look least.
+_AROUND_READ, _AROUND_SEEN, _LEAST_AROUND = 0.15, 0.4, 2
+# From this overlap (IoU) on, what the first look sees is the plate that is reported.
+_SAME_IOU = 0.5
+# What is left of a plate is no finer than this: its box has so many cells of one colour, along its longer side and its
+# shorter one. A digit of seven would need three of them and more.
+_CELLS = (6, 2)
+# The grey of a plate that is covered.
+_COVER = 40
+_JPEG_QUALITY = 92
+COLUMNS = ("img_id", "picture", "ymin", "xmin", "ymax", "xmax", "box_confidence", "why")
+# What the last column says.
+PLATE, PERHAPS, NOTHING = "plate", "perhaps a plate", "nothing hidden"
+
+
+def _cells(area: np.ndarray) -> np.ndarray:
+    """The mean colours of a few cells of an area."""
+    height, width = area.shape[:2]
+    cells = _CELLS if width >= height else _CELLS[::-1]
+    return cv2.resize(area, (min(cells[0], width), min(cells[1], height)), interpolation=cv2.INTER_AREA)
+
+
+def _blurred(area: np.ndarray) -> np.ndarray:
+    # Of a blur alone, a plate can be computed back: only what is left of its cells is spread out.
+    return cv2.resize(_cells(area), area.shape[1::-1], interpolation=cv2.INTER_CUBIC)
+
+
+def _in_pixels(area: np.ndarray) -> np.ndarray:
+    return cv2.resize(_cells(area), area.shape[1::-1], interpolation=cv2.INTER_NEAREST)
+
+
+def _covered(area: np.ndarray) -> np.ndarray:
+    return np.full_like(area, _COVER)
+
+
+# By the names that `--redact` takes.
+WAYS: dict[str, Callable[[np.ndarray], np.ndarray]] = {"blur": _blurred, "box": _covered, "pixels": _in_pixels}
+
+
+def hidden(photograph: np.ndarray, boxes_px: Sequence[Sequence[float]], way: str) -> np.ndarray:
+    """A copy of a photograph, uint8 RGB `(h, w, 3)`, on which nothing can be read within the boxes, yxyx in its pixels.
+
+    Args:
+        photograph: is not changed.
+        boxes_px: `(n, 4)`; what lies outside the photograph does not matter.
+        way: of `WAYS`.
+    """
+    copy, (height, width) = photograph.copy(), photograph.shape[:2]
+    for box in np.asarray(boxes_px, "float64").reshape(-1, 4):
+        top, left = np.floor(np.clip(box[:2], 0, (height, width))).astype(int)
+        bottom, right = np.ceil(np.clip(box[2:], 0, (height, width))).astype(int)
+        if bottom > top and right > left:
+            # Of the photograph as it was: two boxes that overlap hide each other's rest.
+            copy[top:bottom, left:right] = WAYS[way](photograph[top:bottom, left:right])
+    return copy
+
+
+def around(box_px: Sequence[float] | np.ndarray, share: float) -> tuple[float, float, float, float]:
+    """A box, yxyx, larger by a share of its shorter side on each side."""
+    top, left, bottom, right = box_px
+    more = max(_LEAST_AROUND, share * min(bottom - top, right - left))
+    return top - more, left - more, bottom + more, right + more
+
+
+class RedactionWriter:
+    """Writes copies of photographs without readable plates, and a list of what was hidden; to be used in a `with`
+    statement.
+
+    `redacted/IMG_ID` is a JPEG, or a PNG for a PNG, made of the pixels alone: the camera's data, the place, previews
+    and colour profiles are left out. An unreadable file has no copy. `redacted.csv` has a row for each box, and one for
+    a photograph on which nothing was hidden, so that somebody can look at it.
+
+    Args:
+        output: the folder of the prediction.
+        way: of `WAYS`.
+        driver: finds what may be a plate; of no other thread.
+        photographs: what will be read.
+
+    Raises:
+        UserError: a copy could overwrite a photograph.
+        OSError: the folder cannot be written.
+
+    Attributes:
+        boxes, untouched: how many boxes were hidden, and on how many photographs none was.
+    """
+
+    def __init__(self, output: Path, way: str, driver: Driver, photographs: Sequence[tuple[str, Path]]):
+        self.folder, self._way, self._driver = output / "redacted", way, driver
+        refuse_over_photographs(self.folder, "leave out --redact", photographs)
+        self._names = PictureNames((".jpg", ".jpeg", ".png"))
+        self.boxes = self.untouched = 0
+        self._list = WholeLines(output / "redacted.csv")
+        self._list.write(csv_lines([COLUMNS]))
+
+    def __enter__(self) -> RedactionWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._list.close()
+
+    def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
+        """Write one photograph's copy and its rows; nothing for an unreadable file."""
+        if photograph is None:
+            return
+        found = [
+            (around(one.box_px, _AROUND_READ), one.box_confidence, PLATE) for one in readings if one.box_px is not None
+        ]
+        plates = [one.box_px for one in readings if one.box_px is not None]
+        found += [
+            (around(box, _AROUND_SEEN), confidence, PERHAPS)
+            for box, confidence in self._candidates(photograph)
+            # Of one that is reported, the box is better known.
+            if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate in plates)
+        ]
+        name = self._names.name(img_id)
+        _write(self.folder / name, hidden(photograph, [box for box, _, _ in found], self._way))
+        rows = [(*(f"{value:.1f}" for value in box), f"{confidence:.4f}", why) for box, confidence, why in found]
+        rows = rows or [("", "", "", "", "", NOTHING)]
+        self._list.write(csv_lines([[as_cell(img_id), as_cell(name), *row] for row in rows]))
+        self.boxes, self.untouched = self.boxes + len(found), self.untouched + (not found)
+
+    def _candidates(self, photograph: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """Boxes, yxyx in pixels, of all that is taken for a plate at all, on the whole or a tile, and how surely."""
+        procedure, sides = self._driver.procedure, np.array(photograph.shape[:2], "int64")
+        tiles = parts.tiles(sides, TILE, procedure, np)
+        found = self._seen(photograph, np.zeros(2))
+        for top, left, bottom, right in tiles:
+            found += self._seen(photograph[top:bottom, left:right], np.array((top, left), "float64"))
+        return found
+
+    def _seen(self, part: np.ndarray, corner: np.ndarray) -> list[tuple[np.ndarray, float]]:
+        """What one look at a part of a photograph, whose top left corner is there, takes for a plate."""
+        sizes, procedure = self._driver.description, self._driver.procedure
+        canvas, frame = letterbox(part, sizes.canvas_size, grey=procedure.letterbox_grey)
+        scenes = self._driver.arrays.scenes(canvas[None], sizes.scene_shrink)
+        seen = self._driver.find(scenes, MOST_HIDDEN)
+        boxes_px, confidences = frame.to_px(seen["boxes_rel"]) + np.tile(corner, 2), np.asarray(seen["box_confidence"])
+        return [
+            (box, float(confidence))
+            for box, confidence in zip(boxes_px, confidences, strict=True)
+            if confidence >= HIDDEN_FROM
+        ]
+
+    def summary(self) -> str:
+        """What was done, for people."""
+        untouched = f"; on {self.untouched} nothing was found to hide: look at them" if self.untouched else ""
+        return f"{self.boxes} places hidden{untouched}; copies are in {self.folder}"
+
+
+def _write(path: Path, picture: np.ndarray) -> None:
+    """Write uint8 RGB as JPEG or PNG, by the name, at once or not at all, making its folder."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
+    if path.suffix.lower() == ".png":
+        Image.fromarray(picture).save(encoded, "PNG")
+    else:
+        Image.fromarray(picture).save(encoded, "JPEG", quality=_JPEG_QUALITY)
+    with whole_file(path) as part:
+        part.write_bytes(encoded.getvalue())
