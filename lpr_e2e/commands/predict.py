@@ -128,21 +128,11 @@ def _prepare(options: argparse.Namespace) -> _Job:
         [*targets, *(path for path in (options.submission, options.figures) if path)],
         [*named, *(path for _, path in photographs)],
     )
-    scoring = seen = form = None
-    if options.truth:
-        from lpr_e2e.evaluation.names import as_read
-        from lpr_e2e.evaluation.scoring import Scoring
-        from lpr_e2e.evaluation.truth import read_texts, read_truth
-
-        notes: list[str] = []
-        truths, note = as_read(read_truth(options.truth, notes), [img_id for img_id, _ in photographs], options.truth)
-        for one in [*notes, *([note] if note else [])]:
-            say(one)
-        scoring = Scoring(truths)
-        seen = read_texts(options.seen) if options.seen else None
+    scoring, seen = _truth(options, photographs)
     reader = PlateReader.load(options.model, options.format, precision=options.precision)
     if reader.format_warning:
         complain(reader.format_warning)
+    form = None
     if options.submission:
         from lpr_e2e.prediction.challenge import SubmissionForm
 
@@ -170,6 +160,21 @@ def _prepare(options: argparse.Namespace) -> _Job:
         redaction = RedactionWriter(output, options.redact, reader.driver, photographs)
     files = [file for file in (writer, lines, page, redaction) if file is not None]
     return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files)
+
+
+def _truth(options: argparse.Namespace, photographs: list[tuple[str, Path]]) -> tuple[Scoring | None, set[str] | None]:
+    """What collects the readings of photographs whose plates are known, and the texts that were trained on."""
+    if not options.truth:
+        return None, None
+    from lpr_e2e.evaluation.names import as_read
+    from lpr_e2e.evaluation.scoring import Scoring
+    from lpr_e2e.evaluation.truth import read_texts, read_truth
+
+    notes: list[str] = []
+    truths, note = as_read(read_truth(options.truth, notes), [img_id for img_id, _ in photographs], options.truth)
+    for one in [*notes, *([note] if note else [])]:
+        say(one)
+    return Scoring(truths), read_texts(options.seen) if options.seen else None
 
 
 def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError | None:
