@@ -237,6 +237,8 @@ def _without_excluded(labelled: Labelled, path: Path, name: str) -> tuple[Labell
     before = f"{name}{AFTER_NAME}" if name else ""
     rows = [(number, values["img_id"]) for number, values in listed.records]
     rows = [(number, img_id.removeprefix(before)) for number, img_id in rows if img_id.startswith(before)]
+    if name and not rows:
+        return labelled, set()
     problems, named = list(labelled.problems), {img_id for _, img_id in rows}
     known = {crop.row.img_id for crop in labelled.crops}
     for number, img_id in rows:
