@@ -106,3 +106,44 @@ def test_browsers_are_told_the_direction_of_a_plate_and_nothing_else():
     assert with_direction("سطن٧") == "\u2067سطن٧\u2069"
     assert with_direction("12ب34") == "\u206612ب\u200e34\u2069"
     assert with_direction("text 'سطن٧': expected") == "text 'سطن٧': expected"
+
+
+class TestRepeats:
+    """Plates of the kind of 7777 are drawn as often as there are such ones."""
+
+    def share_of(self, texts, characters, count=3000):
+        sampler = TextSampler(texts)
+        rng = np.random.default_rng(0)
+        pairs = [
+            (one, other)
+            for text in (sampler.sample(rng) for _ in range(count))
+            for one, other in zip(text, text[1:], strict=False)
+            if one in characters and other in characters
+        ]
+        return np.mean([one == other for one, other in pairs])
+
+    @pytest.mark.parametrize("share", [0.3, 0.7])
+    @pytest.mark.parametrize("digits", ["0123456789", "٠١٢٣٤٥٦٧٨٩"])
+    def test_digits_repeat_as_often_as_in_the_texts(self, share, digits):
+        rng = np.random.default_rng(1)
+        texts = []
+        for _ in range(400):
+            number = [digits[rng.integers(1, 10)]]
+            for _ in range(3):
+                number.append(number[-1] if rng.random() < share else digits[rng.integers(10)])
+            texts.append("AB" + "".join(number))
+        assert abs(self.share_of(texts, digits) - (share + (1 - share) / 10)) < 0.06
+
+    def test_where_none_do_they_are_spread_evenly(self):
+        """Half of the first digits are those of the texts."""
+        texts = [f"{a}{(a + 3) % 10}{(a + 5) % 10}AB" for a in range(1, 10)] * 20
+        assert self.share_of(texts, "0123456789") < 0.12
+
+    def test_letters_repeat_for_themselves(self):
+        rng = np.random.default_rng(2)
+        letters = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+        texts = []
+        for _ in range(400):
+            letter, digits = letters[rng.integers(26)], rng.permutation(10)[:3]
+            texts.append(letter * 3 + "".join(map(str, digits)))
+        assert self.share_of(texts, letters) > 0.9 and self.share_of(texts, "0123456789") < 0.15

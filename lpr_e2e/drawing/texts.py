@@ -2,7 +2,8 @@
 
 A form is a text whose digits, and letters where there are many, stand for all of their kind (`lpr_e2e.common.scripts`):
 a digit is exchanged for digits of its own set, a letter for letters of its own script, and where the training texts
-show only a few of them at a place, such as a province at the beginning, for one of these.
+show only a few of them at a place, such as a province at the beginning, for one of these. Characters repeat the one
+before as often as they do there: in some countries a third of the plates are of the kind of 7777.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ class TextSampler:
         self._digit_runs = re.compile(f"[{''.join(sorted(self._zeros)) or '0'}]+")
         self._learn_forms(left)
         self._learn_places(left)
+        self._copied = self._learn_repeats(left)
 
     def _without(self, text: str, undrawable: set[str]) -> str:
         """The text without what can neither be drawn nor exchanged."""
@@ -115,6 +117,25 @@ class TextSampler:
                 # Counted from the left or from the right: whichever says more.
                 letters[index] = min(letters.get(index, allowed[place]), allowed[place], key=lambda one: len(set(one)))
 
+    def _learn_repeats(self, texts: Sequence[str]) -> dict[str, float]:
+        """How often a character is the one before, beyond chance, 0..1, by what stands for its kind in a pattern."""
+        pairs: dict[str, list[bool]] = {}
+        for text in texts:
+            pattern = self._pattern(text)
+            for index in self._seconds(pattern) if len(pattern) == len(text) else ():
+                pairs.setdefault(pattern[index], []).append(text[index] == text[index - 1])
+        names = {letter: name for name, letter in self._classes.items()}
+        copied = {}
+        for mark, same in pairs.items():
+            chance = 1 / max(2, len(self._pools[names.get(mark, mark)]))
+            copied[mark] = max(0.0, (float(np.mean(same)) - chance) / (1 - chance))
+        return copied
+
+    def _seconds(self, pattern: str) -> Iterator[int]:
+        """The places of characters that can be exchanged, and whose neighbour before is of their kind."""
+        marks = {*self._zeros, *self._classes.values()}
+        return (index for index in range(1, len(pattern)) if pattern[index] == pattern[index - 1] in marks)
+
     def _letters_at(self, letters: Counter[str], pool: list[str]) -> list[str]:
         """The letters that a place may show, given those it shows in the texts; some of them several times."""
         if not self._has_own_letters(letters, pool):
@@ -138,7 +159,8 @@ class TextSampler:
                 yield index, (names[letter], "right", len(pattern) - 1 - index)
 
     def sample(self, rng: np.random.Generator) -> str:
-        """A text of a training text's form with evenly spread digits; rare forms come more often than there.
+        """A text of a training text's form with evenly spread digits, repeated as often as there; rare forms come more
+        often.
 
         Half of the numbers keep the first digit of a training text: which numbers exist helps to read a faint digit.
 
@@ -156,6 +178,10 @@ class TextSampler:
                 text[index] = self._sampled_digit(pattern, index, text[index], rng)
             elif index in letters:
                 text[index] = letters[index][rng.integers(len(letters[index]))]
+        for index in self._seconds(pattern):
+            copied = self._copied.get(pattern[index], 0.0)
+            if copied and rng.random() < copied:
+                text[index] = text[index - 1]
         sampled = "".join(text)
         shorter = pattern in self._varying and rng.random() < SHORTENED_SHARE
         if shorter and len(clusters(sampled)) == len(sampled):  # No mark may come behind another digit.
