@@ -85,6 +85,44 @@ interrupts.as_process(call)
     assert process.wait(timeout=20) == 130
 
 
+def test_who_is_busy_in_a_library_is_ended():
+    """Python's handlers would run when it comes back."""
+    process = started("""
+import ctypes
+interrupts.GRACE_SECONDS = 0.3
+def call():
+    print("ready", flush=True)
+    ctypes.CDLL(None).system(b"sleep 30")  # It waits on, whatever signals come.
+    return 0
+interrupts.as_process(call)
+""")
+    time.sleep(0.2)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(timeout=10) == 128 + signal.SIGTERM
+
+
+def test_within_a_program_only_the_command_ends():
+    """A notebook goes on after an interrupted command, and its own Ctrl-C works as before."""
+    process = started("""
+def command():
+    with interrupts.noticed() as requests:
+        try:
+            print("ready", flush=True)
+            time.sleep(30)
+        except KeyboardInterrupt:
+            pass
+    return requests.code
+interrupts.GRACE_SECONDS = 0.2
+before = signal.getsignal(signal.SIGINT)
+print("command", command(), flush=True)
+time.sleep(0.6)
+print("goes on", signal.getsignal(signal.SIGINT) is before, flush=True)
+""")
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=20)
+    assert said == "command 130\ngoes on True\n" and errors == "" and process.returncode == 0
+
+
 def test_threads_at_work_are_not_waited_for():
     process = started("""
 import threading

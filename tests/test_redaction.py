@@ -7,10 +7,9 @@ import csv
 import numpy as np
 import pytest
 from PIL import Image
-from stand_in import CANVAS, MAGENTA, MagentaEngine, car, reader
+from stand_in import CANVAS, MAGENTA, MagentaEngine, reader
 
 import predict
-from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.prediction.reader import PlateReader
@@ -90,9 +89,23 @@ class TestHidden:
         after = hidden(street(), [box], way)
         assert after.shape == (200, 300, 3) and after.dtype == np.uint8
 
-    def test_boxes_that_overlap_are_both_hidden(self):
-        after = hidden(street(), [BOX, (50, 100, 90, 200)], "box")
-        assert (after[40:70, 60:160] == after[40, 60]).all() and (after[50:90, 100:200] == after[40, 60]).all()
+    @pytest.mark.parametrize("way", WAYS)
+    @pytest.mark.parametrize(
+        "other", [(45.0, 100.0, 90.0, 200.0), (20.0, 30.0, 110.0, 290.0), (50.0, 80.0, 60.0, 140.0)]
+    )
+    def test_where_boxes_overlap_no_more_is_left_of_a_plate(self, way, other):
+        """Not the colours of several grids, which together would show more."""
+        noise = np.random.default_rng(1).integers(0, 256, (30, 100, 3), "uint8")
+        alone = hidden(street(noise), [BOX], "pixels")[40:70, 60:160]
+        for boxes in ([BOX, other], [other, BOX]):
+            means = hidden(street(noise), boxes, "pixels")
+            assert len(np.unique(means[40:70, 60:160].reshape(-1, 3), axis=0)) <= 24
+            # What is hidden in the end follows from what was left after the larger one.
+            first, second = sorted(boxes, key=lambda box: -(box[2] - box[0]) * (box[3] - box[1]))
+            np.testing.assert_array_equal(
+                hidden(street(noise), boxes, way), hidden(hidden(street(noise), [first], way), [second], way)
+            )
+        assert len(np.unique(alone.reshape(-1, 3), axis=0)) <= 12
 
     def test_a_box_grows_by_its_shorter_side(self):
         assert around((10, 10, 30, 110), 0.5) == (0, 0, 40, 120)
@@ -102,9 +115,8 @@ class TestHidden:
 class TestWriter:
     def written(self, tmp_path, photographs, engine=None, way="box"):
         one = reader(engine or DoubtfulEngine())
-        names = [(name, tmp_path / "in" / name) for name in photographs]
         (tmp_path / "out").mkdir(exist_ok=True)
-        with RedactionWriter(tmp_path / "out", way, one.driver, names) as writer:
+        with RedactionWriter(tmp_path / "out", way, one.driver) as writer:
             for name, photograph in photographs.items():
                 writer.write(name, photograph, one.read(photograph) if photograph is not None else [Reading(name)])
         return writer
@@ -142,7 +154,7 @@ class TestWriter:
         photograph[1000:1012, 1700:1740] = MAGENTA
         one = reader(Sharp())
         (tmp_path / "out").mkdir()
-        with RedactionWriter(tmp_path / "out", "box", one.driver, []) as writer:
+        with RedactionWriter(tmp_path / "out", "box", one.driver) as writer:
             writer.write("a.png", photograph, [Reading("a.png")])
         copy = read_picture(writer.folder / "a.png")
         assert len(np.unique(copy[1000:1012, 1700:1740].reshape(-1, 3), axis=0)) == 1
@@ -156,11 +168,56 @@ class TestWriter:
         assert [path.name for path in writer.folder.iterdir()] == ["empty.png"]
         assert "on 1 nothing was found" in writer.summary()
 
-    def test_a_photograph_is_never_written_over(self, tmp_path):
-        (tmp_path / "redacted").mkdir()
-        Image.fromarray(car()).save(tmp_path / "redacted" / "a.jpg")
-        with pytest.raises(UserError, match="over photographs like this one"):
-            RedactionWriter(tmp_path, "box", reader().driver, [("a.jpg", tmp_path / "redacted" / "a.jpg")])
+    def test_a_link_is_not_followed(self, tmp_path):
+        """It may lead to the photograph itself."""
+        (tmp_path / "in").mkdir()
+        Image.fromarray(street()).save(tmp_path / "in" / "a.png")
+        before = (tmp_path / "in" / "a.png").read_bytes()
+        (tmp_path / "out" / "redacted").mkdir(parents=True)
+        (tmp_path / "out" / "redacted" / "a.png").symlink_to(tmp_path / "in" / "a.png")
+        (tmp_path / "out" / "redacted" / "in").symlink_to(tmp_path / "in")
+        writer = self.written(tmp_path, {"a.png": street()})
+        assert (tmp_path / "in" / "a.png").read_bytes() == before
+        assert not (writer.folder / "a.png").is_symlink() and read_picture(writer.folder / "a.png").shape == (
+            200,
+            300,
+            3,
+        )
+        with pytest.raises(OSError, match="leads out of"):
+            self.written(tmp_path, {"in/a.png": street()})
+        assert (tmp_path / "in" / "a.png").read_bytes() == before
+
+
+class TestRefused:
+    """Before anything of an earlier prediction is lost."""
+
+    @pytest.fixture
+    def earlier(self, engine, tmp_path):
+        (tmp_path / "in").mkdir()
+        Image.fromarray(street()).save(tmp_path / "in" / "a.png")
+        arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--redact", "box"]
+        assert predict.main(arguments) == 0
+        return tmp_path / "out", arguments
+
+    @pytest.mark.parametrize("again", ["same", "of the copies"])
+    def test_copies_of_an_earlier_run_are_not_mixed_with_new_ones(self, earlier, again, capsys):
+        output, arguments = earlier
+        before = {path: path.read_bytes() for path in output.rglob("*") if path.is_file()}
+        if again == "of the copies":
+            arguments = [str(output / "redacted"), *arguments[1:]]
+        assert predict.main(arguments) == 2
+        assert {path: path.read_bytes() for path in output.rglob("*") if path.is_file()} == before
+        said = capsys.readouterr().err
+        assert "holds copies of an earlier run" in said or "over photographs like this one" in said
+
+    def test_copies_are_no_photographs_to_read(self, engine, tmp_path):
+        (tmp_path / "in").mkdir()
+        Image.fromarray(street()).save(tmp_path / "in" / "a.png")
+        arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "in" / "read")]
+        assert predict.main([*arguments, "--redact", "box"]) == 0
+        assert predict.main(arguments) == 0
+        with open(tmp_path / "in" / "read" / "predictions.csv", newline="", encoding="utf-8") as file:
+            assert [row["img_id"] for row in csv.DictReader(file)] == ["a.png"]
 
 
 @pytest.mark.parametrize("way", WAYS)

@@ -11,12 +11,17 @@ import pandas as pd
 import pytest
 
 from lpr_e2e import cli
+from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource, load
 from lpr_e2e.data.labels import LabelOptions
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.data.together import load_all
+from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.drawing.scenes import write_demo
+from lpr_e2e.training.batches import BatchMaker
+from lpr_e2e.training.plate_sources import ECHO_STEPS, ECHOES
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.recipe import BatchRecipe
 from lpr_e2e.training.run_folder import RunFolder
@@ -81,12 +86,51 @@ def test_what_one_set_holds_out_no_other_teaches(tiny_data, tmp_path):
     assert not {f"other/{one.img_id}" for one in alone.validation_photographs} & trained_on
     assert {one.origin for one in dataset.photographs} == {name, "other"}
     assert not {same_plate_key(text) for text in dataset.training_texts()} & dataset.withheld
-    left_out = Counter(one.kind for one in dataset.problems)["held out by another data set"]
+    left_out = Counter(one.kind for one in dataset.problems)["held out or excluded by another set"]
     assert left_out > len(alone.validation_photographs)
 
 
+def test_a_text_is_held_out_in_whatever_script_a_set_writes_it(tmp_path):
+    latin, other = tmp_path / "latin", tmp_path / "cyrillic"
+    write_demo(latin, photographs=6, crops=6, test=1, validation=2, seed=6, like=("A123BC", "E456HK"))
+    write_demo(other, photographs=6, crops=6, test=1, validation=2, seed=7, like=("А123ВС", "Е456НК"))
+    held = load(DataSource(latin)).dataset.validation_photographs[0].plates[0].text
+    cyrillic = held.translate(str.maketrans("ABCEHKMOPTXY", "АВСЕНКМОРТХУ"))
+    table = other / "license_plates_recognition_train.csv"
+    header, *lines = table.read_text(encoding="utf-8").splitlines()
+    lines[-1] = f"{lines[-1].split(',')[0]},{cyrillic}"
+    table.write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    assert cyrillic != held and cyrillic in load(DataSource(other)).dataset.training_texts()
+    assert cyrillic not in load_all(DataSource(latin, further=(other,))).training_texts()
+
+
+def test_characters_that_look_the_same_are_named(tmp_path, british):
+    write_demo(tmp_path / "cyrillic", photographs=6, crops=6, test=1, validation=2, seed=6, like=("А123ВС", "Е456НК"))
+    dataset = load_all(DataSource(british, further=(tmp_path / "cyrillic",)))
+    (note,) = [note for note in dataset.notes if "looks the same" in note]
+    assert "B В" in note or "A А" in note
+
+
+def test_a_set_of_which_nothing_is_left_is_named(tiny_data, tmp_path):
+    """The other one is the same, and holds all of its texts out."""
+    other = copy_of(tiny_data, tmp_path / "other")
+    dataset = load(DataSource(tiny_data)).dataset
+    rows = [
+        (one.img_id, *plate.box_px, plate.text) for one in dataset.photographs[1:] for plate in one.plates if plate.text
+    ]
+    held = pd.read_csv(other / "validation.csv")
+    rows = pd.DataFrame(rows, columns=held.columns)
+    pd.concat([held, rows]).to_csv(other / "validation.csv", index=False)
+    crops = pd.read_csv(tiny_data / "license_plates_recognition_train.csv")
+    kept = crops[crops["text"].isin(set(rows["text"]))]
+    mine = copy_of(tiny_data, tmp_path / "mine")
+    kept.to_csv(mine / "license_plates_recognition_train.csv", index=False)
+    with pytest.raises(UserError, match=r"mine: no plate, or no text, is left"):
+        load_all(DataSource(mine, further=(other,)))
+
+
 def test_sets_without_anything_in_common_lose_nothing(dataset):
-    assert "held out by another data set" not in {one.kind for one in dataset.problems}
+    assert "held out or excluded by another set" not in {one.kind for one in dataset.problems}
 
 
 def test_a_list_to_exclude_names_the_set(source, british, tmp_path):
@@ -142,6 +186,18 @@ class TestMoved:
         assert now.path == tmp_path / "new" and now.exclude == tmp_path / "new" / "leave_out.csv"
         assert now.options.validation == tmp_path / "new" / "held.csv"
         assert now.options.no_plates == tmp_path / "elsewhere"
+
+    def test_beside_a_label_file_all_moves_along(self, tmp_path):
+        (tmp_path / "new").mkdir()
+        (tmp_path / "new" / "plates.csv").touch()
+        options = LabelOptions(pictures=(tmp_path / "old" / "photographs",))
+        now = DataSource(tmp_path / "old" / "plates.csv", options).moved([tmp_path / "new" / "plates.csv"])
+        assert now.options.pictures == (tmp_path / "new" / "photographs",)
+
+    def test_a_set_within_another_one_keeps_its_own(self, tmp_path):
+        options = LabelOptions(pictures=(tmp_path / "all" / "inner" / "photographs",))
+        source = DataSource(tmp_path / "all", options, further=(tmp_path / "all" / "inner",))
+        assert source.moved([tmp_path / "a", tmp_path / "b"]).options.pictures == (tmp_path / "b" / "photographs",)
 
     def test_other_numbers_of_sets_are_refused(self, source, tmp_path):
         with pytest.raises(UserError, match="--data: 1 folder; expected where each of"):
@@ -227,14 +283,46 @@ class TestBatches:
             text = british.sample_text(np.random.default_rng(seed))
             assert len(text) == 7 and text[:2].isalpha() and text[2:4].isdigit()
 
-    def test_letters_go_to_their_own_set_alone(self, dataset, tiny_settings):
+    def test_letters_go_to_their_own_set_alone(self, dataset, tiny_settings, monkeypatch):
         own = PseudoLabels(letters={"british": {"A": np.full((72, 40), 255, "uint8")}})
-        made = replace(recipe_of(dataset, tiny_settings), own=own)
-        asked = []
-        for name, part in dataset.by_set().items():
-            made.painter(name, part)
-            asked.append((name, bool(made.own.letters.get(name))))
-        assert dict(asked)["british"] and sum(has for _, has in asked) == 1
+        given = {}
+
+        class Painter(PlatePainter):
+            def __init__(self, texts, *arguments, letters=None, **options):
+                given[texts[0]] = letters
+                super().__init__(texts, *arguments, letters=letters, **options)
+
+        monkeypatch.setattr("lpr_e2e.training.recipe.PlatePainter", Painter)
+        replace(recipe_of(dataset, tiny_settings), own=own).maker()
+        parts = dataset.by_set()
+        assert len(given) == len(parts) == 2
+        for name, part in parts.items():
+            assert bool(given[part.training_texts()[0]]) == (name == "british")
+
+    @pytest.mark.parametrize("count", [2, 3, 4, 5, 9])
+    def test_every_batch_has_equal_shares(self, count):
+        """As equal as they can be; and what is left over goes round."""
+        makers = {str(number): Counted() for number in range(count)}
+        maker = BatchMaker(makers)
+        for step in range(3 * count * ECHOES * ECHO_STEPS // 8):
+            before = [one.plates for one in makers.values()]
+            maker.plates(1, 8 * step, 10)
+            taken = [one.plates - earlier for one, earlier in zip(makers.values(), before, strict=True)]
+            assert max(taken) - min(taken) <= 1 + (10 % count > 1)
+        shares = [one.plates for one in makers.values()]
+        assert max(shares) < 1.25 * min(shares)
+
+
+class Counted:
+    """Stands in for the samples of a set."""
+
+    def __init__(self):
+        self.plates = self.seed = 0
+        self.vocabulary, self.architecture = Vocabulary("01", 2), Architecture()
+
+    def plate(self, *_):
+        self.plates += 1
+        return 0, 0, "plate"
 
 
 def recipe_of(dataset, settings: Settings) -> BatchRecipe:

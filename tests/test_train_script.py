@@ -29,9 +29,11 @@ def test_wrong_input_gives_one_clear_line(arguments, words, capsys, tmp_path, mo
     assert words in complaint and "\n" not in complaint
 
 
-def test_resume_takes_no_other_settings(capsys):
-    assert train.main(["--resume", "runs/x", "--seed", "3"]) == 2
-    assert "--resume takes everything" in capsys.readouterr().err
+@pytest.mark.parametrize("option", [["--seed", "3"], ["--pictures", "elsewhere"], ["--text-column", "plate"]])
+def test_resume_takes_no_other_settings(option, capsys):
+    assert train.main(["--resume", "runs/x", *option]) == 2
+    said = capsys.readouterr().err
+    assert "--resume takes everything" in said and f"leave out {option[0]}" in said
 
 
 def test_resume_and_weights_exclude_each_other(capsys):

@@ -128,6 +128,10 @@ def _prepare(options: argparse.Namespace) -> _Job:
         [*targets, *(path for path in (options.submission, options.figures) if path)],
         [*named, *(path for _, path in photographs)],
     )
+    if options.redact:
+        from lpr_e2e.prediction import redaction as redacting
+
+        redacting.refuse_unsafe(output, photographs)
     scoring, seen = _truth(options, photographs)
     reader = PlateReader.load(options.model, options.format, precision=options.precision)
     if reader.format_warning:
@@ -155,9 +159,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
         )
     redaction = None
     if options.redact:
-        from lpr_e2e.prediction.redaction import RedactionWriter
-
-        redaction = RedactionWriter(output, options.redact, reader.driver, photographs)
+        redaction = redacting.RedactionWriter(output, options.redact, reader.driver)
     files = [file for file in (writer, lines, page, redaction) if file is not None]
     return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files)
 

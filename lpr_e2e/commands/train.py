@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpr_e2e.cli import INTERRUPTED
-from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
+from lpr_e2e.commands.arguments import LABEL_OPTIONS, add_data_options, add_threads, data_source
 from lpr_e2e.commands.check import check
 from lpr_e2e.commands.starting import Start, add_start_options, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
@@ -58,11 +58,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; or check the data, if that is asked for."""
-    new = ("exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font")
-    if options.resume and any(getattr(options, name) not in (None, False) for name in new):
+    new = ("exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font", *LABEL_OPTIONS)
+    named = [f"--{name.replace('_', '-')}" for name in new if getattr(options, name) not in (None, False)]
+    if options.resume and named:
         raise UserError(
             f"--resume takes everything from the run folder, but for --data, if the data were moved; leave out "
-            f"--{', --'.join(new)}"
+            f"{', '.join(named)}"
         )
     if (options.check and not options.data) or (options.fix and not options.check):
         raise UserError("--check needs --data, and --fix needs --check")

@@ -175,6 +175,12 @@ class WholeLines:
 FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def name_as_cell(name: str) -> str:
+    """The name of a file for a table that a spreadsheet may open, which would take some for formulas: another name of
+    the same file."""
+    return f"./{name}" if name.startswith(FORMULAS) else name
+
+
 def as_cell(text: str) -> str:
     """A text as a table holds it that a spreadsheet may open: with an apostrophe before what it would compute.
 

@@ -1,7 +1,7 @@
 """Ctrl-C, and other requests to end, at any moment of a command: out within seconds, without a traceback.
 
 The first request raises `KeyboardInterrupt` in the main thread, as Python does for Ctrl-C. Further ones change nothing:
-what is being closed is closed. Whoever hangs then is ended.
+what is being closed is closed. A process that hangs then is ended.
 """
 
 from __future__ import annotations
@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
@@ -28,28 +30,19 @@ class Requests:
 
     Attributes:
         code: exit code of a process that was asked to end; None if it was not.
-        over: whether no request matters any more.
+        last: whether requests are ignored until the process ends.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
-        self.over = False
+        self.last = False
 
-    def ignore(self) -> None:
-        """From now on nothing more is noticed."""
-        self.over = True
-        for number in _REQUESTS:
-            if signal.getsignal(number) is not None:
-                signal.signal(number, signal.SIG_IGN)
-
-    def _end(self, number: int, frame: FrameType | None) -> None:
-        """The handler of the first request."""
-        self.code = SIGNALLED + number
-        self.ignore()
-        clock = threading.Timer(GRACE_SECONDS, os._exit, (self.code,))
-        clock.daemon = True
-        clock.start()
-        raise KeyboardInterrupt
+    def notice(self, number: int, frame: FrameType | None = None) -> None:
+        """The handler of a request."""
+        if self.code is None:
+            self.code = SIGNALLED + number
+            ignore()
+            raise KeyboardInterrupt
 
 
 _noticed: Requests | None = None
@@ -57,10 +50,10 @@ _noticed: Requests | None = None
 
 @contextlib.contextmanager
 def noticed() -> Iterator[Requests]:
-    """Within it, a request to end raises `KeyboardInterrupt` once.
+    """Within it, a request to end raises `KeyboardInterrupt` once; further ones are ignored.
 
     Requests that the process ignores already, as under `nohup`, stay ignored. Within another such context, or in
-    another thread than the main one, nothing changes.
+    another thread than the main one, nothing changes. Afterwards requests mean what they meant before.
     """
     global _noticed
     if _noticed is not None or threading.current_thread() is not threading.main_thread():
@@ -71,19 +64,20 @@ def noticed() -> Iterator[Requests]:
     try:
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
-                signal.signal(number, requests._end)
+                signal.signal(number, requests.notice)
         yield requests
     finally:
         _noticed = None
-        if not requests.over:
-            for number, handler in before.items():
-                if handler is not None:
-                    signal.signal(number, handler)
+        for number, handler in before.items():
+            if handler is not None and not requests.last:
+                signal.signal(number, handler)
 
 
 def as_process(call: Callable[[], int]) -> NoReturn:
-    """End this process with the exit code that a call returns, whatever comes in between."""
+    """End this process with the exit code that a call returns, whatever comes in between: within `GRACE_SECONDS` of a
+    request, even if the main thread is busy and cannot notice it."""
     with noticed() as requests:
+        _end_who_hangs()
         try:
             code = call()
         except KeyboardInterrupt:
@@ -91,7 +85,8 @@ def as_process(call: Callable[[], int]) -> NoReturn:
                 raise
             code = requests.code
         # Python takes itself apart now: a request would end it with a traceback, or with another code.
-        requests.ignore()
+        requests.last = True
+        ignore()
     if requests.code is not None:
         # What runs in other threads is not waited for, nor taken apart while it runs.
         for stream in (sys.stdout, sys.stderr):
@@ -99,3 +94,32 @@ def as_process(call: Callable[[], int]) -> NoReturn:
                 stream.flush()
         os._exit(code)
     sys.exit(code)
+
+
+def _end_who_hangs() -> None:
+    """Start a thread that ends the process some time after the first request.
+
+    Python's handlers run in the main thread, once that is back from whatever it has called; a byte is written at once.
+    """
+    if not hasattr(signal, "set_wakeup_fd") or threading.current_thread() is not threading.main_thread():
+        return
+    theirs, ours = socket.socketpair()
+    ours.setblocking(False)
+    signal.set_wakeup_fd(ours.fileno(), warn_on_full_buffer=False)
+
+    def wait() -> None:
+        _keep = ours  # Closed with the last reference to it.
+        while True:
+            number = theirs.recv(1)
+            if number and number[0] in _REQUESTS:
+                time.sleep(GRACE_SECONDS)
+                os._exit(SIGNALLED + number[0])
+
+    threading.Thread(target=wait, name="end who hangs", daemon=True).start()
+
+
+def ignore() -> None:
+    """From now on no request is noticed."""
+    for number in _REQUESTS:
+        if signal.getsignal(number) is not None:
+            signal.signal(number, signal.SIG_IGN)

@@ -16,12 +16,15 @@ PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .jp2 .png .bmp .webp .gif .tif .tiff .ppm .pgm .heic .heif .avif".split()
 )
 
+# Folders of pictures that a prediction makes beside its `predictions.csv`.
+_MADE = ("pictures", "redacted")
+
 
 def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """The photographs that files, folders and glob patterns stand for, sorted within each argument.
 
     A folder stands for all files in it and below that are named like pictures (`PICTURE_SUFFIXES`), without hidden
-    ones and without the annotated pictures of an earlier run (a folder `pictures` beside a `predictions.csv`).
+    ones and without what an earlier run has made (the folders `pictures` and `redacted` beside a `predictions.csv`).
     A file that is named itself is taken whatever its name.
 
     Returns:
@@ -102,9 +105,7 @@ def _folders(root: str, note_unlisted: Callable[[OSError], None]) -> Iterator[tu
     seen = set()
     for parent, folders, names in os.walk(root, followlinks=True, onerror=note_unlisted):
         folders[:] = sorted(
-            name
-            for name in folders
-            if not name.startswith(".") and not (name == "pictures" and "predictions.csv" in names)
+            name for name in folders if not name.startswith(".") and not (name in _MADE and "predictions.csv" in names)
         )
         real = os.path.realpath(parent)
         if real in seen:

@@ -108,8 +108,14 @@ class DataSource:
         if len(paths) != len(before):
             raise UserError(f"--data: {many(len(paths), 'folder')}; expected where each of {self.named} is now")
 
+        # Beside a label file there is what belongs to it. Of a folder within another one, its own place counts.
+        folders = [
+            (old.parent, new.parent) if new.is_file() else (old, new) for old, new in zip(before, paths, strict=True)
+        ]
+        folders.sort(key=lambda pair: -len(pair[0].parts))
+
         def now(value: Path | None) -> Path | None:
-            for old, new in zip(before, paths, strict=True):
+            for old, new in folders:
                 if value is not None and value.is_relative_to(old):
                     return new / value.relative_to(old)
             return value

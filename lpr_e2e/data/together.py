@@ -15,6 +15,7 @@ from lpr_e2e.data.dataset import AFTER_NAME, DataSource, Loaded, load
 from lpr_e2e.data.matching import compare
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.samples import Crop, Dataset, Photograph
+from lpr_e2e.data.spellings import look_alikes
 from lpr_e2e.data.split import same_plate_key
 from lpr_e2e.data.tables import read_table
 
@@ -46,9 +47,10 @@ def load_all(source: DataSource) -> Dataset:
 def joined(loaded: Mapping[str, Loaded]) -> Dataset:
     """Data sets as one, by their names. Nothing is trained on that one of them holds out."""
     parts = {name: _named(name, one.dataset) for name, one in loaded.items()}
-    withheld = frozenset().union(*(one.withheld for one in parts.values()))
+    all_withheld = frozenset().union(*(one.withheld for one in parts.values()))
+    withheld = frozenset(map(_look, all_withheld))
     twins = _twins_of_held_out(loaded, parts)
-    together = Dataset([], [], [], [], withheld=withheld)
+    together = Dataset([], [], [], [], withheld=all_withheld)
     for name, part in parts.items():
         photographs, crops, left_out = _without(part, withheld, twins)
         together.photographs += photographs
@@ -57,8 +59,10 @@ def joined(loaded: Mapping[str, Loaded]) -> Dataset:
         together.validation_crops += part.validation_crops
         together.problems += [*part.problems, *left_out]
         together.notes += [f"{name}: {note}" for note in part.notes]
-        if not photographs:
-            raise UserError(f"{name}: no photograph is left to train on that no other data set holds out")
+    for name, part in together.by_set().items():
+        if not any(one.plates for one in part.photographs) or not part.training_texts():
+            raise UserError(f"{name}: no plate, or no text, is left to train on that no other data set holds out")
+    together.notes += _note_on_look_alikes(parts)
     together.notes.append(
         f"{len(parts)} data sets have equal shares of every batch: "
         + ", ".join(
@@ -70,9 +74,30 @@ def joined(loaded: Mapping[str, Loaded]) -> Dataset:
     return together
 
 
+def _look(text: str) -> str:
+    """The same for texts that look the same on a plate, whatever script each set writes them in."""
+    # As capitals: more of them look the same in several scripts than of the small letters.
+    return "".join(min((one, *look_alikes(one))) for one in same_plate_key(text).upper())
+
+
+def _note_on_look_alikes(parts: Mapping[str, Dataset]) -> list[str]:
+    """A note where sets write what looks the same in several ways: the model would have to tell them apart."""
+    used = {one for part in parts.values() for text in part.training_texts() for one in text}
+    pairs = sorted({min(one + other, other + one) for one in used for other in look_alikes(one) if other in used})
+    if not pairs:
+        return []
+    return [
+        f"The sets write in two ways what looks the same, or means the same: {', '.join(map(' '.join, pairs))}. They "
+        "are taken for different characters; where the plates show one, write it in one way."
+    ]
+
+
 def _refuse_unknown_sets(exclude: Path, paths: Mapping[str, Path]) -> None:
-    for number, values in read_table(exclude).records:
-        img_id = values.get("img_id", "")
+    table = read_table(exclude)
+    if "img_id" not in table.columns:
+        raise UserError(f"{exclude}: expected a column img_id, found {', '.join(table.columns) or 'none'}")
+    for number, values in table.records:
+        img_id = values["img_id"]
         if img_id.partition(AFTER_NAME)[0] not in paths:
             raise UserError(
                 f"{exclude}, row {number}: img_id {img_id!r}; with several data sets, expected SET/IMG_ID with one of "
@@ -116,20 +141,21 @@ def _without(
     problems, photographs, crops = [], [], []
 
     def forbid(one: Photograph | Crop, value: str, message: str) -> None:
-        problems.append(Problem(str(one.path.name), None, value, "held out by another data set", message))
+        file = f"{one.origin}{AFTER_NAME}{one.path.name}"
+        problems.append(Problem(file, None, value, "held out or excluded by another set", message))
 
     for one in part.photographs:
         if one.img_id in twins:
             forbid(one, one.img_id, f"shows what {twins[one.img_id]} shows, which is held out; left out")
             continue
-        held = [bool(plate.text) and same_plate_key(plate.text) in withheld for plate in one.plates]
+        held = [bool(plate.text) and _look(plate.text) in withheld for plate in one.plates]
         if any(held):
-            forbid(one, one.img_id, "a plate of it is held out by another data set; its text is not used")
+            forbid(one, one.img_id, "another set holds out, or excludes, a plate of it; its text is not used")
         plates = [replace(plate, text=None) if out else plate for plate, out in zip(one.plates, held, strict=True)]
         photographs.append(replace(one, plates=tuple(plates)))
     for crop in part.crops:
-        if same_plate_key(crop.text) in withheld:
-            forbid(crop, crop.text, f"{crop.img_id} has the text of a plate that is held out; left out")
+        if _look(crop.text) in withheld:
+            forbid(crop, crop.text, f"{crop.img_id} has a text that another set holds out or excludes; left out")
         else:
             crops.append(crop)
     return photographs, crops, problems

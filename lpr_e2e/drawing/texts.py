@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -25,10 +26,26 @@ OWN_LETTERS, ENOUGH_SEEN = 0.6, 0.9
 # How often such a place shows another letter of its kind nevertheless, as the training texts are not all there is; and
 # how much more often its own letters come, each, than another one.
 OTHER_LETTERS, OWN_PER_OTHER = 0.1, 5
+# Pairs of neighbours that count as much as what is known of other places.
+FEW_PAIRS = 10
 _FIRST_CLASS = 0xE000  # of the private characters that stand for a kind of letters in a pattern
 
 # A kind of letters, the end of the text that is counted from, and how many characters from there.
 Place = tuple[str, str, int]
+
+
+@dataclass
+class _Repeats:
+    """Pairs of neighbours: how many there are, how many are equal, and how many would be by chance."""
+
+    pairs: int = 0
+    same: int = 0
+    by_chance: float = 0.0
+
+    def share(self, usual: float = 0.0) -> float:
+        """The share of the pairs that repeat beyond chance; of few, it is near the usual one."""
+        beyond = self.same - self.by_chance + FEW_PAIRS * usual
+        return float(np.clip(beyond / (self.pairs - self.by_chance + FEW_PAIRS), 0.0, 1.0))
 
 
 class TextSampler:
@@ -117,24 +134,39 @@ class TextSampler:
                 # Counted from the left or from the right: whichever says more.
                 letters[index] = min(letters.get(index, allowed[place]), allowed[place], key=lambda one: len(set(one)))
 
-    def _learn_repeats(self, texts: Sequence[str]) -> dict[str, float]:
-        """How often a character is the one before, beyond chance, 0..1, by what stands for its kind in a pattern."""
-        pairs: dict[str, list[bool]] = {}
+    def _learn_repeats(self, texts: Sequence[str]) -> dict[tuple[str, int], float]:
+        """How often a character is the one before, beyond chance, 0..1: by pattern and place.
+
+        Each place counts for itself, for in a word of letters it may have letters of its own. A place that few texts
+        have is taken to be as the digits of all texts are, or, for letters, to repeat by chance alone.
+        """
+        places: dict[tuple[str, int], _Repeats] = {}
+        digits = _Repeats()
         for text in texts:
             pattern = self._pattern(text)
-            for index in self._seconds(pattern) if len(pattern) == len(text) else ():
-                pairs.setdefault(pattern[index], []).append(text[index] == text[index - 1])
-        names = {letter: name for name, letter in self._classes.items()}
-        copied = {}
-        for mark, same in pairs.items():
-            chance = 1 / max(2, len(self._pools[names.get(mark, mark)]))
-            copied[mark] = max(0.0, (float(np.mean(same)) - chance) / (1 - chance))
-        return copied
+            for index in self._seconds(pattern):
+                may_be = self._may_stand(pattern, index)
+                chance = may_be.count(text[index - 1]) / max(1, len(may_be))
+                counts = [places.setdefault((pattern, index), _Repeats())]
+                counts += [digits] if pattern[index] in self._zeros else []
+                for one in counts:
+                    one.pairs, one.same, one.by_chance = (
+                        one.pairs + 1,
+                        one.same + (text[index] == text[index - 1]),
+                        one.by_chance + chance,
+                    )
+        usual = digits.share()
+        return {place: one.share(usual if place[0][place[1]] in self._zeros else 0.0) for place, one in places.items()}
 
     def _seconds(self, pattern: str) -> Iterator[int]:
         """The places of characters that can be exchanged, and whose neighbour before is of their kind."""
         marks = {*self._zeros, *self._classes.values()}
         return (index for index in range(1, len(pattern)) if pattern[index] == pattern[index - 1] in marks)
+
+    def _may_stand(self, pattern: str, index: int) -> list[str]:
+        """The characters that may stand at a place of a pattern, as often as they are likely."""
+        letters = self._allowed[pattern].get(index)
+        return self._pools[pattern[index]] if letters is None else letters
 
     def _letters_at(self, letters: Counter[str], pool: list[str]) -> list[str]:
         """The letters that a place may show, given those it shows in the texts; some of them several times."""
@@ -179,8 +211,8 @@ class TextSampler:
             elif index in letters:
                 text[index] = letters[index][rng.integers(len(letters[index]))]
         for index in self._seconds(pattern):
-            copied = self._copied.get(pattern[index], 0.0)
-            if copied and rng.random() < copied:
+            copied = self._copied.get((pattern, index), 0.0)
+            if copied and rng.random() < copied and text[index - 1] in self._may_stand(pattern, index):
                 text[index] = text[index - 1]
         sampled = "".join(text)
         shorter = pattern in self._varying and rng.random() < SHORTENED_SHARE

@@ -85,7 +85,7 @@ class PredictionsWriter:
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
-            write_jpeg(self.pictures / self._names.name(img_id), annotate(photograph, readings))
+            write_jpeg(own_file(self.pictures, self._names.name(img_id)), annotate(photograph, readings))
 
 
 class PictureNames:
@@ -114,6 +114,21 @@ class PictureNames:
         self._given.add(alike)
         # Names are UTF-8, also where the system says that they are ASCII.
         return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+
+def own_file(folder: Path, name: str) -> Path:
+    """Where a picture of this name goes within a folder of ours. A link that lies there is removed, not followed.
+
+    Raises:
+        OSError: a folder on the way is a link that leads out of ours.
+    """
+    path = folder / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not Path(os.path.realpath(path.parent)).is_relative_to(os.path.realpath(folder)):
+        raise OSError(f"{path.parent}: leads out of {folder}; remove the link")
+    if path.is_symlink():
+        path.unlink()
+    return path
 
 
 def refuse_over_photographs(folder: Path, option: str, photographs: Sequence[tuple[str, Path]]) -> None:

@@ -22,6 +22,7 @@ from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from lpr_e2e.common.boxes import Letterbox, letterbox, upright_glimpse
 from lpr_e2e.common.cores import available_cores
@@ -45,8 +46,8 @@ BATCH_SIZE = 8
 # A seventh of reading is Python, which runs in one thread at a time; and each thread needs a hundred megabytes.
 MOST_READERS = 8
 CROPS_AT_ONCE = 64
-# Pixels of the photographs in a batch, and of those that are decoded and wait or are being read: twice the largest
-# photograph that there may be. One with more is alone. Ordinary batches have less.
+# Pixels of the photographs in a batch, eight of six million, and of those that are decoded and wait or are being read:
+# twice the largest photograph that there may be. A photograph that has more than a batch may is one of its own.
 PIXELS_IN_A_BATCH, PIXELS_AHEAD = 50_000_000, 2 * MAX_PIXELS
 
 
@@ -356,6 +357,8 @@ def _pixels(source: Any) -> int:
     """How many pixels a photograph has; 0 where only decoding would tell, or where it cannot be read."""
     if isinstance(source, np.ndarray):
         return source.shape[0] * source.shape[1] if source.ndim == 3 else 0
+    if isinstance(source, Image.Image):
+        return source.width * source.height
     if not isinstance(source, (str, PathLike)):
         return 0
     try:

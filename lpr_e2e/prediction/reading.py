@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from lpr_e2e.common.files import FORMULAS, as_cell
+from lpr_e2e.common.files import as_cell, name_as_cell
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.steps import is_sure, may_go_on
 from lpr_e2e.common.text_forms import TextForms
@@ -56,8 +56,7 @@ class Reading:
     def row(self) -> list[str]:
         """The values of `COLUMNS`, as they are written to `predictions.csv`."""
         box = ["" for _ in range(4)] if self.box_px is None else [f"{value:.1f}" for value in self.box_px]
-        # A spreadsheet would take some names for formulas. The same file has a name that none does.
-        img_id = f"./{self.img_id}" if self.img_id.startswith(FORMULAS) else self.img_id
+        img_id = name_as_cell(self.img_id)
         return [img_id, as_cell(self.text), f"{self.confidence:.4f}", *box, f"{self.box_confidence:.4f}", self.status]
 
 

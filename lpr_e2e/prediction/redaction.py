@@ -1,7 +1,7 @@
 """Copies of photographs on which no plate can be read, with nothing of what their files said besides the pixels.
 
-A plate that stays readable is worse than a lamp that is hidden: what only may be a plate is hidden, too, from
-`HIDDEN_FROM` on, a bar of its own far below the one from which a plate is reported.
+A plate that stays readable is worse than something hidden that is none, a lamp, say: what only may be a plate is
+hidden, too, from `HIDDEN_FROM` on, a bar of its own far below the one from which a plate is reported.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from PIL import Image
 
 from lpr_e2e.common import parts
 from lpr_e2e.common.boxes import intersection_over_union, letterbox
-from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, whole_file
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import WholeLines, csv_lines, name_as_cell, whole_file
 from lpr_e2e.prediction.driver import Driver
-from lpr_e2e.prediction.outputs import PictureNames, refuse_over_photographs
+from lpr_e2e.prediction.outputs import PictureNames, own_file, refuse_over_photographs
 from lpr_e2e.prediction.reading import Reading
 
 # A first look believes in a plate there with at least this, and so many are hidden at most: of each look, one at the
@@ -35,6 +36,8 @@ _CELLS = (6, 2)
 # The grey of a plate that is covered.
 _COVER = 40
 _JPEG_QUALITY = 92
+# Where the copies are, within the prediction's folder.
+FOLDER = "redacted"
 COLUMNS = ("img_id", "picture", "ymin", "xmin", "ymax", "xmax", "box_confidence", "why")
 # What the last column says.
 PLATE, PERHAPS, NOTHING = "plate", "perhaps a plate", "nothing hidden"
@@ -73,12 +76,13 @@ def hidden(photograph: np.ndarray, boxes_px: Sequence[Sequence[float]], way: str
         way: of `WAYS`.
     """
     copy, (height, width) = photograph.copy(), photograph.shape[:2]
-    for box in np.asarray(boxes_px, "float64").reshape(-1, 4):
+    boxes = np.asarray(boxes_px, "float64").reshape(-1, 4)
+    # The largest first, each of what the others have left: where they overlap, no box shows what another one hides.
+    for box in sorted(boxes, key=lambda one: -(one[2] - one[0]) * (one[3] - one[1])):
         top, left = np.floor(np.clip(box[:2], 0, (height, width))).astype(int)
         bottom, right = np.ceil(np.clip(box[2:], 0, (height, width))).astype(int)
         if bottom > top and right > left:
-            # Of the photograph as it was: two boxes that overlap hide each other's rest.
-            copy[top:bottom, left:right] = WAYS[way](photograph[top:bottom, left:right])
+            copy[top:bottom, left:right] = WAYS[way](copy[top:bottom, left:right])
     return copy
 
 
@@ -87,6 +91,18 @@ def around(box_px: Sequence[float] | np.ndarray, share: float) -> tuple[float, f
     top, left, bottom, right = box_px
     more = max(_LEAST_AROUND, share * min(bottom - top, right - left))
     return top - more, left - more, bottom + more, right + more
+
+
+def refuse_unsafe(output: Path, photographs: Sequence[tuple[str, Path]]) -> None:
+    """Make sure that copies can be written into a prediction's folder, before anything is.
+
+    Raises:
+        UserError: one could overwrite a photograph, or those of an earlier run are there, some of which would stay.
+    """
+    folder = output / FOLDER
+    refuse_over_photographs(folder, "leave out --redact", photographs)
+    if folder.is_dir() and any(folder.iterdir()):
+        raise UserError(f"{folder}: holds copies of an earlier run; remove it, or name another folder with --output")
 
 
 class RedactionWriter:
@@ -101,19 +117,17 @@ class RedactionWriter:
         output: the folder of the prediction.
         way: of `WAYS`.
         driver: finds what may be a plate; of no other thread.
-        photographs: what will be read.
 
     Raises:
-        UserError: a copy could overwrite a photograph.
+        UserError: the list is a link to another file.
         OSError: the folder cannot be written.
 
     Attributes:
         boxes, untouched: how many boxes were hidden, and on how many photographs none was.
     """
 
-    def __init__(self, output: Path, way: str, driver: Driver, photographs: Sequence[tuple[str, Path]]):
-        self.folder, self._way, self._driver = output / "redacted", way, driver
-        refuse_over_photographs(self.folder, "leave out --redact", photographs)
+    def __init__(self, output: Path, way: str, driver: Driver):
+        self.folder, self._way, self._driver = output / FOLDER, way, driver
         self._names = PictureNames((".jpg", ".jpeg", ".png"))
         self.boxes = self.untouched = 0
         self._list = WholeLines(output / "redacted.csv")
@@ -140,10 +154,10 @@ class RedactionWriter:
             if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate in plates)
         ]
         name = self._names.name(img_id)
-        _write(self.folder / name, hidden(photograph, [box for box, _, _ in found], self._way))
+        _write(own_file(self.folder, name), hidden(photograph, [box for box, _, _ in found], self._way))
         rows = [(*(f"{value:.1f}" for value in box), f"{confidence:.4f}", why) for box, confidence, why in found]
         rows = rows or [("", "", "", "", "", NOTHING)]
-        self._list.write(csv_lines([[as_cell(img_id), as_cell(name), *row] for row in rows]))
+        self._list.write(csv_lines([[name_as_cell(img_id), name_as_cell(name), *row] for row in rows]))
         self.boxes, self.untouched = self.boxes + len(found), self.untouched + (not found)
 
     def _candidates(self, photograph: np.ndarray) -> list[tuple[np.ndarray, float]]:
@@ -175,8 +189,7 @@ class RedactionWriter:
 
 
 def _write(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 RGB as JPEG or PNG, by the name, at once or not at all, making its folder."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    """Write uint8 RGB as JPEG or PNG, by the name, at once or not at all."""
     encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
     if path.suffix.lower() == ".png":
         Image.fromarray(picture).save(encoded, "PNG")

@@ -24,7 +24,7 @@ def share(places: range, part: int, parts: int) -> range:
 
 class BatchMaker:
     """Makes the training batches of both stages. Several data sets take turns, so that each has an equal share of
-    them, however many pictures it has.
+    every batch, as nearly as can be, however many pictures it has.
 
     Args:
         sets: what makes the samples of each data set, by its name; of one model, and of one seed.
@@ -64,8 +64,9 @@ class BatchMaker:
         classes = np.empty((len(places), self._any.vocabulary.slots), "int32")
         for index, place in enumerate(places):
             rng = np.random.default_rng([self._any.seed, stream, step, place])
-            # A plate that is seen several times stays one of its set.
-            of_set = self._in_turn[(place + kept_plate(step, place)) % len(self._in_turn)]
+            # The places that are left over go round; but a plate that is seen several times stays one of its set.
+            turn = place if place < count - count % len(self._in_turn) else place + kept_plate(step, place)
+            of_set = self._in_turn[turn % len(self._in_turn)]
             glimpses[index], classes[index], source = of_set.plate(stream, step, place, rng)
             self.shown[source] += 1
         return glimpses, classes

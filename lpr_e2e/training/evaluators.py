@@ -178,7 +178,8 @@ class SeenPhotographs(Photographs):
     def __init__(self, held: HeldOut):
         super().__init__(held)
         seen = held.dataset.photographs
-        self.truths = seen[:: max(1, len(seen) // COMPARED)][:COMPARED]
+        places = np.linspace(0, len(seen) - 1, min(COMPARED, len(seen))).round().astype(int)
+        self.truths = [seen[place] for place in places]
 
 
 # By the names in `lpr_e2e.training.settings.EVALUATORS`.

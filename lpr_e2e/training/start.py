@@ -35,7 +35,7 @@ class TakenOver:
         weights: how many arrays, of `all_weights`.
         all_weights: how many it has.
         known: its characters that the other model knew, too.
-        alike: those of its other characters that begin as one which looks the same.
+        alike: those of its other characters that begin as one which looks the same, or means the same.
         new: its other characters.
     """
 
@@ -46,7 +46,7 @@ class TakenOver:
     new: str
 
     def __str__(self) -> str:
-        alike = f"; known by one that looks the same: {self.alike}" if self.alike else ""
+        alike = f"; known by one that looks or means the same: {self.alike}" if self.alike else ""
         new = f"; new: {self.new}" if self.new else ""
         known = f"characters known: {self.known or 'none'}"
         return f"{self.weights} of {self.all_weights} weights taken over; {known}{alike}{new}"
