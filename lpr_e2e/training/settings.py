@@ -275,6 +275,7 @@ PRESETS = {
             learning_rate=1e-3,
             warm_up=200,
             evaluators=_EVALUATORS["joint"],
+            started_steps=3500,
         ),
         epoch_steps=500,
         picture_epochs=2,
