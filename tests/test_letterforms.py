@@ -111,14 +111,16 @@ def test_a_few_wrong_texts_do_not_spoil_a_letter():
 
 def test_letters_survive_their_file_and_a_damaged_one_is_named(tmp_path):
     masks = learned("A1")
-    save(masks | {"国": masks["A"]}, tmp_path / "letters.npz")
+    save({"": masks | {"国": masks["A"]}, "of/another set": {"A": masks["1"]}}, tmp_path / "letters.npz")
     again = load(tmp_path / "letters.npz")
-    assert set(again) == {"A", "1", "国"} and all((again[one] == masks[one]).all() for one in "A1")
+    assert set(again) == {"", "of/another set"} and set(again["of/another set"]) == {"A"}
+    assert set(again[""]) == {"A", "1", "国"} and all((again[""][one] == masks[one]).all() for one in "A1")
+    assert (again["of/another set"]["A"] == masks["1"]).all()
     assert load(tmp_path / "none.npz") == {}
     (tmp_path / "letters.npz").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(UserError, match=r"letters\.npz: damaged"):
         load(tmp_path / "letters.npz")
-    save({"A": np.zeros((5, 5), "uint8")}, tmp_path / "letters.npz")
+    save({"": {"A": np.zeros((5, 5), "uint8")}}, tmp_path / "letters.npz")
     with pytest.raises(UserError, match="no letter: A"):
         load(tmp_path / "letters.npz")
 

@@ -401,8 +401,9 @@ def test_a_photograph_that_goes_away_stops_the_training_with_its_name(tiny_data,
 
     monkeypatch.setattr(training, "_keep_start", lose_photographs)
     # The first batch is made here, for its sizes.
-    monkeypatch.setattr(training.maker, "cache", PictureCache())
+    (samples,) = training.maker.sets.values()
+    monkeypatch.setattr(samples, "cache", PictureCache())
     for photograph in training.dataset.photographs:
-        training.maker.cache.read(photograph.path)
+        samples.cache.read(photograph.path)
     with pytest.raises(TrainingError, match=r"\.jpg: missing file: the data changed.*--resume"):
         training.run()

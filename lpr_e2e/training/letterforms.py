@@ -115,10 +115,10 @@ def load(path: Path) -> dict[str, dict[str, np.ndarray]]:
         with np.load(path, allow_pickle=False) as file:
             for key in file.files:
                 name, _, code = key.rpartition(_AFTER_NAME)
-                mask = file[key]
+                character, mask = chr(int(code, 16)), file[key]
                 if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
-                    raise ValueError(f"no letter: {key}")
-                letters[name][chr(int(code, 16))] = mask
+                    raise ValueError(f"no letter: {character}")
+                letters[name][character] = mask
     except Exception as error:  # A damaged zip raises many kinds.
         raise UserError(f"{path}: damaged ({error}); remove it and own_labels.csv, they are made again") from error
     return dict(letters)
