@@ -19,7 +19,7 @@ from lpr_e2e.common.files import WholeLines
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
-from lpr_e2e.prediction.pictures import write_jpeg
+from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training.board import Board
@@ -139,7 +139,7 @@ def test_a_hundred_thousand_files_are_listed(tmp_path):
 def test_a_picture_that_does_not_fit_leaves_none(tmp_path):
     picture = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype="uint8")
     with room(500), pytest.raises(OSError):
-        write_jpeg(tmp_path / "a.jpg", picture)
+        write_picture(tmp_path / "a.jpg", picture)
     assert not (tmp_path / "a.jpg").exists()
-    write_jpeg(tmp_path / "a.jpg", picture)
+    write_picture(tmp_path / "a.jpg", picture)
     assert Image.open(tmp_path / "a.jpg").size == (64, 64)

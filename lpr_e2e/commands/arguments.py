@@ -12,13 +12,6 @@ if TYPE_CHECKING:
     from lpr_e2e.data.labels import LabelOptions
 
 
-# The options of `add_label_options`.
-LABEL_OPTIONS = (
-    *("form", "boxes", "exif", "picture_column", "box_columns", "text_column", "text_key", "category", "pictures"),
-    *("no_plates", "validation", "labels"),
-)
-
-
 def at_least_one(text: str) -> int:
     """A whole number of at least 1, as an argument's type."""
     return _at_least(1, text)

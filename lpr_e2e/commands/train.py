@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+from dataclasses import fields
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lpr_e2e.cli import INTERRUPTED
-from lpr_e2e.commands.arguments import LABEL_OPTIONS, add_data_options, add_threads, data_source
+from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
 from lpr_e2e.commands.check import check
 from lpr_e2e.commands.starting import Start, add_start_options, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
@@ -58,7 +59,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; or check the data, if that is asked for."""
-    new = ("exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font", *LABEL_OPTIONS)
+    from lpr_e2e.data.labels import LabelOptions
+
+    labels = (one.name for one in fields(LabelOptions))
+    new = ("exclude", "check", "fix", "preset", "set", "run", "seed", "characters", "font", *labels)
     named = [f"--{name.replace('_', '-')}" for name in new if getattr(options, name) not in (None, False)]
     if options.resume and named:
         raise UserError(

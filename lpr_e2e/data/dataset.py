@@ -232,17 +232,26 @@ def _held_texts(labels: Sequence[Labels]) -> set[str]:
     return {row.text for row in rows if row.text}
 
 
+def listed_to_exclude(path: Path) -> list[tuple[int, str]]:
+    """The line number and the img_id of each row of a list to exclude.
+
+    Raises:
+        DatasetError: it cannot be read, or has no such column.
+    """
+    listed = read_table(path)
+    if "img_id" not in listed.columns:
+        raise DatasetError(f"{path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
+    return [(number, values["img_id"]) for number, values in listed.records]
+
+
 def _without_excluded(labelled: Labelled, path: Path, name: str) -> tuple[Labelled, set[str]]:
     """Leave out the crops that a list names, and every text of theirs; and these texts, as they are compared.
 
     Of several data sets, only rows are meant that begin with the name of this one.
     """
-    listed = read_table(path)
-    if "img_id" not in listed.columns:
-        raise DatasetError(f"{path}: expected a column img_id, found {', '.join(listed.columns) or 'none'}")
     before = f"{name}{AFTER_NAME}" if name else ""
-    rows = [(number, values["img_id"]) for number, values in listed.records]
-    rows = [(number, img_id.removeprefix(before)) for number, img_id in rows if img_id.startswith(before)]
+    listed = listed_to_exclude(path)
+    rows = [(number, img_id.removeprefix(before)) for number, img_id in listed if img_id.startswith(before)]
     if name and not rows:
         return labelled, set()
     problems, named = list(labelled.problems), {img_id for _, img_id in rows}

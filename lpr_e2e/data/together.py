@@ -11,13 +11,12 @@ from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import many
-from lpr_e2e.data.dataset import AFTER_NAME, DataSource, Loaded, load
+from lpr_e2e.data.dataset import AFTER_NAME, DataSource, Loaded, listed_to_exclude, load
 from lpr_e2e.data.matching import compare
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.samples import Crop, Dataset, Photograph
 from lpr_e2e.data.spellings import look_alikes
 from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.data.tables import read_table
 
 
 def load_all(source: DataSource) -> Dataset:
@@ -93,11 +92,7 @@ def _note_on_look_alikes(parts: Mapping[str, Dataset]) -> list[str]:
 
 
 def _refuse_unknown_sets(exclude: Path, paths: Mapping[str, Path]) -> None:
-    table = read_table(exclude)
-    if "img_id" not in table.columns:
-        raise UserError(f"{exclude}: expected a column img_id, found {', '.join(table.columns) or 'none'}")
-    for number, values in table.records:
-        img_id = values["img_id"]
+    for number, img_id in listed_to_exclude(exclude):
         if img_id.partition(AFTER_NAME)[0] not in paths:
             raise UserError(
                 f"{exclude}, row {number}: img_id {img_id!r}; with several data sets, expected SET/IMG_ID with one of "

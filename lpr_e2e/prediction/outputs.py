@@ -15,7 +15,7 @@ import numpy as np
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import WholeLines, csv_lines, owned
-from lpr_e2e.prediction.pictures import annotate, write_jpeg
+from lpr_e2e.prediction.pictures import annotate, write_picture
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 # The lock of a folder that a prediction writes into.
@@ -85,7 +85,7 @@ class PredictionsWriter:
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
-            write_jpeg(own_file(self.pictures, self._names.name(img_id)), annotate(photograph, readings))
+            write_picture(own_file(self.pictures, self._names.name(img_id)), annotate(photograph, readings))
 
 
 class PictureNames:

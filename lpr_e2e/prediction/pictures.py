@@ -116,11 +116,13 @@ def attention_strip(glimpse: np.ndarray, attention: np.ndarray, text: str) -> np
     return np.asarray(picture)
 
 
-def write_jpeg(path: Path, picture: np.ndarray) -> None:
-    """Write a uint8 RGB picture `(h, w, 3)` as JPEG, at once or not at all, making its folder."""
+def write_picture(path: Path, picture: np.ndarray, quality: int = JPEG_QUALITY) -> None:
+    """Write a uint8 RGB picture `(h, w, 3)` as PNG, if it is called so, else as JPEG, at once or not at all, making its
+    folder; `quality` is a JPEG's."""
     path.parent.mkdir(parents=True, exist_ok=True)
     encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
-    Image.fromarray(picture).save(encoded, "JPEG", quality=JPEG_QUALITY)
+    form = "PNG" if path.suffix.lower() == ".png" else "JPEG"
+    Image.fromarray(picture).save(encoded, form, quality=quality)
     with whole_file(path) as part:
         part.write_bytes(encoded.getvalue())
 

@@ -6,20 +6,19 @@ hidden, too, from `HIDDEN_FROM` on, a bar of its own far below the one from whic
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import cv2
 import numpy as np
-from PIL import Image
 
 from lpr_e2e.common import parts
 from lpr_e2e.common.boxes import intersection_over_union, letterbox
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, csv_lines, name_as_cell, whole_file
+from lpr_e2e.common.files import WholeLines, csv_lines, name_as_cell
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.outputs import PictureNames, own_file, refuse_over_photographs
+from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reading import Reading
 
 # A first look believes in a plate there with at least this, and so many are hidden at most: of each look, one at the
@@ -143,18 +142,17 @@ class RedactionWriter:
         """Write one photograph's copy and its rows; nothing for an unreadable file."""
         if photograph is None:
             return
-        found = [
-            (around(one.box_px, _AROUND_READ), one.box_confidence, PLATE) for one in readings if one.box_px is not None
-        ]
-        plates = [one.box_px for one in readings if one.box_px is not None]
+        plates = [(one.box_px, one.box_confidence) for one in readings if one.box_px is not None]
+        found = [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in plates]
         found += [
             (around(box, _AROUND_SEEN), confidence, PERHAPS)
             for box, confidence in self._candidates(photograph)
             # Of one that is reported, the box is better known.
-            if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate in plates)
+            if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate, _ in plates)
         ]
         name = self._names.name(img_id)
-        _write(own_file(self.folder, name), hidden(photograph, [box for box, _, _ in found], self._way))
+        copy = hidden(photograph, [box for box, _, _ in found], self._way)
+        write_picture(own_file(self.folder, name), copy, _JPEG_QUALITY)
         rows = [(*(f"{value:.1f}" for value in box), f"{confidence:.4f}", why) for box, confidence, why in found]
         rows = rows or [("", "", "", "", "", NOTHING)]
         self._list.write(csv_lines([[name_as_cell(img_id), name_as_cell(name), *row] for row in rows]))
@@ -186,14 +184,3 @@ class RedactionWriter:
         """What was done, for people."""
         untouched = f"; on {self.untouched} nothing was found to hide: look at them" if self.untouched else ""
         return f"{self.boxes} places hidden{untouched}; copies are in {self.folder}"
-
-
-def _write(path: Path, picture: np.ndarray) -> None:
-    """Write uint8 RGB as JPEG or PNG, by the name, at once or not at all."""
-    encoded = io.BytesIO()  # Written to a full disk by Pillow itself, a picture is cut off without an error.
-    if path.suffix.lower() == ".png":
-        Image.fromarray(picture).save(encoded, "PNG")
-    else:
-        Image.fromarray(picture).save(encoded, "JPEG", quality=_JPEG_QUALITY)
-    with whole_file(path) as part:
-        part.write_bytes(encoded.getvalue())
