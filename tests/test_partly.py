@@ -310,6 +310,13 @@ class TestBatches:
         maker.plates(RECOGNITION, 0, 20)
         assert set(maker.shown) <= {"plate: real", "plate: drawn"}
 
+    def test_foreign_letters_are_to_be_read_as_such(self, make_maker):
+        foreign = make_maker(partly=0.01, unreadable=0.0, real=0.0, foreign=1.0)
+        read = shown_texts(foreign, foreign.plates(RECOGNITION, 0, 40)[1])
+        assert sum(one.count(UNSEEN) == 1 for one in read) > 30
+        cannot_say = make_maker(unseen=False, partly=0.01, unreadable=0.0, real=0.0, foreign=1.0)
+        assert not any(UNSEEN in one for one in shown_texts(cannot_say, cannot_say.plates(RECOGNITION, 0, 40)[1]))
+
     def test_other_samples_stay_as_they_are(self, make_maker):
         """Only the places that are taken for such plates change."""
         without, some = make_maker(partly=0.0), make_maker(partly=0.2)

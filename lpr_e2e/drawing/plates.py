@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
@@ -22,6 +23,8 @@ import numpy as np
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.places import Numbered, Places, numbered
 from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
+from lpr_e2e.common.vocabulary import UNSEEN
+from lpr_e2e.drawing.foreign_letters import PLACEHOLDER, foreign_letters, one_of
 from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
 from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
@@ -115,6 +118,11 @@ class PlatePainter:
         self._joined = self._joined and joins_letters()
         self._surface = Surface()
 
+    @cached_property
+    def _foreign(self) -> Alphabets | None:
+        """Letters of other scripts; rendered when they are first asked for."""
+        return foreign_letters(self._characters)
+
     def sample_text(self, rng: np.random.Generator) -> str:
         """A text of a training text's form, see `lpr_e2e.drawing.texts.TextSampler`; all of it can be drawn.
 
@@ -123,11 +131,28 @@ class PlatePainter:
         """
         return self._sampler.sample(rng)
 
-    def draw_sampled(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str, Places]:
-        """A plate with a text of its own: picture and outline as from `draw`, the text, its characters' places."""
+    def draw_sampled(
+        self, rng: np.random.Generator, foreign: float = 0.0
+    ) -> tuple[np.ndarray, np.ndarray, str, Places]:
+        """A plate with a text of its own: picture and outline as from `draw`, the text, its characters' places.
+
+        Args:
+            rng: source of randomness.
+            foreign: share of the plates one character of which is a letter of another script, where fonts have some:
+                `UNSEEN` stands for it in the text.
+        """
         text = self.sample_text(rng)
-        plate, outline, places = self.draw_placed(text, rng)
-        return plate, outline, text, places
+        parts = clusters(text)
+        able = [number for number, part in enumerate(parts) if not part.isspace()]
+        if not foreign or rng.random() >= foreign or len(able) < 2 or not self._foreign:
+            plate, outline, places = self.draw_placed(text, rng)
+            return plate, outline, text, places
+        place = able[int(rng.integers(len(able)))]
+        shown = [*parts[:place], PLACEHOLDER, *parts[place + 1 :]]
+        plate, outline, places = self._draw("".join(shown), one_of(self._foreign, rng), rng)
+        read = [UNSEEN if part == PLACEHOLDER else part for part in shown]
+        known = tuple(UNSEEN if part == PLACEHOLDER else part for part in places.parts)
+        return plate, outline, "".join(read), replace(places, parts=known)
 
     def draw(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """One plate with this text, upright and frontal, 60 to 145 px high (a dealer's strip adds to that).
@@ -145,8 +170,14 @@ class PlatePainter:
     def draw_placed(self, text: str, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, Places]:
         """As `draw`, and where on the plate the characters stand, in its pixels; blanks have no place."""
         self._check(text)
+        return self._draw(text, None, rng)
+
+    def _draw(
+        self, text: str, foreign: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, Places]:
+        """As `draw_placed`, with the mask of what stands for `PLACEHOLDER`."""
         look = self._look(rng)
-        lines = self._lines(text, look, rng)
+        lines = self._lines(text, look, foreign, rng)
         ink = np.zeros(self._shape(len(text), len(lines), look, rng), "uint8")
         height = ink.shape[0]
         framed = rng.random() < 0.88
@@ -249,9 +280,13 @@ class PlatePainter:
         halves = [size * highest(line) / 2 for size, line in zip(sizes, lines, strict=True)]
         return ((centres[0] - halves[0]) * height, (centres[-1] + halves[-1]) * height), drawn
 
-    def _lines(self, text: str, look: PlateLook | None, rng: np.random.Generator) -> list[list[Group]]:
+    def _lines(
+        self, text: str, look: PlateLook | None, foreign: np.ndarray | None, rng: np.random.Generator
+    ) -> list[list[Group]]:
         """The lines of a plate, each a list of groups of glyphs, left to right."""
         alphabet = self._alphabets.choose(rng)
+        if foreign is not None:
+            alphabet = alphabet._replace(masks={**alphabet.masks, PLACEHOLDER: foreign})
         if self.tunisian:
             return self._tunisian_lines(text, alphabet.masks, rng)
         if look:

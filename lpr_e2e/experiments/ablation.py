@@ -60,6 +60,7 @@ LEVERS = (
     Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",), "training"),
     Lever("written", "writing that is no plate", ("mixture.written=0",), "training"),
     Lever("partly", "plates of which something cannot be seen", ("mixture.partly=0",), "training"),
+    Lever("foreign", "letters of other scripts on drawn plates", ("mixture.foreign=0",), "training"),
     Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),

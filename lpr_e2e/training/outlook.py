@@ -136,7 +136,7 @@ def _stages(
         for name, stage in stages.items()
     )
     shared = f"{alone} steps of reading alone, and {both} of finding and reading"
-    fewer = "" if fixed is None else " (the fewer, the more held-out plates the start already reads)"
+    fewer = "" if fixed is None else " (the first the fewer, the more held-out plates the start already reads)"
     drawn = "" if draws else " Nothing can be drawn: it trains on real plates alone."
     return Finding(
         "What training will do",

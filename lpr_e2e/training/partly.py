@@ -18,7 +18,7 @@ from lpr_e2e.data.samples import Plate
 from lpr_e2e.training.covers import CLEAR, OPAQUE, cover
 
 # Of the plates of which something cannot be seen, the shares that are cut off and covered; the others are mirrored.
-_CUT, _COVERED = 0.45, 0.47
+_CUT, _COVERED = 0.42, 0.45
 # The share of a plate that is cut off: at its left or right end; above or below, where then nothing is legible; and
 # there, where all still is. Of the cuts, the share at the ends; of those above and below, the share of the deep ones.
 _AT_ENDS, _DEEP, _SHALLOW = (0.08, 0.6), (0.25, 0.6), (0.03, 0.2)

@@ -73,6 +73,7 @@ class PlateSources:
         self.texted: list[ReadablePlate] = list(readable_plates(photographs, ()))
         # What cannot be seen is shown to a model that can say so.
         self.partly = mixture.partly if vocabulary.unseen else 0.0
+        self._foreign = mixture.foreign if vocabulary.unseen else 0.0
         self._placed = self._plates_with_places() if self.partly else []
         self._signs = SignPainter(TextForms.learned(texts, vocabulary))
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
@@ -175,7 +176,7 @@ class PlateSources:
 
         Shared: do not write into it.
         """
-        picture, outline, text, places = self.painter.draw_sampled(np.random.default_rng([self.seed, _DRAWN, *key]))
+        picture, outline, text, places = self._new_drawn(np.random.default_rng([self.seed, _DRAWN, *key]))
         # It is seen many times, and never higher than a glimpse.
         plate = no_higher(cut_out(picture, outline), self._height)
         places = places.moved(np.array(plate.shape[:2]) / picture.shape[:2], (0, 0))
@@ -190,7 +191,10 @@ class PlateSources:
             whole = (0, 0, *picture.shape[:2])
             picture, text = self.rearranged(("crop", crop.img_id, 0), crop.text, picture, whole, rng)
             return picture, np.full(picture.shape[:2], 255, "uint8"), text, None
-        return self.painter.draw_sampled(rng)
+        return self._new_drawn(rng)
+
+    def _new_drawn(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places]:
+        return self.painter.draw_sampled(rng, self._foreign)
 
     def rearranged(self, key: PlateKey, text: str, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get(key, [])

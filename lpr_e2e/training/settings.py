@@ -22,6 +22,8 @@ class Mixture:
             none: what there is to read is nothing. Above 0, what is taken for a plate where there is none is too.
         partly: of the plates read without their photograph, and of the photographs where it is possible, the share of
             which something cannot be seen: cut off, covered, now and then mirrored. 0: the model has no class for it.
+        foreign: of the synthetic plates, the share that has a letter of another script, which is not to be read as one
+            of the country's; where `partly` is 0, none has.
         pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
@@ -53,6 +55,7 @@ class Mixture:
     unreadable: float = 0.06
     partly: float = 0.2
     written: float = 0.15
+    foreign: float = 0.05
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
@@ -196,7 +199,7 @@ class Settings:
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
             # Runs from before plates were shown in part, and other writing at all.
-            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, "undone": 0.0, **values["mixture"]}),
+            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, "foreign": 0.0, "undone": 0.0, **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
         return cls(**{**values, **nested})
@@ -312,6 +315,7 @@ PRESETS = {
             unreadable=0.0,
             partly=0.0,
             written=0.0,
+            foreign=0.0,
             turned=0.05,
             tilted=0.05,
             worn=0.3,

@@ -133,15 +133,15 @@ def with_steps_for(settings: Settings, read: float, fixed: Collection[str] = ())
         fixed: stages whose steps are to stay as they are, because somebody has set them.
     """
 
-    def changed(stage: StageSettings, saved: float) -> StageSettings:
+    def changed(stage: StageSettings, needed: float) -> StageSettings:
         steps = min(stage.steps, stage.started_steps)
-        epochs = max(1, round(steps * max(_LEAST_STEPS, 1 - saved) / settings.epoch_steps))
+        epochs = max(1, round(steps * max(_LEAST_STEPS, needed) / settings.epoch_steps))
         return replace(stage, steps=min(stage.steps, epochs * settings.epoch_steps))
 
-    # Half of stage two's work is finding, which the start's reading says nothing about.
+    # What the start reads says little about stage two: finding, and blurred and dark plates, are learned there.
     stages = {
-        name: changed(getattr(settings, name), saved)
-        for name, saved in (("recognition", read), ("joint", read / 2))
+        name: changed(getattr(settings, name), needed)
+        for name, needed in (("recognition", 1 - read), ("joint", 1.0))
         if name not in fixed
     }
     return replace(settings, **stages)
