@@ -88,6 +88,35 @@ def _coloured(mask: np.ndarray, colours: np.ndarray) -> np.ndarray:
     return cv2.merge([cv2.LUT(mask, channel) for channel in colours.T.astype("uint8")])
 
 
+def colours_of_look(look: PlateLook, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of the ground and of the paint of a look, float `(3,)` RGB 0..255, as in daylight.
+
+    Crops are small, so that blur has brought their colours together, and some were taken at night.
+    """
+    ground, paint = np.array(look.ground), np.array(look.paint)
+    middle, half = (ground + paint) / 2, (paint - ground) / 2 * rng.uniform(1.0, 1.5)
+    ground, paint = np.maximum(middle - half, 0), np.maximum(middle + half, 0)
+    brightest = max(ground.max(), paint.max(), 1.0)
+    gain = max(1.0, rng.uniform(130, 250) / brightest) * rng.uniform(0.93, 1.07, 3)
+    return np.clip(ground * gain, 0, 255), np.clip(paint * gain, 0, 255)
+
+
+def any_colours(tunisian: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Colours of the ground and of the paint of a plate of any look, float `(3,)` RGB 0..255."""
+    kind = rng.random()
+    dark = rng.uniform(5, 48) * rng.uniform(0.85, 1.1, 3)
+    light = rng.uniform(165, 256) * rng.uniform(0.92, 1.0, 3)
+    if kind < 0.12:  # Faded black, dull paint.
+        dark = rng.uniform(50, 95) * rng.uniform(0.9, 1.1, 3)
+        light = dark + rng.uniform(60, 130)
+    elif kind < 0.15:  # A coloured ground.
+        dark = rng.permutation(np.array([rng.uniform(90, 170), rng.uniform(20, 90), rng.uniform(10, 50)]))
+    light_ground = rng.random() < (0.04 if tunisian else 0.75)
+    if light_ground and not tunisian and rng.random() < 0.2:
+        light = light * np.array([1.0, rng.uniform(0.75, 0.95), rng.uniform(0.1, 0.6)])
+    return (light, dark) if light_ground else (dark, light)
+
+
 def draw_frame(ink: np.ndarray, rim: float, rng: np.random.Generator) -> None:
     """A thin rounded frame, in place, `rim` pixels inside the edge."""
     height, width = ink.shape

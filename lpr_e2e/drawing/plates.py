@@ -29,6 +29,8 @@ from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_lette
 from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
     Surface,
+    any_colours,
+    colours_of_look,
     draw_bolts,
     draw_end_dots,
     draw_frame,
@@ -199,7 +201,7 @@ class PlatePainter:
         worn = rng.random() < self._worn
         if worn:
             self._surface.wear(ink, rng)
-        ground, paint = _look_colours(look, rng) if look else _colours(self.tunisian, rng)
+        ground, paint = colours_of_look(look, rng) if look else any_colours(self.tunisian, rng)
         plate = self._surface.paint(ink, ground, paint, rng)
         if look:
             draw_surroundings(plate, look, rows, paint, rng)
@@ -392,32 +394,3 @@ def _groups(parts: list[Numbered]) -> list[list[Numbered]]:
         return "blank" if first.isspace() else "letter" if first.isalnum() or first == "_" else "other"
 
     return [list(run) for sort, run in groupby(parts, key=sort_of) if sort != "blank"]
-
-
-def _look_colours(look: PlateLook, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of the ground and of the paint of a look, float `(3,)` RGB 0..255, as in daylight.
-
-    Crops are small, so that blur has brought their colours together, and some were taken at night.
-    """
-    ground, paint = np.array(look.ground), np.array(look.paint)
-    middle, half = (ground + paint) / 2, (paint - ground) / 2 * rng.uniform(1.0, 1.5)
-    ground, paint = np.maximum(middle - half, 0), np.maximum(middle + half, 0)
-    brightest = max(ground.max(), paint.max(), 1.0)
-    gain = max(1.0, rng.uniform(130, 250) / brightest) * rng.uniform(0.93, 1.07, 3)
-    return np.clip(ground * gain, 0, 255), np.clip(paint * gain, 0, 255)
-
-
-def _colours(tunisian: bool, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Colours of the ground and of the paint, float `(3,)` RGB 0..255."""
-    kind = rng.random()
-    dark = rng.uniform(5, 48) * rng.uniform(0.85, 1.1, 3)
-    light = rng.uniform(165, 256) * rng.uniform(0.92, 1.0, 3)
-    if kind < 0.12:  # Faded black, dull paint.
-        dark = rng.uniform(50, 95) * rng.uniform(0.9, 1.1, 3)
-        light = dark + rng.uniform(60, 130)
-    elif kind < 0.15:  # A coloured ground.
-        dark = rng.permutation(np.array([rng.uniform(90, 170), rng.uniform(20, 90), rng.uniform(10, 50)]))
-    light_ground = rng.random() < (0.04 if tunisian else 0.75)
-    if light_ground and not tunisian and rng.random() < 0.2:
-        light = light * np.array([1.0, rng.uniform(0.75, 0.95), rng.uniform(0.1, 0.6)])
-    return (light, dark) if light_ground else (dark, light)
