@@ -114,7 +114,7 @@ def test_what_cannot_be_drawn_is_an_error(painter):
 def test_right_to_left_letters_stand_right_of_the_digits_and_from_the_right(monkeypatch):
     painter = PlatePainter(["سطن٧١٢٦", "أنع٨١٩"])
     alphabet = painter._alphabets.choose(np.random.default_rng(0))
-    (line,) = painter._lines("سطن٧١٢٦", None, np.random.default_rng(0))
+    (line,) = painter._lines("سطن٧١٢٦", None, None, np.random.default_rng(0))
     shown = [glyph for group in line for glyph in group]
     assert [group.word for group in line] == [False, False]
     for way in painter._alphabets._ways[0].alphabets:
