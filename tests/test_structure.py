@@ -25,7 +25,7 @@ FLOORS = (
     ("prediction",),
     ("evaluation",),
     ("training",),
-    ("export", "serving", "experiments"),
+    ("export", "serving", "experiments", "annotation"),
     ("cli", "commands", "__main__"),
 )
 # What is narrower than the floors say.
