@@ -34,7 +34,7 @@ from lpr_e2e.prediction.reading import COLUMNS as READING_COLUMNS
 from lpr_e2e.prediction.reading import Reading
 
 pytest.importorskip("fastapi", reason="the extra label is not installed")
-pytest.importorskip("httpx", reason="httpx is not installed")
+pytest.importorskip("httpx2", reason="httpx2 is not installed")
 
 from fastapi.testclient import TestClient  # noqa: E402
 
@@ -582,13 +582,13 @@ class Program:
 
 
 def test_killed_at_any_moment_nothing_that_was_given_is_lost(tmp_path):
-    import httpx
+    import httpx2
 
     folder = write_photographs(tmp_path / "photographs", 12)
     given: dict[int, str] = {}
     for _ in range(2):
         program = Program(folder, "--model", "none")
-        with httpx.Client(base_url=program.address.partition("?")[0], follow_redirects=True) as page:
+        with httpx2.Client(base_url=program.address.partition("?")[0], follow_redirects=True) as page:
             page.get(program.address)
             numbers = page.post("/next", json={"count": 20, "without": []}).json()["numbers"]
             assert sorted([*numbers, *given]) == list(range(12))

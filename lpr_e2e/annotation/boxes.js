@@ -1,7 +1,7 @@
 // The photograph with its boxes: real buttons over a picture, drawn, moved and sized by mouse, finger and keys.
 // Boxes are [ymin, xmin, ymax, xmax] in pixels of the photograph, whatever its size on the screen.
 
-const at = (id) => document.getElementById(id);
+export const at = (id) => document.getElementById(id);
 // How near to an edge it is taken hold of, and from which size on a drag is a box, in pixels of the screen.
 const REACH = { mouse: 9, pen: 12, touch: 22 }, SMALLEST_DRAG = 6;
 // A step of an arrow key, as a share of the photograph's longer side, and by how much Ctrl makes it larger.

@@ -31,7 +31,7 @@ WINDOW = 100
 ANSWERS_TIMED, REST_SECONDS = 30, 120
 # So many of the photographs answered last can be turned back to on a page that is opened anew.
 TURNED_BACK = 50
-# Of a photograph nobody has looked at and nothing has read: as of one on which nothing is found.
+# Usefulness of a photograph on which nothing was read: it comes after those on which something was.
 _UNREAD = 0.0
 
 # Where the plates come from that are shown of a photograph.

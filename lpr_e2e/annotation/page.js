@@ -1,8 +1,8 @@
 // What a person does on the page: look, mend, answer. An answer is on disk before the next photograph is shown.
 
-import { Stage, spoken } from "./boxes.js";
+import { Stage, at, spoken } from "./boxes.js";
+import { fetchPlates, field, say, showPlates, showProgress, showRemarks, trouble, verdict } from "./panel.js";
 
-const at = (id) => document.getElementById(id);
 // Photographs that are fetched before they are shown; pauses of the page, milliseconds.
 const AHEAD = 3, ASK_AGAIN = 700, PLATE_PAUSE = 250;
 const SOURCES = {
@@ -22,7 +22,7 @@ const stage = new Stage({
   changed: (kind, number) => remember(kind + number),
   drawn: (box) => addPlate(box, true),
   chosen: (number) => { choose(number); stage.focus(number); },
-  settled: () => { touched(); fetchPlates(PLATE_PAUSE); },
+  settled: () => { touched(); fetchPlates(photo, plateAddress, PLATE_PAUSE); },
 });
 
 // The server
@@ -128,17 +128,23 @@ async function showFromTrail(step) {
 
 function show(next) {
   photo = next;
-  chosen = 0;
+  chosen = leastCertain(photo.plates);
   trouble("");
   at("name").textContent = photo.name;
   document.title = photo.name + " – " + folder;
   at("source").textContent = SOURCES[photo.source];
-  stage.number = 0;
+  stage.number = chosen;
   stage.show(photo, address(photo.number, "picture"), address(photo.number, "picture", "&near=true"));
-  showRemarks();
+  showRemarks(photo, takeSuggestion);
   render();
   focusStart();
   say(photo.name + ": " + (photo.plates.map(spoken).join(", ") || "no plate"));
+}
+
+// The plate to look at first: the one that is read with the least certainty.
+function leastCertain(plates) {
+  const doubts = plates.map((plate) => plate.certainty ?? 1);
+  return Math.max(0, doubts.indexOf(Math.min(...doubts)));
 }
 
 function showNothing(words) {
@@ -153,77 +159,18 @@ function showNothing(words) {
   enable();
 }
 
-let newest = 0;
-function showProgress(progress) {
-  if (progress.serial < newest) return; // Answers overtake each other.
-  newest = progress.serial;
-  at("bar").max = Math.max(progress.total, 1);
-  at("bar").value = progress.answered;
-  const speed = progress.per_minute === null ? "" : ", " + progress.per_minute.toFixed(progress.per_minute < 10 ? 1 : 0).replace(".0", "") + " a minute";
-  const unread = progress.unread ? ", " + progress.unread + " still to be read" : "";
-  const broken = progress.unreadable ? ", " + progress.unreadable + " unreadable" : "";
-  at("counts").textContent = progress.answered + " of " + progress.total + speed + unread + broken;
-  if (progress.failure) trouble(progress.failure);
-}
-
-function showRemarks() {
-  at("remarks").replaceChildren(...photo.remarks.map((words) => make("p", { class: "remark", dir: "auto" }, words)));
-  if (!photo.suggestion) return;
-  const button = make("button", { type: "button" }, "Take what the model reads ");
-  button.append(make("kbd", {}, "R"));
-  button.addEventListener("click", takeSuggestion);
-  at("remarks").lastChild.append(make("br"), button);
-}
-
 function render() {
-  at("plates").replaceChildren(...photo.plates.map(card));
+  showPlates(photo, chosen, {
+    typed, choose, remove: removePlate, unread: (number) => { markUnread(number); focusStart(); },
+  });
   touched();
   stage.draw(chosen);
-  fetchPlates(0);
-}
-
-function card(plate, number) {
-  const item = make("li", { class: "plate" + (number === chosen ? " chosen" : "") });
-  const id = "text" + number;
-  const label = make("label", { for: id }, "Plate " + (number + 1));
-  if (plate.certainty !== undefined) label.append(", read with " + Math.round(100 * plate.certainty) + " %");
-  const field = make("input", { id, dir: "auto", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", maxlength: 200, enterkeyhint: "next" });
-  field.value = plate.text;
-  field.placeholder = plate.unread ? "cannot be read" : "";
-  field.addEventListener("input", () => typed(number, field.value));
-  field.addEventListener("focus", () => choose(number));
-  const row = make("div", { class: "row" });
-  const unread = make("button", { type: "button", "aria-pressed": String(plate.unread) }, "Cannot be read");
-  unread.append(make("kbd", {}, "U"));
-  unread.addEventListener("click", () => { markUnread(number); focusStart(); });
-  const remove = make("button", { type: "button", "aria-label": "Delete plate " + (number + 1) }, "Delete");
-  remove.addEventListener("click", () => removePlate(number));
-  row.append(unread, remove);
-  item.append(make("img", { alt: "Plate " + (number + 1) + " from near" }), label, field, row);
-  return item;
-}
-
-// The plates, cut out of the photograph, where their boxes are now.
-let pause = 0;
-function fetchPlates(milliseconds) {
-  clearTimeout(pause);
-  pause = setTimeout(() => {
-    if (!photo) return;
-    photo.plates.forEach((plate, number) => {
-      const picture = at("plates").children[number]?.querySelector("img"), from = plateAddress(photo.number, plate.box);
-      if (picture && picture.getAttribute("src") !== from) picture.src = from;
-    });
-  }, milliseconds);
+  fetchPlates(photo, plateAddress, 0);
 }
 
 function touched() {
   verdict(photo.plates.length ? "" : photo.decided ? "No plate" : "Draw a box around each plate, or 0 for no plate.");
   enable();
-}
-
-function verdict(words) {
-  at("verdict").textContent = words;
-  at("verdict").hidden = !words;
 }
 
 function enable() {
@@ -232,20 +179,9 @@ function enable() {
   at("back").disabled = place <= 0 && Boolean(photo);
 }
 
-function trouble(words) { at("trouble").textContent = words; }
-function say(words) { at("said").textContent = words; }
-
-function make(tag, attributes = {}, text = "") {
-  const element = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-  element.textContent = text;
-  return element;
-}
-
 // Changes
 
 const copied = (plates) => plates.map((plate) => ({ ...plate, box: [...plate.box] }));
-const field = (number) => at("text" + number);
 
 function keepDraft() {
   if (photo.changed) drafts.set(photo.number, { revision: photo.revision, plates: copied(photo.plates) });

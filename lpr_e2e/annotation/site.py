@@ -49,7 +49,12 @@ _HEADERS = {
 # Pictures never change while the server runs; their addresses hold what is new with every start.
 _KEPT = {"Cache-Control": "private, max-age=3600"}
 # The files of the page, and what they are.
-_FILES = {"page.js": "text/javascript", "boxes.js": "text/javascript", "page.css": "text/css"}
+_FILES = {
+    "page.js": "text/javascript",
+    "panel.js": "text/javascript",
+    "boxes.js": "text/javascript",
+    "page.css": "text/css",
+}
 # More than any photograph or plate has; and what the page asks for at once.
 _MOST_PLATES, _MOST_CHARACTERS, _MOST_ASKED = 500, 200, 20
 _SECRET_BYTES = 24
