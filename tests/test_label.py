@@ -24,6 +24,7 @@ from lpr_e2e.annotation.beginning import Beginning
 from lpr_e2e.annotation.order import ALIKE, APART, NOTHING_FOUND, NOTHING_READ, contradictions, spread, usefulness
 from lpr_e2e.cli import main
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.data.check import check_data
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.forms import read_labels
 from lpr_e2e.data.importing import import_labels
@@ -241,8 +242,10 @@ class TestOtherLabels:
             answers.give("cars/1.png", (Plate((5, 5, 25, 60), "11T11"),), NEW)
             answers.give("cars/2.png", (), NEW)
             answers.give("cars/6.png", (Plate((5, 5, 25, 60), "66T66"),), NEW)
-        found = {one.img_id: one for one in resolve(read_labels(tmp_path)).photographs}
-        assert found.keys() == labelled.keys()
+        resolved = resolve(read_labels(tmp_path))
+        found = {one.img_id: one for one in resolved.photographs}
+        assert found.keys() == labelled.keys() and resolved.problems == []
+        assert [line[1:3] for line in check_data(tmp_path).counts()[1:3]] == [("8", "8"), ("7", "7")]
         assert [(row.box_px, row.text) for row in found["1.png"].plates] == [((5, 5, 25, 60), "11T11")]
         assert found["2.png"].plates == () and found["3.png"] == labelled["3.png"]
         assert {name for name, one in found.items() if one.held} == {"6.png"}
@@ -304,7 +307,7 @@ class TestOrder:
         (missed,) = contradictions([reading()], [Plate(OTHER, "1T1")])
         assert missed.labelled is None and "no plate there" in str(missed)
         (wrong,) = contradictions([reading()], [Plate(BOX, "2T2")])
-        assert str(wrong) == "The model reads 1T1 with 99 %; the label says 2T2."
+        assert str(wrong) == "The model reads 1T1 with 99\u00a0%; the label says 2T2."
 
     def test_near_twins_do_not_stand_side_by_side(self):
         looks = [miniature(photograph(number // 5)) for number in range(60)]
@@ -345,7 +348,7 @@ class TestDesk:
         assert desk.next(1) == [3] and shown["source"] == "labels"
         # Of the second one the labels had no text: what is read there fills the gap.
         assert [plate["text"] for plate in shown["plates"]] == ["2T2", "3T3"]
-        assert shown["remarks"] == ["The model reads 1T1 with 99 %; the label says 2T2."]
+        assert shown["remarks"] == ["The model reads 1T1 with 99\u00a0%; the label says 2T2."]
         assert [plate["text"] for plate in shown["suggestion"]] == ["1T1", "3T3"]
 
     def test_what_cannot_be_read_is_counted_and_left_aside(self, folder):

@@ -48,7 +48,7 @@ class Contradiction:
 
     def __str__(self) -> str:
         said = f"the label says {self.labelled.text}" if self.labelled else "the labels have no plate there"
-        return f"The model reads {self.reading.text} with {100 * self.reading.confidence:.0f} %; {said}."
+        return f"The model reads {self.reading.text} with {100 * self.reading.confidence:.0f}\u00a0%; {said}."
 
 
 def usefulness(readings: Sequence[Reading], labelled: Sequence[Plate] | None = None) -> float:

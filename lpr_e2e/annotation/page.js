@@ -138,6 +138,7 @@ function show(next) {
   showRemarks(photo, takeSuggestion);
   render();
   focusStart();
+  at("panel").scrollTop = 0;
   say(photo.name + ": " + (photo.plates.map(spoken).join(", ") || "no plate"));
 }
 
@@ -201,6 +202,7 @@ function choose(number) {
   if (!photo || number < 0 || number >= photo.plates.length) return false;
   chosen = number;
   [...at("plates").children].forEach((item, place) => item.classList.toggle("chosen", place === number));
+  at("plates").children[number]?.scrollIntoView({ block: "nearest" });
   stage.draw(number);
   return true;
 }
@@ -394,6 +396,9 @@ at("undo").addEventListener("click", undo);
 at("zoom").addEventListener("click", () => { stage.toggleNear(); focusStart(); });
 at("open-help").addEventListener("click", () => at("help").showModal());
 at("close-help").addEventListener("click", () => at("help").close());
+
+// What was changed and not answered is lost with the page.
+window.addEventListener("beforeunload", (event) => { if (photo?.changed) event.preventDefault(); });
 
 guarded(async () => {
   const begin = await ask("GET", "/begin");

@@ -178,6 +178,7 @@ class Labelled:
         problems: every row that cannot be used, or was changed.
         notes: how names, boxes and texts were understood; a line each.
         has_validation: whether the labels say themselves what is held out.
+        sources: the label files, as written; what answers replace is left out.
     """
 
     photographs: list[LabelledPhotograph] = field(default_factory=list)
@@ -185,6 +186,7 @@ class Labelled:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     has_validation: bool = False
+    sources: list[Labels] = field(default_factory=list)
 
 
 def names_validation(name: str) -> bool:

@@ -69,8 +69,10 @@ def resolve(labels: Sequence[Labels], options: LabelOptions = NOTHING_SAID) -> L
         resolver.notes += place.notes
         resolver.add(place)
     # A table of validation that has no row yet holds nothing out: then it is drawn, as without one.
-    said = [place.labels for place in places]
-    return resolver.labelled(any(one.held_out and (one.plates or one.given_up) for one in said))
+    sources = [place.labels for place in places]
+    labelled = resolver.labelled(any(one.held_out and (one.plates or one.given_up) for one in sources))
+    labelled.sources = sources
+    return labelled
 
 
 @dataclass
