@@ -1,7 +1,8 @@
 // What a person does on the page: look, mend, answer. An answer is on disk before the next photograph is shown.
 
 import { Stage, at, spoken } from "./boxes.js";
-import { fetchPlates, field, say, showPlates, showProgress, showRemarks, trouble, verdict } from "./panel.js";
+import { fetchPlates, field, say, showPlates, showRemarks, trouble, verdict } from "./panel.js";
+import { address, ask, begin } from "./server.js";
 
 // Photographs that are fetched before they are shown; pauses of the page, milliseconds.
 const AHEAD = 3, ASK_AGAIN = 700, PLATE_PAUSE = 250;
@@ -10,7 +11,7 @@ const SOURCES = {
   model: "As the model reads it.", nothing: "Nothing is known of it yet.",
 };
 
-let session = "", folder = "";
+let folder = "";
 let photo = null, chosen = 0, busy = false;
 // Photographs to come; numbers of those that were shown, and which of these is shown now.
 const queue = [], trail = [];
@@ -22,23 +23,10 @@ const stage = new Stage({
   changed: (kind, number) => remember(kind + number),
   drawn: (box) => addPlate(box, true),
   chosen: (number) => { choose(number); stage.focus(number); },
-  settled: () => { touched(); fetchPlates(photo, plateAddress, PLATE_PAUSE); },
+  settled: () => { touched(); fetchPlates(photo, PLATE_PAUSE); },
 });
 
-// The server
-
-async function ask(method, path, body) {
-  const response = await fetch(path, {
-    method, headers: body === undefined ? {} : { "Content-Type": "application/json" },
-    body: body === undefined ? undefined : JSON.stringify(body),
-  });
-  const answer = await response.json().catch(() => ({}));
-  if (answer.progress) showProgress(answer.progress);
-  return { ok: response.ok, status: response.status, ...answer };
-}
-
-const address = (number, what, more = "") => "/photographs/" + number + "/" + what + "?of=" + session + more;
-const plateAddress = (number, box) => address(number, "plate", box.map((side) => "&box=" + side.toFixed(1)).join(""));
+// What comes from the server
 
 async function fetchPhoto(number) {
   const found = await ask("GET", "/photographs/" + number);
@@ -66,7 +54,7 @@ function fill() {
         const next = await fetchPhoto(number);
         if (next.error) continue;
         new Image().src = address(number, "picture");
-        for (const plate of next.plates) new Image().src = plateAddress(number, plate.box);
+        for (const plate of next.plates) new Image().src = address(number, "plate", plate.box);
         queue.push(next);
       }
     }
@@ -105,7 +93,7 @@ async function showNext() {
   show(queue.shift());
   trail.splice(++place, trail.length, photo.number);
   enable();
-  fill();
+  fill().catch(() => {}); // It is said when the next one is wanted.
 }
 
 // Look again whether there is something to show, unless a person has turned back to something in the meantime.
@@ -134,7 +122,7 @@ function show(next) {
   document.title = photo.name + " – " + folder;
   at("source").textContent = SOURCES[photo.source];
   stage.number = chosen;
-  stage.show(photo, address(photo.number, "picture"), address(photo.number, "picture", "&near=true"));
+  stage.show(photo, address(photo.number, "picture"), address(photo.number, "picture") + "&near=true");
   showRemarks(photo, takeSuggestion);
   render();
   focusStart();
@@ -166,7 +154,7 @@ function render() {
   });
   touched();
   stage.draw(chosen);
-  fetchPlates(photo, plateAddress, 0);
+  fetchPlates(photo, 0);
 }
 
 function touched() {
@@ -287,6 +275,9 @@ function accept() {
     if (!reply.ok) return refused(reply, plates);
     done.push({ kind: "answer", number: answered.number, plates, before: answered.answer });
     drafts.delete(answered.number);
+    // It may have come again, after it was put off and turned back to.
+    const again = queue.findIndex((one) => one.number === answered.number);
+    if (again >= 0) queue.splice(again, 1);
     const words = plates.map(spoken).join(", ") || "no plate";
     await showFromTrail(1);
     say("Written: " + words + ". " + at("counts").textContent + ". " + at("said").textContent);
@@ -320,10 +311,7 @@ function undo() {
     const last = done.pop();
     if (!last) return say("There is nothing to undo.");
     if (!photo || photo.number !== last.number) {
-      if (photo) {
-        keepDraft();
-        if (!trail.slice(0, place).includes(photo.number)) place -= 1;
-      }
+      if (photo) keepDraft();
       place = trail.lastIndexOf(last.number);
       if (place < 0) place = trail.unshift(last.number) - 1;
       show(await fetchPhoto(last.number));
@@ -401,9 +389,9 @@ at("close-help").addEventListener("click", () => at("help").close());
 window.addEventListener("beforeunload", (event) => { if (photo?.changed) event.preventDefault(); });
 
 guarded(async () => {
-  const begin = await ask("GET", "/begin");
-  ({ session, folder } = begin);
-  trail.push(...begin.recent);
+  const begun = await begin();
+  folder = begun.folder;
+  trail.push(...begun.recent);
   place = trail.length - 1;
   await showNext();
 });

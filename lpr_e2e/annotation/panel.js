@@ -1,6 +1,7 @@
 // What stands beside the photograph: its plates with their texts, what there is to say about it, and how far the work is.
 
 import { at, spoken } from "./boxes.js";
+import { address } from "./server.js";
 
 export const field = (number) => at("text" + number);
 export function trouble(words) { at("trouble").textContent = words; }
@@ -11,8 +12,9 @@ export function verdict(words) {
   at("verdict").hidden = !words;
 }
 
+// How far the work is, as every answer of the program says.
 let newest = 0;
-export function showProgress(progress) {
+document.addEventListener("progress", ({ detail: progress }) => {
   if (progress.serial < newest) return; // Answers overtake each other.
   newest = progress.serial;
   at("bar").max = Math.max(progress.total, 1);
@@ -22,7 +24,7 @@ export function showProgress(progress) {
   const broken = progress.unreadable ? ", " + progress.unreadable + " unreadable" : "";
   at("counts").textContent = progress.answered + " of " + progress.total + speed + unread + broken;
   if (progress.failure) trouble(progress.failure);
-}
+});
 
 // The remarks on a photograph; `take` takes what the model reads, where that contradicts a label.
 export function showRemarks(photo, take) {
@@ -62,11 +64,11 @@ function card(plate, number, isChosen, actions) {
 
 // The plates, cut out of the photograph, where their boxes are now.
 let pause = 0;
-export function fetchPlates(photo, plateAddress, milliseconds) {
+export function fetchPlates(photo, milliseconds) {
   clearTimeout(pause);
   pause = setTimeout(() => {
     photo.plates.forEach((plate, number) => {
-      const picture = at("plates").children[number]?.querySelector("img"), from = plateAddress(photo.number, plate.box);
+      const picture = at("plates").children[number]?.querySelector("img"), from = address(photo.number, "plate", plate.box);
       if (picture && picture.getAttribute("src") !== from) picture.src = from;
     });
   }, milliseconds);

@@ -3,7 +3,8 @@
 * Others in the network: it listens on 127.0.0.1 alone.
 * Other users of this machine: a random token in the address, then in a cookie that no script can read. The address that
   a browser is started with, which all users can see, opens the page once.
-* Pages of strangers in the same browser: the cookie is never sent along from another site; there is no CORS.
+* Pages of strangers in the same browser: the cookie is not sent along with what they ask for, nothing is changed for
+  them (Origin), and there is no CORS.
 * A name of a stranger's that leads to 127.0.0.1 (DNS rebinding): the Host header has to name this machine.
 * Texts and names that are HTML: the page's scripts write them as text, and the policy forbids scripts in the page.
 * Paths of files: there are none in addresses, photographs have numbers.
@@ -11,6 +12,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import socket
 import threading
@@ -33,7 +35,7 @@ from lpr_e2e.common.pages import STYLE
 
 HOST = "127.0.0.1"
 # What this machine is called by itself; the port may be another one where a tunnel leads here.
-_NAMES = ("127.0.0.1", "localhost", "[::1]")
+_OURS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 _COOKIE = "lpr_e2e_label"
 _POLICY = (
     "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -53,6 +55,7 @@ _FILES = {
     "page.js": "text/javascript",
     "panel.js": "text/javascript",
     "boxes.js": "text/javascript",
+    "server.js": "text/javascript",
     "page.css": "text/css",
 }
 # More than any photograph or plate has; and what the page asks for at once.
@@ -121,8 +124,10 @@ def make_site(desk: Desk, token: str, tickets: set[str]) -> FastAPI:
 
 def _refusal(request: Request, token: str, tickets: set[str]) -> Response | None:
     """The answer to a request that is none of ours; None if it may go on."""
-    name = request.headers.get("host", "").rpartition(":")
-    if (name[0] or name[2]) not in _NAMES:
+    host = request.headers.get("host", "")
+    # A page of a stranger's says where it is from with all that could change something.
+    is_foreign = request.headers.get("origin", f"http://{host}") != f"http://{host}"
+    if not _OURS.fullmatch(host) or (is_foreign and request.method != "GET"):
         return Response("Open this page by the address that the program prints.", 403, media_type="text/plain")
     cookie = f"{_COOKIE}_{request.scope['server'][1]}"  # A browser knows no ports of cookies.
     given = parse_qs(request.url.query).get("token", [""])[-1]
@@ -131,7 +136,7 @@ def _refusal(request: Request, token: str, tickets: set[str]) -> Response | None
     if request.url.path == "/" and (is_ticket or secrets.compare_digest(given.encode(), token.encode())):
         # Out of the address, which stays in the history and is easily passed on.
         response = RedirectResponse("/", 303)
-        response.set_cookie(cookie, token, httponly=True, samesite="strict")
+        response.set_cookie(cookie, token, httponly=True, samesite="lax")
         return response
     if not secrets.compare_digest(request.cookies.get(cookie, "").encode(), token.encode()):
         said = "Open this page by the whole address that the program prints, with its token."
