@@ -812,7 +812,7 @@ class TestInTheBrowser:
         program = Program(folder, "--model", "none")
         page = opened(browser, program.address, **more)
         page.evaluate(AXE.read_text(encoding="utf-8"))
-        for act in (none, plate("A1"), plate(""), lambda page: page.keyboard.press("?")):
+        for act in (none, two, lambda page: page.keyboard.press("?")):
             page.keyboard.press("Escape")
             act(page)
             page.wait_for_timeout(250)  # Colours change within 150 milliseconds.
