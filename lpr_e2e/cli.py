@@ -32,6 +32,7 @@ COMMANDS = {
     "train": ("lpr_e2e.commands.train", "train a reader on your photographs and crops, or on a drawn demo set"),
     "predict": ("lpr_e2e.commands.predict", "read the licence plates on photographs"),
     "check": ("lpr_e2e.commands.check", "what is in a data folder, and what is wrong with it"),
+    "label": ("lpr_e2e.commands.label", "label photographs on a page, with what a model reads filled in"),
     "draw": ("lpr_e2e.commands.draw", "draw a data set of photographs and crops"),
     "import": ("lpr_e2e.commands.import_data", "make a data folder of other forms of labels"),
     "export-labels": ("lpr_e2e.commands.export_labels", "write labels of any form as COCO files"),

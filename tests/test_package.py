@@ -233,7 +233,7 @@ class TestWheel:
         names = [name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name]
         assert all(name.startswith("lpr_e2e/") for name in names)
         kinds = {Path(name).suffix or Path(name).name for name in names}
-        assert kinds == {".py", ".html", ".typed", ".json", ".onnx", ".bin"}
+        assert kinds == {".py", ".html", ".js", ".css", ".typed", ".json", ".onnx", ".bin"}
         exported = [folder.name for folder in (ROOT / "saved_models").iterdir() if folder.is_dir()]
         assert "tunisia" in exported
         for model in exported:

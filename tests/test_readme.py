@@ -34,6 +34,7 @@ ROOMS = {
     "train": "training",
     "predict": "prediction",
     "check": "data",
+    "label": "annotation",
     "draw": "data",
     "import": "data",
     "export-labels": "data",

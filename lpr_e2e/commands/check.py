@@ -27,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", type=Path, metavar="DIR", help="folder with labels and pictures, or a label file")
     parser.add_argument("--test", type=Path, metavar="FOLDER", help="photographs in which to look for the crops")
     parser.add_argument("--output", type=Path, metavar="HTML", default=DEFAULT_PAGE, help=f"default {DEFAULT_PAGE}")
+    parser.add_argument("--problems", type=Path, metavar="CSV", help="also write the faults as a table, for `label`")
     parser.add_argument("--fix", type=Path, metavar="DIR2", help="new folder for a cleaned copy of the data")
     add_start_options(parser, parser)
     add_data_options(parser)
@@ -42,21 +43,29 @@ def run(options: argparse.Namespace) -> int:
         UserError: the data cannot be used, or nothing can be written where it was asked for.
         OSError: a file cannot be read or written.
     """
-    return check(options, options.output, options.test)
+    return check(options, options.output, options.test, options.problems)
 
 
-def check(options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path | None = None) -> int:
+def check(
+    options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path | None = None, table: Path | None = None
+) -> int:
     """As `run`, with the options that `train` has, too."""
+    from lpr_e2e.common.files import whole_file
     from lpr_e2e.data.check import check_data
     from lpr_e2e.data.check_page import write_page
     from lpr_e2e.data.cleaning import refuse_unsafe, write_fixed
+    from lpr_e2e.data.problems import COLUMNS
+    from lpr_e2e.data.tables import read_table, write_table
     from lpr_e2e.training.outlook import outlook
 
     # Measuring takes a while: what cannot be done is said before.
     if options.fix is not None:
         refuse_unsafe(options.fix, options.data)
-    if not output.parent.is_dir():
-        raise UserError(f"{output}: there is no folder {output.parent}")
+    for file in (output, table):
+        if file is not None and not file.parent.is_dir():
+            raise UserError(f"{file}: there is no folder {file.parent}")
+    if table is not None and table.exists() and tuple(read_table(table).columns) != COLUMNS:
+        raise UserError(f"{table}: is there already, and no table of faults; expected a new name")
     settings, start = settings_of(options), start_of(options)
     checked = check_data(data_source(options, [options.data], settings.seed), test)
     fixed = None if start.weights is None else stages_set(options)
@@ -65,6 +74,10 @@ def check(options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path |
     say("")
     if options.fix is not None:
         say(write_fixed(checked, options.fix))
+    if table is not None:
+        with whole_file(table) as part:
+            write_table(part, COLUMNS, [problem.cells() for problem in checked.faults])
+        say(f"faults: {table}")
     write_page(checked, output)
     say(f"page: {output}")
     return 1 if checked.faults else 0

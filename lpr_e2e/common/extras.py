@@ -21,6 +21,8 @@ EXTRAS = {
     "tf2onnx": "export",
     "ai_edge_litert": "export",
     "apache_beam": "beam",
+    "fastapi": "label",
+    "uvicorn": "label",
     "pycocotools": "coco",
     "keras_cv": "coco",
 }

@@ -11,8 +11,8 @@ import numpy as np
 THUMBNAIL_SIDE, PAGE_QUALITY = 224, 65
 # The first rules of a page's style: its colours, light and dark, and its letters.
 STYLE = """:root {
-    --ink: #1d2327; --soft: #6a737b; --line: #d9dee2; --ground: #f5f6f7; --card: #fff;
-    --ok: #1f9d55; --doubt: #d97706; --wrong: #c53030; --true: #2563eb;
+    --ink: #1d2327; --soft: #5b646c; --line: #d9dee2; --ground: #f5f6f7; --card: #fff;
+    --ok: #17803f; --doubt: #b45309; --wrong: #c53030; --true: #2563eb;
     --scripts: Noto Sans, Noto Sans Arabic, Noto Sans Thai, Noto Sans Devanagari, Noto Sans CJK SC,
       PingFang SC, Microsoft YaHei, WenQuanYi Micro Hei;
     --letters: system-ui, var(--scripts), sans-serif; --plate-letters: ui-monospace, var(--scripts), monospace;

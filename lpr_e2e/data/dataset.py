@@ -158,7 +158,7 @@ class Loaded:
     """A data set, and all that it was made from, for who checks it.
 
     Attributes:
-        labels: every label file, as written.
+        labels: every label file, as written; what answers replace is left out.
         labelled: the same, found and brought to one form; what is excluded is left out.
         usable: its pictures.
         compared: which of them show the same.
@@ -214,7 +214,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     else:
         split = draw_split(compared, source.seed, validation_share)
     notes += split.notes
-    _refuse_if_held_out_are_unusable(source.path, labels, split, problems)
+    _refuse_if_held_out_are_unusable(source.path, labelled.sources, split, problems)
     texts, contradictory = texts_of_plates(compared, split)
     complete, note = _completeness(labelled, source.options)
     dataset = _divided(compared, split, texts, complete)
@@ -222,7 +222,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     dataset.notes = [*notes, note]
     dataset.withheld |= excluded
     _refuse_if_nothing_to_train_on(source.path, dataset)
-    return Loaded(labels, labelled, found, compared, split, dataset)
+    return Loaded(labelled.sources, labelled, found, compared, split, dataset)
 
 
 def _held_texts(labels: Sequence[Labels]) -> set[str]:

@@ -48,6 +48,7 @@ class Labels:
         path: the file; the folder, for forms with a file for each picture.
         holds_crops: each row names a picture of one plate, with its text; there are no boxes.
         held_out: these photographs or crops are to be held out from the training.
+        answers: a person has answered to these photographs with `label`: other labels say nothing of them.
         plates: in the order of the file; photographs without a plate among them, see `PlateLabel.box`.
         box_form: one of `BOX_FORMS`, where the form or the names of columns settle it; None: the numbers have to tell.
         box_candidates: the readings that the names of columns allow where they settle nothing, the likeliest first;
@@ -62,6 +63,7 @@ class Labels:
     path: Path
     holds_crops: bool = False
     held_out: bool = False
+    answers: bool = False
     plates: list[PlateLabel] = field(default_factory=list)
     box_form: str | None = None
     box_candidates: tuple[str, ...] = ()
@@ -176,6 +178,7 @@ class Labelled:
         problems: every row that cannot be used, or was changed.
         notes: how names, boxes and texts were understood; a line each.
         has_validation: whether the labels say themselves what is held out.
+        sources: the label files, as written; what answers replace is left out.
     """
 
     photographs: list[LabelledPhotograph] = field(default_factory=list)
@@ -183,6 +186,7 @@ class Labelled:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     has_validation: bool = False
+    sources: list[Labels] = field(default_factory=list)
 
 
 def names_validation(name: str) -> bool:

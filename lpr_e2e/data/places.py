@@ -139,7 +139,9 @@ def _take(place: Place, found: dict[str, Found]) -> None:
             place.problems.append(_missing(row, one, place.folder))
             continue
         place.paths[row.img_id] = one.path
-        if not one.exact and row.img_id not in changed:
+        # Answers name photographs by their path below the folder of the table, whichever of its folders they are in.
+        is_exact = one.exact or (place.labels.answers and one.path == place.labels.path.parent / row.img_id)
+        if not is_exact and row.img_id not in changed:
             changed[row.img_id] = one.path
             meant = one.path.relative_to(place.folder).as_posix()
             place.problems.append(

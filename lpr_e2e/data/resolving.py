@@ -18,6 +18,7 @@ import numpy as np
 
 from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.common.images import PictureError, PictureSize, read_size
+from lpr_e2e.data.answered import let_answers_win
 from lpr_e2e.data.box_forms import Frames, decide, to_photograph
 from lpr_e2e.data.fingerprints import clip_box
 from lpr_e2e.data.labels import (
@@ -58,17 +59,20 @@ def resolve(labels: Sequence[Labels], options: LabelOptions = NOTHING_SAID) -> L
         DatasetError: the pictures of a label file are in no folder.
         UserError: it is not clear how boxes are to be read.
     """
-    places = find_places(labels)
+    places = let_answers_win(find_places(labels))
     resolver = _Resolver(options)
-    for one in labels:
-        resolver.problems += one.problems
-        resolver.notes += one.notes
+    for place in places:
+        resolver.problems += place.labels.problems
+        resolver.notes += place.labels.notes
     for place in places:
         resolver.problems += place.problems
         resolver.notes += place.notes
         resolver.add(place)
     # A table of validation that has no row yet holds nothing out: then it is drawn, as without one.
-    return resolver.labelled(any(one.held_out and (one.plates or one.given_up) for one in labels))
+    sources = [place.labels for place in places]
+    labelled = resolver.labelled(any(one.held_out and (one.plates or one.given_up) for one in sources))
+    labelled.sources = sources
+    return labelled
 
 
 @dataclass

@@ -63,6 +63,16 @@ def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labe
     return found
 
 
+def holds_labels(folder: Path, options: LabelOptions = NOTHING_SAID) -> bool:
+    """Whether there are labels in a folder, in a form that is known.
+
+    Raises:
+        DatasetError: there are two forms of them.
+    """
+    forget_tables()
+    return bool(_Search(folder, options).found)
+
+
 def _read(source: Path, options: LabelOptions) -> list[Labels]:
     """The labels of one folder or file."""
     if not source.exists():
@@ -129,10 +139,10 @@ class _Search:
         for _ in range(_MOST_LEVELS):
             for one in level:
                 self._look_at(one)
-            if any(not self._is_of_crops(*pair) for pair in self.found):
+            if any(not self._goes_with_any(*pair) for pair in self.found):
                 break
             level = [inner for one in level for inner in folders_in(one)]
-        forms = sorted({form for form, path in self.found if not self._is_of_crops(form, path)})
+        forms = sorted({form for form, path in self.found if not self._goes_with_any(form, path)})
         if len(forms) > 1:
             files = ", ".join(f"{path.relative_to(folder)} ({form})" for form, path in self.found[:_SEEN_NAMED])
             raise DatasetError(
@@ -191,14 +201,14 @@ class _Search:
             self._others.append(f"{name} ({columns})" if is_table else name)
         elif names_test(path.stem):
             self._test.append(name)
-        elif self._form in (None, form) or self._is_of_crops(form, path):
+        elif self._form in (None, form) or self._goes_with_any(form, path):
             self.found.append((form, path))
         else:
             self._others.append(name)
 
-    def _is_of_crops(self, form: str, path: Path) -> bool:
-        """Whether a label file is one of crops, which goes with photographs' labels of any form."""
-        return form in _TABLES and not table.has_boxes(path, self._options)
+    def _goes_with_any(self, form: str, path: Path) -> bool:
+        """Whether a label file goes with photographs' labels of any form: one of crops, or of answers."""
+        return form in _TABLES and (not table.has_boxes(path, self._options) or table.holds_answers(path))
 
     def _shown(self, path: Path) -> str:
         return path.relative_to(self.folder).as_posix()
@@ -236,7 +246,8 @@ def _form_of_file(path: Path) -> str:
 
 def _hold_out_tables(found: list[Labels]) -> None:
     """A table with boxes and texts beside one with boxes only, whose photographs it names, is held out."""
-    plates = [labels for labels in found if labels.path.suffix.lower() in table.SUFFIXES and labels.has_boxes]
+    tables = [labels for labels in found if labels.path.suffix.lower() in table.SUFFIXES and not labels.answers]
+    plates = [labels for labels in tables if labels.has_boxes]
     without_texts = {name for labels in plates if not labels.has_texts for name in labels.names}
     for labels in plates:
         if labels.has_texts and without_texts.issuperset(labels.names):

@@ -33,7 +33,7 @@ from lpr_e2e.data.forms.sources import (
     read_table,
 )
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels
-from lpr_e2e.data.tables import EXTRA, DatasetError, Row, Table, numbers
+from lpr_e2e.data.tables import BOX_COLUMNS, EXTRA, DatasetError, Row, Table, numbers
 
 ABOUT = "table: a CSV with a column of pictures' names and with boxes, texts, or both"
 SUFFIXES = (".csv", ".tsv")
@@ -61,6 +61,8 @@ _EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-", "[]"))
 _MOST = 0.5
 # What `problems.csv` has, which names rows of labels.
 _PROBLEM_COLUMNS = {"file", "row", "value", "kind", "message"}
+# The column that `label` writes beside a box and a text: when a person said so.
+ANSWERED_COLUMN = "answered"
 # What a table of readings has beside texts, and labels have not.
 _PREDICTION_COLUMNS = {"text", "confidence", "status"}
 
@@ -117,6 +119,15 @@ def holds_readings(path: Path) -> bool:
     return _PREDICTION_COLUMNS <= {plain(name) for name in read_table(path).columns}
 
 
+def holds_answers(path: Path) -> bool:
+    """Whether a table is what `label` writes: of the photographs that it names, other labels say nothing.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    return {*BOX_COLUMNS, "text", ANSWERED_COLUMN}.issubset(read_table(path).columns)
+
+
 def has_boxes(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     """Whether a table has columns for boxes, as they are named or by their names.
 
@@ -170,7 +181,10 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         notes=notes,
     )
     _add_rows(table, columns, parts, options)
-    return parts.labels()
+    found = parts.labels()
+    for labels in found:
+        labels.answers = holds_answers(path)
+    return found
 
 
 def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOptions) -> None:
