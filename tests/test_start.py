@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from lpr_e2e.commands.starting import add_start_options, start_of
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.models import find
 from lpr_e2e.training.settings import PRESETS
@@ -126,7 +127,13 @@ class TestSteps:
 
 @pytest.mark.parametrize(
     ("arguments", "name", "chosen"),
-    [([], "base", True), (["--weights", "egypt"], "egypt", False), (["--weights", "none"], None, False)],
+    [
+        ([], "base", True),
+        (["--preset", "quick"], "base", True),
+        (["--weights", "egypt"], "egypt", False),
+        (["--weights", "none"], None, False),
+        (["--preset", "small"], None, False),
+    ],
 )
 def test_a_training_starts_from_the_base_unless_somebody_names_another(arguments, name, chosen):
     parser = argparse.ArgumentParser()
@@ -135,3 +142,12 @@ def test_a_training_starts_from_the_base_unless_somebody_names_another(arguments
     start = start_of(parser.parse_args(["--data", "mine", *arguments]))
     assert start.weights == (find(name, keras=True) if name else None) and start.chosen == chosen
     assert (name or "nothing") in start.said
+
+
+def test_the_quick_preset_is_the_standard_model_and_refuses_to_start_from_nothing():
+    assert PRESETS["quick"].architecture == PRESETS["standard"].architecture
+    parser = argparse.ArgumentParser()
+    add_start_options(parser, parser)
+    parser.add_argument("--data")
+    with pytest.raises(UserError, match="--preset quick: is too short to learn from nothing; .*--preset standard"):
+        start_of(parser.parse_args(["--data", "mine", "--preset", "quick", "--weights", "none"]))

@@ -30,7 +30,9 @@ class Start:
 
 def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsContainer) -> None:
     """The options that `settings_of` and `start_of` take; `--weights` goes into `start`."""
-    parser.add_argument("--preset", choices=("standard", "small"), help="default: standard, for the demo small")
+    parser.add_argument(
+        "--preset", choices=("standard", "quick", "small"), help="default: standard, for the demo small"
+    )
     parser.add_argument(
         "--set", action="append", metavar="NAME=VALUE", help="another value for a setting, such as joint.steps=500"
     )
@@ -38,8 +40,8 @@ def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsC
     start.add_argument(
         "--weights",
         metavar="MODEL",
-        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the preset "
-        "standard: the base weights that come along",
+        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the presets "
+        "standard and quick: the base weights that come along",
     )
     parser.add_argument(
         "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
@@ -76,19 +78,28 @@ def start_of(options: argparse.Namespace) -> Start:
     """What a new run starts from.
 
     Raises:
-        UserError: somebody has named a model that is not there.
+        UserError: somebody has named a model that is not there, or a preset that needs weights has none.
     """
     from lpr_e2e.prediction.models import START_NAME, find
+    from lpr_e2e.training.settings import FROM_WEIGHTS
 
+    preset = _preset(options)
     if options.weights == NO_WEIGHTS:
+        if preset in FROM_WEIGHTS:
+            raise UserError(
+                f"--preset {preset}: is too short to learn from nothing; leave --weights {NO_WEIGHTS} out, or take "
+                "--preset standard"
+            )
         return Start(None, "nothing")
     if options.weights is not None:
         return Start(find(options.weights, keras=True), f"the weights of {options.weights}")
-    if _preset(options) != "standard":  # Others have other sizes.
+    if preset not in ("standard", *FROM_WEIGHTS):  # Others have other sizes.
         return Start(None, "nothing")
     try:
         weights = find(START_NAME, keras=True)
     except UserError as error:
+        if preset in FROM_WEIGHTS:
+            raise UserError(f"--preset {preset}: needs weights to start from: {error}") from None
         return Start(None, f"nothing: {error}", chosen=True)
     return Start(weights, f"the weights of {START_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
 
