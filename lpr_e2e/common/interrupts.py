@@ -31,11 +31,14 @@ class Requests:
     Attributes:
         code: exit code of a process that was asked to end; None if it was not.
         last: whether requests are ignored until the process ends.
+        grace_seconds: how long the process may take to end after the first request; a command that has work of others
+            to finish may raise it.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
         self.last = False
+        self.grace_seconds = GRACE_SECONDS
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
@@ -74,10 +77,10 @@ def noticed() -> Iterator[Requests]:
 
 
 def as_process(call: Callable[[], int]) -> NoReturn:
-    """End this process with the exit code that a call returns, whatever comes in between: within `GRACE_SECONDS` of a
-    request, even if the main thread is busy and cannot notice it."""
+    """End this process with the exit code that a call returns, whatever comes in between: within
+    `Requests.grace_seconds` of a request, even if the main thread is busy and cannot notice it."""
     with noticed() as requests:
-        _end_who_hangs()
+        _end_who_hangs(requests)
         try:
             code = call()
         except KeyboardInterrupt:
@@ -96,7 +99,7 @@ def as_process(call: Callable[[], int]) -> NoReturn:
     sys.exit(code)
 
 
-def _end_who_hangs() -> None:
+def _end_who_hangs(requests: Requests) -> None:
     """Start a thread that ends the process some time after the first request.
 
     Python's handlers run in the main thread, once that is back from whatever it has called; a byte is written at once.
@@ -112,7 +115,7 @@ def _end_who_hangs() -> None:
         while True:
             number = theirs.recv(1)
             if number and number[0] in _REQUESTS:
-                time.sleep(GRACE_SECONDS)
+                time.sleep(requests.grace_seconds)
                 os._exit(SIGNALLED + number[0])
 
     threading.Thread(target=wait, name="end who hangs", daemon=True).start()
