@@ -41,6 +41,7 @@ COMMANDS = {
     "ablation": ("lpr_e2e.commands.ablation", "what each part of the training is worth"),
     "benchmark": ("lpr_e2e.commands.benchmark", "how fast reading and training are"),
     "batch": ("lpr_e2e.commands.batch", "read any number of photographs with Apache Beam"),
+    "serve": ("lpr_e2e.commands.serve", "read photographs that come over HTTP"),
     "models": ("lpr_e2e.commands.models", "list the weights that come with the project"),
 }
 SHELLS = ("bash", "zsh", "tcsh")

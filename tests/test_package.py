@@ -39,6 +39,9 @@ IMPORTED_AS = {
     "apache-beam": "apache_beam",
     "keras-cv": "keras_cv",
     "pyyaml": "yaml",
+    "fastapi-offline": "fastapi_offline",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
 }
 
 

@@ -21,6 +21,11 @@ EXTRAS = {
     "tf2onnx": "export",
     "ai_edge_litert": "export",
     "apache_beam": "beam",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
+    "prometheus_client": "serve",
     "pycocotools": "coco",
     "keras_cv": "coco",
 }
