@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import http.server
 import io
+import json
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -632,3 +635,115 @@ class TestStarting:
     )
     def test_a_wrong_call_is_one_line(self, options, words, capsys):
         assert words in self.refused(capsys, *options)
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+class TestRecipes:
+    """What the page shows, run as far as that is possible without the programs that it is for."""
+
+    PAGE = (ROOT / "lpr_e2e/serving/README.md").read_text(encoding="utf-8")
+
+    @pytest.fixture(scope="class")
+    def served(self):
+        with Served(LPR_E2E_KEY=KEY) as served:
+            yield served
+
+    @pytest.fixture(scope="class")
+    def photograph(self, tiny_data) -> Path:
+        return sorted((tiny_data / "test").iterdir())[0]
+
+    @pytest.fixture(scope="class")
+    def text(self, photograph) -> str:
+        return PlateReader.load(threads=1).read(photograph)[0].text
+
+    @pytest.fixture
+    def here(self, served, photograph, tmp_path):
+        """Puts places of this test into a recipe in place of those that it names."""
+        (tmp_path / "header").write_text(f"X-API-Key: {KEY}")
+        (tmp_path / "key.txt").write_text(f"{KEY}\n")
+        places = {
+            "reader.local:8000": f"127.0.0.1:{served.port}",
+            "127.0.0.1:8000": f"127.0.0.1:{served.port}",
+            "/config/": f"{tmp_path}/",
+            "key_header.txt": "header",
+            "/media/gate.jpg": str(photograph),
+            "car.jpg": str(photograph),
+            "van.jpg": str(photograph),
+        }
+
+        def put(recipe: str, **more: str) -> str:
+            for place, ours in {**more, **places}.items():
+                recipe = recipe.replace(place, ours)
+            return recipe
+
+        return put
+
+    def block(self, language: str, words: str) -> str:
+        """The piece of code on the page that says this."""
+        (found,) = [one for one in re.findall(rf"```{language}\n(.*?)```", self.PAGE, re.S) if words in one]
+        return found
+
+    @staticmethod
+    def called(command: str, **options) -> subprocess.CompletedProcess:
+        return subprocess.run(command, shell=True, capture_output=True, text=True, timeout=60, **options)
+
+    @staticmethod
+    def template(of: str, answer: subprocess.CompletedProcess, **more) -> str:
+        """What Home Assistant makes of a template after a command."""
+        environment = pytest.importorskip("jinja2").Environment()
+        environment.filters["from_json"] = json.loads
+        return environment.from_string(of).render(answer=answer, **more)
+
+    def test_curl(self, here, text, tmp_path):
+        done = self.called(here(self.block("sh", "key_header.txt")), cwd=tmp_path)
+        assert (tmp_path / "header").read_text() == f"X-API-Key: {KEY}"
+        assert [one["rows"][0]["text"] for one in json.loads(done.stdout)["files"]] == [text, text]
+
+    def test_python(self, here, text, capsys):
+        exec(here(self.block("python", "urllib")).replace('key=""', f'key="{KEY}"'), {})
+        assert capsys.readouterr().out.startswith(f"{text} 0.")
+
+    def test_home_assistant(self, here, text):
+        recipe = pytest.importorskip("yaml").safe_load(self.block("yaml", "camera.snapshot"))
+        snapshot, _, condition, message = recipe["automation"][0]["actions"]
+        command = recipe["shell_command"]["read_plate"]
+        assert f"file=@{snapshot['data']['filename']}" in command
+        answer = self.called(here(command))
+        assert self.template(condition["value_template"], answer) == "True"
+        assert self.template(message["data"]["message"], answer) == f"At the gate: {text}"
+        wrong = self.called(here(command).replace("header @", "header @no-such-"))
+        assert wrong.returncode and self.template(condition["value_template"], wrong) == "False"
+
+    def test_frigate(self, here, text, photograph, tmp_path):
+        asked = []
+
+        class Frigate(http.server.BaseHTTPRequestHandler):
+            def do_GET(self):
+                asked.append(self.path)
+                self.send_response(200 if "1700000000.5-abc" in self.path else 404)
+                self.end_headers()
+                self.wfile.write(photograph.read_bytes())
+
+            def log_message(self, *_):
+                pass
+
+        recipe = pytest.importorskip("yaml").safe_load(self.block("yaml", "frigate/events"))
+        (automation,) = recipe["automation"]
+        told = {"type": "end", "after": {"id": "1700000000.5-abc", "label": "car", "has_snapshot": True}}
+        trigger = {"payload_json": told}
+        assert self.template(automation["conditions"][0]["value_template"], None, trigger=trigger).strip() == "True"
+        event = self.template(automation["actions"][0]["data"]["event"], None, trigger=trigger)
+        with http.server.HTTPServer(("127.0.0.1", 0), Frigate) as server:
+            threading.Thread(target=server.serve_forever, daemon=True).start()
+            script = here(
+                self.block("bash", "read_event.sh"), **{"frigate.local:5000": f"127.0.0.1:{server.server_port}"}
+            )
+            (tmp_path / "read_event.sh").write_text(script)
+            command = here(recipe["shell_command"]["read_event"])
+            answer = self.called(self.template(command, None, event=event))
+            missing = self.called(self.template(command, None, event="missing"))
+            server.shutdown()
+        assert asked[0] == "/api/events/1700000000.5-abc/snapshot.jpg"
+        assert json.loads(answer.stdout)["files"][0]["name"] == "1700000000.5-abc.jpg"
+        assert self.template(automation["actions"][2]["data"]["message"], answer) == f"Frigate saw {text}"
+        assert missing.returncode
