@@ -33,10 +33,10 @@ from lpr_e2e import PlateReader, __version__, cli  # noqa: E402
 from lpr_e2e.common.errors import UserError  # noqa: E402
 from lpr_e2e.prediction.reading import COLUMNS, Reading  # noqa: E402
 from lpr_e2e.serving.door import find_key  # noqa: E402
+from lpr_e2e.serving.limits import MB, Limits  # noqa: E402
 from lpr_e2e.serving.queueing import QueueFull, ReadingQueue  # noqa: E402
 from lpr_e2e.serving.server import listen  # noqa: E402
 from lpr_e2e.serving.service import Service  # noqa: E402
-from lpr_e2e.serving.uploads import MB, Limits  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 KEY = "a key of no blanks".replace(" ", "-")
@@ -485,7 +485,7 @@ import sys, time
 from lpr_e2e import PlateReader, cli
 from lpr_e2e.common.interrupts import as_process
 from lpr_e2e.serving import server
-server._HEAD_SECONDS = 1
+server._HEAD_SECONDS = server.STOP_SECONDS = 1
 read = PlateReader.read_files
 def slowly(self, photographs, *more):
     if {seconds}:
@@ -550,12 +550,21 @@ def whole(connection: socket.socket) -> str:
 class TestServer:
     @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
     def test_what_is_in_work_is_answered_before_the_end(self, number, code):
-        with Served(seconds=1.0) as served:
+        with Served(seconds=0.7) as served:
             in_work = served.send(WALL)
             assert served.process.stdout.readline() == "reading\n"
             served.process.send_signal(number)
             assert '"status":"no plate"' in whole(in_work)
             assert served.process.wait(10) == code
+            assert "Traceback" not in served.process.stderr.read()
+
+    def test_what_takes_longer_than_there_is_time_at_the_end_is_told_so(self):
+        with Served(seconds=20.0) as served:
+            in_work = served.send(WALL)
+            assert served.process.stdout.readline() == "reading\n"
+            served.process.send_signal(signal.SIGTERM)
+            assert " 503 " in (told := whole(in_work)) and "the service is being stopped" in told
+            assert served.process.wait(10) == 143
             assert "Traceback" not in served.process.stderr.read()
 
     def test_callers_who_take_their_time_cost_nothing(self):

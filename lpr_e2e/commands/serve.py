@@ -20,26 +20,23 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one, at_least_zero
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.interrupts import GRACE_SECONDS, noticed
 from lpr_e2e.common.terminal import complain, say
+from lpr_e2e.serving.limits import Limits
 
-if TYPE_CHECKING:
-    from lpr_e2e.serving.uploads import Limits
-
-# What each limit is for, and its default; see `lpr_e2e.serving.uploads.Limits`.
+# What each of `Limits` is for.
 _LIMITS = {
-    "picture_mb": (20, "most megabytes of a picture"),
-    "request_mb": (64, "most megabytes of a request"),
-    "pictures": (16, "most pictures of a request"),
-    "held_mb": (512, "most megabytes of all requests that are here at a time"),
-    "waiting": (64, "most pictures that wait to be read"),
-    "connections": (128, "most connections that are served"),
-    "body_seconds": (20, "within which a request must have come as a whole"),
-    "answer_seconds": (30, "within which its pictures must have been read after that"),
+    "picture_mb": "most megabytes of a picture",
+    "request_mb": "most megabytes of a request",
+    "pictures": "most pictures of a request",
+    "held_mb": "most megabytes of all requests that are here at a time",
+    "waiting": "most pictures that wait to be read",
+    "connections": "most connections that are served",
+    "body_seconds": "within which a request must have come as a whole",
+    "answer_seconds": "within which its pictures must have been read after that",
 }
 
 
@@ -54,16 +51,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_precision(parser)
     add_threads(parser)
     limits = parser.add_argument_group("limits", "what is refused of callers")
-    for name, (default, meaning) in _LIMITS.items():
-        option = f"--{name.replace('_', '-')}"
+    for name, meaning in _LIMITS.items():
+        default = getattr(Limits, name)
         limits.add_argument(
-            option, type=at_least_one, default=default, metavar="N", help=f"{meaning}, default %(default)s"
+            _option(name), type=at_least_one, default=default, metavar="N", help=f"{meaning}, default %(default)s"
         )
 
 
 def run(options: argparse.Namespace) -> int:
     """Serve until the process is asked to end."""
     from lpr_e2e.common.cores import available_cores
+    from lpr_e2e.prediction.checksums import fingerprint
     from lpr_e2e.prediction.models import find
     from lpr_e2e.prediction.reader import BATCH_SIZE, MOST_READERS, PlateReader
     from lpr_e2e.serving.door import KEY_VARIABLE, SHORTEST_KEY, find_key
@@ -84,7 +82,7 @@ def run(options: argparse.Namespace) -> int:
         service = Service(
             reader,
             path.stem,
-            weights_of(path),
+            fingerprint(path),
             limits,
             BATCH_SIZE * min(available_cores(), MOST_READERS),
             key,
@@ -103,29 +101,15 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _limits(options: argparse.Namespace) -> Limits:
-    from lpr_e2e.serving.uploads import Limits
-
     limits = Limits(**{name: getattr(options, name) for name in _LIMITS})
     for less, more in (("pictures", "waiting"), ("request_mb", "held_mb")):
         if getattr(limits, less) > getattr(limits, more):
-            option = f"--{more.replace('_', '-')}"
-            raise UserError(f"{option} {getattr(limits, more)}: expected at least --{less.replace('_', '-')}, "
-                            f"{getattr(limits, less)}, or a large request would never have room")  # fmt: skip
+            raise UserError(
+                f"{_option(more)} {getattr(limits, more)}: expected at least {_option(less)}, {getattr(limits, less)}: "
+                "the largest request would never have room"
+            )
     return limits
 
 
-def weights_of(model: Path) -> str:
-    """The beginning of a checksum of a model's files, which other weights do not have.
-
-    Args:
-        model: a file, or a folder of an exported model.
-
-    Raises:
-        OSError: one cannot be read.
-    """
-    import hashlib
-
-    from lpr_e2e.prediction.checksums import checksum
-
-    files = [model] if model.is_file() else sorted(path for path in model.iterdir() if path.is_file())
-    return hashlib.sha256("".join(map(checksum, files)).encode()).hexdigest()[:12]
+def _option(name: str) -> str:
+    return f"--{name.replace('_', '-')}"

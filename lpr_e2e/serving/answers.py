@@ -10,7 +10,8 @@ from pydantic import BaseModel, Field
 
 from lpr_e2e.common.images import MAX_PIXELS
 from lpr_e2e.prediction.reading import COLUMNS, Reading
-from lpr_e2e.serving.uploads import EXPECTED, FIELD, FORM, Limits
+from lpr_e2e.serving.limits import Limits
+from lpr_e2e.serving.uploads import EXPECTED, FIELD, FORM
 
 _UNREADABLE = "unreadable: "
 _TEXTS = ("img_id", "text", "status")

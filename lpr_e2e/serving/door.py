@@ -18,7 +18,8 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.serving.uploads import MB, busy
+from lpr_e2e.serving.limits import MB
+from lpr_e2e.serving.uploads import busy
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send

@@ -33,8 +33,9 @@ from lpr_e2e.serving.answers import (
     refuse_if_none_is_readable,
 )
 from lpr_e2e.serving.door import GONE, Door
+from lpr_e2e.serving.limits import Limits
 from lpr_e2e.serving.queueing import QueueFull, ReadingQueue
-from lpr_e2e.serving.uploads import Limits, Room, busy, receive_pictures
+from lpr_e2e.serving.uploads import Room, busy, receive_pictures
 
 if TYPE_CHECKING:
     from starlette.types import Scope

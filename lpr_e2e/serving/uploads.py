@@ -6,46 +6,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from fastapi import HTTPException, Request
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from lpr_e2e.common.photographs import as_text
+from lpr_e2e.serving.limits import MB, Limits
 
 # The field of a form that holds pictures.
 FIELD = "file"
 FORM = "multipart/form-data"
-# One million bytes: what options and messages count in.
-MB = 1_000_000
 # What somebody is told to wait who comes when there is no room, seconds.
 RETRY_SECONDS = 1
 EXPECTED = f"expected {FORM} with one or more pictures in the field '{FIELD}', such as curl -F {FIELD}=@car.jpg sends"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """How much a service takes from its callers.
-
-    Attributes:
-        picture_mb, request_mb: most megabytes of a picture and of a request's body.
-        pictures: most pictures of a request.
-        held_mb: most megabytes of all requests that are being received, wait or are read at a time.
-        waiting: most pictures that wait to be read.
-        connections: most connections whose requests are answered.
-        body_seconds: within which a request's body must have come.
-        answer_seconds: within which its pictures must have been read after that.
-    """
-
-    picture_mb: int = 20
-    request_mb: int = 64
-    pictures: int = 16
-    held_mb: int = 512
-    waiting: int = 64
-    connections: int = 128
-    body_seconds: int = 20
-    answer_seconds: int = 30
 
 
 class Room:
