@@ -252,7 +252,8 @@ class TestRefusals:
             assert "fill the memory" in detail(answer, 429) and answer.headers["retry-after"]
 
     @pytest.mark.parametrize(
-        ("method", "path", "status"), [("GET", "/", 404), ("GET", "/v1/read", 405), ("PUT", "/health", 405)]
+        ("method", "path", "status"),
+        [("GET", "/", 404), ("GET", "/v1/read", 405), ("PUT", "/health", 405), ("POST", "/v1/read/", 404)],
     )
     def test_other_addresses_name_those_that_there_are(self, method, path, status):
         with client() as caller:
@@ -548,7 +549,7 @@ def whole(connection: socket.socket) -> str:
 
 
 class TestServer:
-    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+    @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130), (signal.SIGHUP, 129)])
     def test_what_is_in_work_is_answered_before_the_end(self, number, code):
         with Served(seconds=0.7) as served:
             in_work = served.send(WALL)
@@ -556,6 +557,16 @@ class TestServer:
             served.process.send_signal(number)
             assert '"status":"no plate"' in whole(in_work)
             assert served.process.wait(10) == code
+            assert "Traceback" not in served.process.stderr.read()
+
+    def test_a_second_time_asked_it_does_not_wait(self):
+        with Served() as served:
+            slow = served.begin(served.FORM, "Content-Length: 1000", body=TestRefusals.PART)
+            for _ in range(2):
+                time.sleep(0.3)
+                served.process.send_signal(signal.SIGINT)
+            assert " 503 " in whole(slow)
+            assert served.process.wait(10) == 130
             assert "Traceback" not in served.process.stderr.read()
 
     def test_what_takes_longer_than_there_is_time_at_the_end_is_told_so(self):

@@ -88,7 +88,7 @@ def run(options: argparse.Namespace) -> int:
             key,
             complain,
         )
-        with noticed() as requests:
+        with noticed() as requests:  # What is noticed already, from the beginning of the command on.
             requests.grace_seconds = STOP_SECONDS + GRACE_SECONDS
         who = "callers on this machine" if key is None else "callers who send the key"
         serve(

@@ -22,7 +22,7 @@ GRACE_SECONDS = 2.5
 # As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
 SIGNALLED = 128
 # A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
-_REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Requests:
@@ -63,7 +63,7 @@ def noticed() -> Iterator[Requests]:
         yield _noticed or Requests()
         return
     requests = _noticed = Requests()
-    before = {number: signal.getsignal(number) for number in _REQUESTS}
+    before = {number: signal.getsignal(number) for number in REQUESTS}
     try:
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
@@ -114,7 +114,7 @@ def _end_who_hangs(requests: Requests) -> None:
         _keep = ours  # Closed with the last reference to it.
         while True:
             number = theirs.recv(1)
-            if number and number[0] in _REQUESTS:
+            if number and number[0] in REQUESTS:
                 time.sleep(requests.grace_seconds)
                 os._exit(SIGNALLED + number[0])
 
@@ -123,6 +123,6 @@ def _end_who_hangs(requests: Requests) -> None:
 
 def ignore() -> None:
     """From now on no request is noticed."""
-    for number in _REQUESTS:
+    for number in REQUESTS:
         if signal.getsignal(number) is not None:
             signal.signal(number, signal.SIG_IGN)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import ipaddress
 import json
 import os
+import signal
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import h11
@@ -16,6 +19,7 @@ import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.interrupts import REQUESTS
 
 if TYPE_CHECKING:
     from lpr_e2e.serving.service import Service
@@ -104,13 +108,39 @@ def serve(service: Service, most_connections: int, listening: socket.socket, sta
 
 
 class _Server(uvicorn.Server):
+    """Ends as other commands do: at every request that they notice, those that are ignored left alone."""
+
     def __init__(self, config: uvicorn.Config, started: Callable[[], None]):
         super().__init__(config)
         self._tell = started
+        self._asked: int | None = None
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._tell()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().shutdown(sockets)
+        if self.force_exit:  # It takes no time, and what is cancelled instead is reported as a fault.
+            await self.lifespan.shutdown()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        before = {number: signal.getsignal(number) for number in REQUESTS}
+        heeded = {number: handler for number, handler in before.items() if handler not in (None, signal.SIG_IGN)}
+        for number in heeded:
+            signal.signal(number, self.handle_exit)
+        try:
+            yield
+        finally:
+            for number, handler in heeded.items():
+                signal.signal(number, handler)
+        if self._asked is not None:  # Now that all is done, whoever else waits for it.
+            signal.raise_signal(self._asked)
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        super().handle_exit(sig, frame)
+        self._asked = self._asked or sig
 
 
 class _Connection(H11Protocol):

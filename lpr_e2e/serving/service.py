@@ -129,6 +129,7 @@ class Service:
             description=f"Reads with the model `{self._health.model}`. Pictures are in memory while they are read, and "
             "are kept nowhere.",
             redoc_url=None,
+            redirect_slashes=False,
             lifespan=self._reading,
             telemetry=_NOTHING_SENT,
             dependencies=[
@@ -229,9 +230,8 @@ class Service:
         assert isinstance(error, AnyHTTPException)
         detail = error.detail
         if error.status_code in (404, 405):
-            detail = (
-                f"{request.method} {request.url.path[:100]}: expected POST /v1/read, GET /health, /metrics or /docs"
-            )
+            asked = f"{request.method[:10]} {request.url.path[:100]}"
+            detail = f"{asked}: expected POST /v1/read, GET /health, /metrics or /docs"
         return JSONResponse({"detail": detail}, error.status_code, error.headers)
 
     async def _admit(self, request: Request, error: Exception) -> Response:
