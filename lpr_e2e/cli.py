@@ -42,6 +42,7 @@ COMMANDS = {
     "ablation": ("lpr_e2e.commands.ablation", "what each part of the training is worth"),
     "benchmark": ("lpr_e2e.commands.benchmark", "how fast reading and training are"),
     "batch": ("lpr_e2e.commands.batch", "read any number of photographs with Apache Beam"),
+    "serve": ("lpr_e2e.commands.serve", "read photographs that come over HTTP"),
     "models": ("lpr_e2e.commands.models", "list the weights that come with the project"),
 }
 SHELLS = ("bash", "zsh", "tcsh")
@@ -134,7 +135,7 @@ def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
         complain(f"{called}: {error}")
         return WRONG_INPUT
     except ImportError as error:
-        what_to_do = remedy(error)
+        what_to_do = remedy(error, name)
         if what_to_do is None:
             raise
         complain(f"{called}: {what_to_do}")

@@ -39,6 +39,9 @@ IMPORTED_AS = {
     "apache-beam": "apache_beam",
     "keras-cv": "keras_cv",
     "pyyaml": "yaml",
+    "fastapi-offline": "fastapi_offline",
+    "python-multipart": "python_multipart",
+    "prometheus-client": "prometheus_client",
 }
 
 
@@ -102,6 +105,9 @@ class TestRequirements:
     def test_the_remedy_names_extra_and_package(self):
         assert install("pandas") == "pip install '.[train]' in the project's folder"
         assert install("cv2") == "pip install . in the project's folder"
+        assert install("fastapi", "label") == "pip install '.[label]' in the project's folder"
+        assert install("fastapi", "serve") == install("fastapi") == "pip install '.[serve]' in the project's folder"
+        assert install("pandas", "label") == install("pandas")
         assert "onnx, which is not installed" in (remedy(ModuleNotFoundError("x", name="onnx.helper")) or "")
         assert remedy(ModuleNotFoundError("x", name="lpr_e2e.nothing")) is None
         assert remedy(ImportError("x")) is None

@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import os
 import re
+import subprocess
+import sys
 import threading
 import time
 import zipfile
 from concurrent.futures import Future
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,6 +22,8 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.prediction import reader as reading
 from lpr_e2e.prediction.reader import PlateReader
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture
@@ -280,6 +285,14 @@ class TestRoom:
             assert pixels == sum(one.shape[0] * one.shape[1] for _, one in batch)
             assert len(batch) <= size and (pixels <= 1000 or len(batch) == 1)
 
+    def test_what_comes_as_bytes_counts_as_well(self):
+        files = []
+        for _ in range(3):
+            file = io.BytesIO()
+            Image.new("L", (6000, 5000)).save(file, "PNG")  # Thirty million pixels in 30 kB.
+            files.append(("", file.getvalue()))
+        assert [len(batch) for batch, _ in reading._weighed_batches(files, 8)] == [1, 1, 1]
+
     def test_small_photographs_fill_their_batches(self):
         small = [(str(number), np.zeros((8, 8, 3), "uint8")) for number in range(20)]
         assert [len(batch) for batch, _ in reading._weighed_batches(small, 8)] == [8, 8, 4]
@@ -323,3 +336,12 @@ class TestRoom:
         (tmp_path / "b.png").write_bytes(b"no picture")
         assert reading._pixels(tmp_path / "a.png") == 1400
         assert reading._pixels(tmp_path / "b.png") == reading._pixels(tmp_path / "none.png") == 0
+
+
+def test_the_runtime_leaves_nothing_behind_and_reports_nothing(tmp_path):
+    """ONNX Runtime would keep a number of this machine, and what it has not sent yet, in the user's folder."""
+    script = "from lpr_e2e import PlateReader; import numpy; PlateReader.load().read(numpy.zeros((60, 80, 3), 'uint8'))"
+    kept = {name: value for name, value in os.environ.items() if name not in ("ORT_DISABLE_TELEMETRY", "CI")}
+    environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -44,6 +44,7 @@ ROOMS = {
     "ablation": "experiments",
     "benchmark": "experiments",
     "batch": "serving",
+    "serve": "serving",
     "models": "prediction",
 }
 # Options on the pages that belong to other programs.

@@ -21,32 +21,44 @@ EXTRAS = {
     "tf2onnx": "export",
     "ai_edge_litert": "export",
     "apache_beam": "beam",
-    "fastapi": "label",
-    "uvicorn": "label",
+    "fastapi": "serve",
+    "fastapi_offline": "serve",
+    "uvicorn": "serve",
+    "python_multipart": "serve",
+    "prometheus_client": "serve",
     "pycocotools": "coco",
     "keras_cv": "coco",
 }
+# Further extras, named as the commands that need them, which bring it, too.
+_ALSO = dict.fromkeys(("fastapi", "uvicorn", "yaml", "defusedxml"), ("label",))
 # What `pip install .` brings.
 BASE = ("numpy", "cv2", "PIL", "onnxruntime", "tqdm", "filelock", "rapidfuzz", "re2", "shtab")
 
 
-def install(package: str) -> str:
-    """The command that brings a package, named as it is imported.
+def install(package: str, command: str = "") -> str:
+    """The command of pip that brings a package, named as it is imported, to one of our commands.
 
     Our own name is never said to pip: nothing of that name is published, and whoever publishes one decides what it is.
     """
     if package not in EXTRAS and package not in BASE:
         return f"pip install {package}"
-    extra = f"'.[{EXTRAS[package]}]'" if package in EXTRAS else "."
-    return f"pip install {extra} in the project's folder"
+    if package in BASE:
+        return "pip install . in the project's folder"
+    extra = command if command in _ALSO.get(package, ()) else EXTRAS[package]
+    return f"pip install '.[{extra}]' in the project's folder"
 
 
-def remedy(error: ImportError) -> str | None:
-    """One line about a package that is not installed or cannot be loaded; None if the fault is the program's own."""
+def remedy(error: ImportError, command: str = "") -> str | None:
+    """One line about a package that is not installed or cannot be loaded; None if the fault is the program's own.
+
+    Args:
+        error: what was raised.
+        command: of ours, that has raised it.
+    """
     package = (error.name or "").partition(".")[0]
     if _is_ours_to_name(package):
         if isinstance(error, ModuleNotFoundError):
-            return f"this needs {package}, which is not installed: {install(package)}"
+            return f"this needs {package}, which is not installed: {install(package, command)}"
         return f"{package} is installed and cannot be imported: {_reason(error)}"
     # TensorFlow names no module when a library of its own cannot be loaded, and others miss what they need themselves.
     broken = _being_imported(error)

@@ -90,16 +90,19 @@ class PictureSize:
         return (self.width, self.height) if self.orientation >= 5 else (self.height, self.width)
 
 
-def read_size(path: str | PathLike) -> PictureSize:
+def read_size(source: str | PathLike | bytes) -> PictureSize:
     """The size of a picture, from the beginning of its file; most of the file is neither read nor decoded.
+
+    Args:
+        source: path of the file, or what it holds.
 
     Raises:
         PictureError: as `read_picture`, as far as the beginning tells.
     """
     with _reasons():
-        if Path(path).stat().st_size == 0:
+        if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(path, formats=FORMATS) as image:
+        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{width} x {height} pixels"))

@@ -22,7 +22,7 @@ GRACE_SECONDS = 2.5
 # As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
 SIGNALLED = 128
 # A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
-_REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
 
 class Requests:
@@ -31,11 +31,14 @@ class Requests:
     Attributes:
         code: exit code of a process that was asked to end; None if it was not.
         last: whether requests are ignored until the process ends.
+        grace_seconds: how long the process may take to end after the first request; a command that has work of others
+            to finish may raise it.
     """
 
     def __init__(self) -> None:
         self.code: int | None = None
         self.last = False
+        self.grace_seconds = GRACE_SECONDS
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
@@ -60,7 +63,7 @@ def noticed() -> Iterator[Requests]:
         yield _noticed or Requests()
         return
     requests = _noticed = Requests()
-    before = {number: signal.getsignal(number) for number in _REQUESTS}
+    before = {number: signal.getsignal(number) for number in REQUESTS}
     try:
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
@@ -74,10 +77,10 @@ def noticed() -> Iterator[Requests]:
 
 
 def as_process(call: Callable[[], int]) -> NoReturn:
-    """End this process with the exit code that a call returns, whatever comes in between: within `GRACE_SECONDS` of a
-    request, even if the main thread is busy and cannot notice it."""
+    """End this process with the exit code that a call returns, whatever comes in between: within
+    `Requests.grace_seconds` of a request, even if the main thread is busy and cannot notice it."""
     with noticed() as requests:
-        _end_who_hangs()
+        _end_who_hangs(requests)
         try:
             code = call()
         except KeyboardInterrupt:
@@ -96,7 +99,7 @@ def as_process(call: Callable[[], int]) -> NoReturn:
     sys.exit(code)
 
 
-def _end_who_hangs() -> None:
+def _end_who_hangs(requests: Requests) -> None:
     """Start a thread that ends the process some time after the first request.
 
     Python's handlers run in the main thread, once that is back from whatever it has called; a byte is written at once.
@@ -111,8 +114,8 @@ def _end_who_hangs() -> None:
         _keep = ours  # Closed with the last reference to it.
         while True:
             number = theirs.recv(1)
-            if number and number[0] in _REQUESTS:
-                time.sleep(GRACE_SECONDS)
+            if number and number[0] in REQUESTS:
+                time.sleep(requests.grace_seconds)
                 os._exit(SIGNALLED + number[0])
 
     threading.Thread(target=wait, name="end who hangs", daemon=True).start()
@@ -120,6 +123,6 @@ def _end_who_hangs() -> None:
 
 def ignore() -> None:
     """From now on no request is noticed."""
-    for number in _REQUESTS:
+    for number in REQUESTS:
         if signal.getsignal(number) is not None:
             signal.signal(number, signal.SIG_IGN)

@@ -20,7 +20,7 @@ from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines import Engine
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
-from lpr_e2e.prediction.engines.onnx_runtime import INT8_FILES
+from lpr_e2e.prediction.engines.onnx_runtime import INT8_FILES, send_nothing
 from lpr_e2e.training.light import harsh_light
 
 # Photographs on which the ranges are measured, each also turned, and each also in light that leaves little to read.
@@ -128,6 +128,7 @@ def _in_8_bits(proto, examples: Iterable[np.ndarray], exact: Sequence[str]):
     what does not fit there is cut off without a word. With 8 bits, a finder that is exact on one processor finds
     nothing on another.
     """
+    send_nothing()
     import onnx
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -18,6 +18,21 @@ def checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def fingerprint(model: Path) -> str:
+    """Twelve digits that tell a model's weights from others: the beginning of a checksum of its files.
+
+    Args:
+        model: its file, or its folder if it was exported.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
+    import hashlib
+
+    files = [model] if model.is_file() else sorted(path for path in model.iterdir() if path.is_file())
+    return hashlib.sha256("".join(map(checksum, files)).encode()).hexdigest()[:12]
+
+
 def check_files(folder: Path, files: Iterable[str]) -> None:
     """Refuse files that were not exported together with the description beside them.
 

@@ -359,7 +359,7 @@ def _pixels(source: Any) -> int:
         return source.shape[0] * source.shape[1] if source.ndim == 3 else 0
     if isinstance(source, Image.Image):
         return source.width * source.height
-    if not isinstance(source, (str, PathLike)):
+    if not isinstance(source, (str, PathLike, bytes)):
         return 0
     try:
         size = read_size(source)
