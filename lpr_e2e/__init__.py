@@ -8,7 +8,7 @@ Its rooms, from the ground up; each imports only what stands before it:
 * `model`: the network;
 * `prediction`: reading photographs, with Keras, ONNX Runtime or LiteRT;
 * `evaluation`: figures of readings, and the report;
-* `training`; `export` to other forms; `serving`: any number of photographs; `experiments`;
+* `training`; `export` to other forms; `serving`: any number of photographs; `video`: clips and cameras; `experiments`;
 * `cli` and `commands`: the command `lpr-e2e`.
 
 Importing the package is light: what is used is loaded when it is first asked for.

@@ -25,11 +25,11 @@ FLOORS = (
     ("prediction",),
     ("evaluation",),
     ("training",),
-    ("export", "serving", "experiments"),
+    ("export", "serving", "video", "experiments"),
     ("cli", "commands", "__main__"),
 )
 # What is narrower than the floors say.
-ONLY = {"serving": ("common", "prediction")}
+ONLY = {"serving": ("common", "prediction"), "video": ("common", "prediction")}
 # `prediction` reads with the Keras model too, in one engine that is imported where it is asked for.
 NOT = {"prediction": ("model",)}
 ALLOWED_LATE = {("lpr_e2e.prediction.engines.keras_model", "model")}

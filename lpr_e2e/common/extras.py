@@ -21,6 +21,8 @@ EXTRAS = {
     "tf2onnx": "export",
     "ai_edge_litert": "export",
     "apache_beam": "beam",
+    "av": "video",
+    "scipy": "video",
     "pycocotools": "coco",
     "keras_cv": "coco",
 }
