@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from lpr_e2e.cli import INTERRUPTED
 from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one, at_least_zero
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, many, say
 
 if TYPE_CHECKING:
@@ -104,6 +106,8 @@ def run(options: argparse.Namespace) -> int:
     if stopped is not None:
         interrupted = isinstance(stopped, KeyboardInterrupt)
         complain(f"{options.called}: {'interrupted' if interrupted else f'stopped, {stopped}'}: {done}")
+        for clip in job.clips if interrupted else ():
+            complain(clip.summary())
         return INTERRUPTED if interrupted else ENDED_EARLY
     say(done)
     for clip in job.clips:
@@ -133,7 +137,11 @@ def _prepare(options: argparse.Namespace) -> _Job:
     output = options.output
     named = [clips.ANNOTATED] * options.annotated + [clips.REDACTED] * bool(options.redact)
     names = [outputs.LINES, outputs.TABLE, outputs.PAGE, *named]
-    refuse_inputs([output / name for name in names], [Path(options.source)])
+    if os.path.exists(options.source):
+        refuse_inputs([output / name for name in names], [Path(options.source)])
+    for name in named:
+        if (output / name).exists():
+            raise UserError(f"{output / name}: is there already; remove it, or name another folder with --output")
     reconnects = RECONNECTS if options.reconnects is None else options.reconnects
     source = open_source(options.source, options.every, bool(named), reconnects, complain)
     reader = PlateReader.load(options.model, options.format, precision=options.precision)
@@ -157,7 +165,7 @@ def _watch(job: _Job) -> KeyboardInterrupt | OSError | None:
         with contextlib.ExitStack() as stack:
             stack.callback(job.source.close)
             for receiver in (job.writer, job.page, *job.clips):
-                if receiver is not None:
+                if receiver:
                     stack.enter_context(receiver)
             stopped = _watch_all(job)
             job.tell(job.book.finish())

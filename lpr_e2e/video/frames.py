@@ -34,6 +34,8 @@ _USUAL_RATE = 25.0
 _TIMEOUT = (10.0, 10.0)
 # How long is waited before a stream is opened again, seconds: twice as long each time, up to the second number.
 _FIRST_WAIT, _MOST_WAIT = 1.0, 60.0
+# Whoever waits for a frame is told after so many seconds that there is none.
+_IDLE = 1.0
 # How often in a row that is tried, unless told.
 RECONNECTS = 10
 # A clip that ends earlier than it says by this much, seconds and share, was cut off.
@@ -83,8 +85,11 @@ class Source(Protocol):
     dropped: int
     fault: str
 
-    def __iter__(self) -> Iterator[Frame]:
-        """The frames."""
+    def __iter__(self) -> Iterator[Frame | None]:
+        """The frames; None whenever none has come for a second."""
+
+    def now(self) -> float:
+        """Seconds since the beginning of the source."""
 
     def stamp(self, seconds: float) -> float | str:
         """A frame's time as it is written down: seconds in a clip, wall time in ISO 8601 of what is live."""
@@ -206,7 +211,7 @@ class FileFrames:
     dropped = 0
 
     def __init__(self, container: InputContainer, name: str, every: int | None = None, all_frames: bool = False):
-        self.name, self.fault = name, ""
+        self.name, self.fault, self._seconds = name, "", 0.0
         self._container, self._stream = container, container.streams.video[0]
         self._stream.thread_type = "AUTO"
         self.rate = float(self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE)
@@ -215,6 +220,10 @@ class FileFrames:
         self.duration = (container.duration or 0) / 1_000_000
         frames = self._stream.frames or round(self.duration * self.rate)
         self.length = (frames if all_frames else -(-frames // self.every)) or None
+
+    def now(self) -> float:
+        """The time of the last frame."""
+        return self._seconds
 
     def stamp(self, seconds: float) -> float:
         """Seconds since the clip's beginning, in thousandths."""
@@ -229,7 +238,7 @@ class FileFrames:
                 late = number / self.rate if told is None or start is None else told - start
                 # Times may be missing or go back: frames follow each other all the same.
                 seconds = late if number == 0 or late > seconds else seconds + 1 / self.rate
-                wanted = number % self.every == 0
+                self._seconds, wanted = seconds, number % self.every == 0
                 if wanted or self._all:
                     yield Frame(number, seconds, upright(frame), wanted)
         except BrokenOff as error:
@@ -309,19 +318,27 @@ class LiveFrames:
         self._came = self._failed = 0
         self._ended, self._changed, self._stop = False, threading.Condition(), threading.Event()
 
+    def now(self) -> float:
+        """Seconds since it was opened."""
+        return time.monotonic() - self._beginning
+
     def stamp(self, seconds: float) -> str:
         """Wall time in ISO 8601, of the zone of this machine."""
         return (self.started + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
-    def __iter__(self) -> Iterator[Frame]:
+    def __iter__(self) -> Iterator[Frame | None]:
         threading.Thread(target=self._take, name="newest frame", daemon=True).start()
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._newest is not None or self._ended)
-                if self._newest is None:
+                self._changed.wait_for(lambda: self._newest is not None or self._ended, _IDLE)
+                if self._newest is None and self._ended:
                     return
-                (number, seconds, give), self._newest = self._newest, None
-            yield Frame(number, seconds, give())
+                newest, self._newest = self._newest, None
+            if newest is None:
+                yield None
+            else:
+                number, seconds, give = newest
+                yield Frame(number, seconds, give())
 
     def _take(self) -> None:
         """Take frames until the stream is given up."""
@@ -355,7 +372,7 @@ class LiveFrames:
         with self._changed:
             self._failed = 0
             self.dropped += self._newest is not None
-            self._newest = (self._came, time.monotonic() - self._beginning, give)
+            self._newest = (self._came, self.now(), give)
             self._came += 1
             self._changed.notify()
 

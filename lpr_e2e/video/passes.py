@@ -17,7 +17,7 @@ from lpr_e2e.common.steps import may_go_on
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.video.frames import Frame
-from lpr_e2e.video.tracker import GAP, SAME_TEXT, Sighting, Track, Tracker, lengths_apart, similarity
+from lpr_e2e.video.tracker import GAP, SAME_TEXT, Sighting, Track, Tracker, is_cut_off, lengths_apart, similarity
 from lpr_e2e.video.votes import Votes
 
 # A plate that is seen again within so many seconds with the same text, at a place where it can be, is the same pass.
@@ -28,13 +28,13 @@ _SETTLED = 1.0
 _REACH = 3.0
 # What is not read at all is the same plate only where it stays, by the overlap of its boxes.
 _SAME_PLACE = 0.5
-# What was hardly read, with less confidence than this, must have been seen in so many frames: on a wall or a tree a
-# model sees something like a plate now and then.
+# What was hardly read, with less confidence than this or in part, must have been seen in so many frames: on a wall or
+# a tree a model sees something like a plate now and then.
 _HARDLY_READ, LEAST_SEEN = 0.2, 3
 # Of two boxes in one frame, one that lies within the other with this share of its area is of the same plate.
 _WITHIN = 0.7
-# How much a plate that may be cut off by the edge of the frame counts beside others.
-_AT_EDGE = 0.05
+# How much a plate that is cut off, by the edge of the frame or by what stands before it, counts beside others.
+_CUT_OFF = 0.05
 # A picture is taken in place of the best one so far if it is so many times as certain: each takes its time.
 _BETTER = 1.05
 _JPEG_QUALITY = 88
@@ -90,12 +90,13 @@ class Vehicle:
         """Add what one frame shows of it."""
         assert reading.box_px is not None
         sides = frame.picture.shape[0], frame.picture.shape[1]
-        cut_off = bool(may_go_on(np.asarray(reading.box_px), sides, self._reader.procedure, np))
-        if not self.seen or not cut_off:
-            self._sides = sides if cut_off else None
+        at_edge = bool(may_go_on(np.asarray(reading.box_px), sides, self._reader.procedure, np))
+        if not self.seen or not at_edge:
+            self._sides = sides if at_edge else None
+        cut_off = at_edge or is_cut_off(reading.text)
         if reading.characters is not None:
             since = frame.seconds - self.last if self.seen else None
-            self._votes.add(reading.characters, since, _AT_EDGE if cut_off else 1.0)
+            self._votes.add(reading.characters, since, _CUT_OFF if cut_off else 1.0)
         self.last, self.seen = frame.seconds, self.seen + 1
         certainty = reading.box_confidence * (0.05 + reading.confidence) * (0.5 if cut_off else 1.0)
         if self.shot is None or certainty > _BETTER * self.shot.certainty:
@@ -146,7 +147,8 @@ class Vehicle:
     @property
     def is_worth_telling(self) -> bool:
         """Whether it is believed to be a vehicle at all."""
-        hardly = not self.reading.text or self.reading.confidence < _HARDLY_READ
+        text = self.reading.text
+        hardly = not text or is_cut_off(text) or self.reading.confidence < _HARDLY_READ
         return self.seen >= LEAST_SEEN or not hardly
 
 
@@ -185,7 +187,7 @@ class PassBook:
             if reading.box_px is not None
         ]
         tracks, ended = self._tracker.follow(frame.seconds, sightings)
-        self._waiting += [self._going.pop(track) for track in ended]
+        self._end(ended)
         for track, reading in zip(tracks, found, strict=True):
             if track not in self._going:
                 self._going[track] = Vehicle(self._reader, track)
@@ -202,15 +204,19 @@ class PassBook:
                     self._waiting.remove(earlier)
                     break
 
+    def _end(self, tracks: list[Track]) -> None:
+        self._waiting += [self._going.pop(track) for track in tracks]
+
     def ended(self, seconds: float) -> list[Vehicle]:
-        """The passes that have ended for good at a time, those that ended first come first."""
+        """The passes that have ended for good at a time from the last frame on, those that ended first come first."""
+        self._end(self._tracker.expire(seconds))
         over = [one for one in self._waiting if seconds - one.last > self._apart + _SETTLED]
         self._waiting = [one for one in self._waiting if one not in over]
         return self._told(over)
 
     def finish(self) -> list[Vehicle]:
         """End all, and return them."""
-        self._waiting += [self._going.pop(track) for track in self._tracker.finish()]
+        self._end(self._tracker.expire())
         self._merge()
         over, self._waiting = self._waiting, []
         return self._told(over)
@@ -242,9 +248,10 @@ def _shot(frame: Frame, reading: Reading, certainty: float) -> Shot:
     top, left, bottom, right = reading.box_px
     more = _AROUND * (bottom - top)
     height, width = frame.picture.shape[:2]
-    top, left = max(0, int(top - more)), max(0, int(left - more))
-    bottom, right = min(height, int(np.ceil(bottom + more))), min(width, int(np.ceil(right + more)))
-    plate = frame.picture[top : max(bottom, top + 1), left : max(right, left + 1)]
+    # At least one pixel, wherever the box is.
+    top, left = (int(np.clip(side - more, 0, most - 1)) for side, most in ((top, height), (left, width)))
+    bottom, right = max(top + 1, int(np.ceil(bottom + more))), max(left + 1, int(np.ceil(right + more)))
+    plate = frame.picture[top:bottom, left:right]
     return Shot(frame.seconds, reading.box_px, reading.box_confidence, certainty, _jpeg(plate), _jpeg(frame.picture))
 
 

@@ -7,14 +7,17 @@ cross, and finds again what was hidden.
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from rapidfuzz import fuzz
 from rapidfuzz.distance import Levenshtein
 
 from lpr_e2e.common.boxes import intersection_over_union
+from lpr_e2e.common.vocabulary import UNSEEN
 
 # A track that was not seen for so long has ended, seconds, unless told.
 GAP = 1.0
@@ -27,7 +30,7 @@ _SAME_TEXT_REACH = 3.0
 # Texts of at least so many characters are compared. From the first similarity on two say the same; below the second
 # one, if both were read with this confidence, they are two plates, wherever they are.
 _LEAST_TEXT, SAME_TEXT, _OTHER_TEXT, _READ = 3, 0.75, 0.5, 0.5
-# Boxes whose lengths differ by more than this factor are of two plates.
+# Boxes whose heights differ by more than this factor are of two plates; a length may be hidden in part.
 _MOST_GROWTH = 2.5
 # What counts how much; together 1.
 _BY_PLACE, _BY_OVERLAP, _BY_TEXT = 0.45, 0.2, 0.35
@@ -143,8 +146,7 @@ class Tracker:
         Returns:
             the track of each sighting, in their order, new ones included; and the tracks that have ended.
         """
-        ended = [track for track in self.tracks if seconds - track.last.seconds > self.gap]
-        self.tracks = [track for track in self.tracks if seconds - track.last.seconds <= self.gap]
+        ended = self.expire(seconds)
         found: dict[int, Track] = {}
         if self.tracks and sightings:
             # Only who follows tracks needs SciPy.
@@ -162,32 +164,43 @@ class Tracker:
                 self.tracks.append(found[place])
         return [found[place] for place in range(len(sightings))], ended
 
-    def finish(self) -> list[Track]:
-        """End all tracks, and return them."""
-        ended, self.tracks = self.tracks, []
+    def expire(self, seconds: float = math.inf) -> list[Track]:
+        """End the tracks that were not seen for too long at a time, all of them unless told, and return them."""
+        ended = [track for track in self.tracks if seconds - track.last.seconds > self.gap]
+        self.tracks = [track for track in self.tracks if seconds - track.last.seconds <= self.gap]
         return ended
 
 
 def similarity(text: str, other: str) -> float | None:
-    """How alike two texts are, 0..1; None if one is too short to tell."""
-    if min(len(text), len(other)) < _LEAST_TEXT:
+    """How alike two texts are, 0..1; None if one is too short to tell.
+
+    Of a plate that is cut off, what is seen of it is compared with where it fits best.
+    """
+    seen, other_seen = text.strip(UNSEEN), other.strip(UNSEEN)
+    if min(len(seen), len(other_seen)) < _LEAST_TEXT:
         return None
+    if is_cut_off(text) or is_cut_off(other):
+        return fuzz.partial_ratio(seen, other_seen) / 100
     return Levenshtein.normalized_similarity(text, other)
 
 
+def is_cut_off(text: str) -> bool:
+    """Whether a text says that there is more of it before or behind what is seen."""
+    return text != text.strip(UNSEEN)
+
+
 def lengths_apart(box_px, other_px) -> float:
-    """The distance of the centres of two boxes `(4,)`, in their mean length."""
-    return float(
-        np.linalg.norm(_centre(box_px) - _centre(other_px)) / max((_length(box_px) + _length(other_px)) / 2, 1)
-    )
+    """The distance of the centres of two boxes `(4,)`, in lengths of the longer: the other may be hidden in part."""
+    longer = max(_length(box_px), _length(other_px), 1)
+    return float(np.linalg.norm(_centre(box_px) - _centre(other_px)) / longer)
 
 
 def _cost(track: Track, sighting: Sighting) -> float:
     """What it costs to take a sighting for a track's, 0..1; `_IMPOSSIBLE` if it cannot be."""
     expected, reach = track.expected(sighting.seconds), track.reach(sighting.seconds)
-    longer, shorter = sorted((_length(sighting.box_px), _length(expected)), reverse=True)
+    lower, higher = sorted(box[2] - box[0] for box in (sighting.box_px, expected))
     alike = similarity(track.text, sighting.text)
-    if longer > _MOST_GROWTH * max(shorter, 1):
+    if higher > _MOST_GROWTH * max(lower, 1):
         return _IMPOSSIBLE
     if alike is not None and alike >= SAME_TEXT:
         reach *= _SAME_TEXT_REACH

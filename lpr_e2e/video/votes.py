@@ -16,7 +16,7 @@ from lpr_e2e.common.vocabulary import BLANK
 
 # How alike the errors of two looks at one plate are: chosen so that on drawn clips the voted confidence is as well
 # calibrated as that of single readings; see the README.
-CORRELATION = 0.4
+CORRELATION = 0.5
 # Looks that follow each other sooner than this count for less, seconds: two frames of one moment are one look.
 APART = 0.15
 # No single look can rule out a character by more than this.
@@ -37,7 +37,7 @@ class Votes:
 
     Attributes:
         slots, classes: of the characters.
-        looks: how many looks apart from each other there were.
+        looks: how many looks apart from each other there were, each by its weight.
     """
 
     slots: int
@@ -66,7 +66,7 @@ class Votes:
         lengths = np.log(np.maximum(np.append(goes_on[:-1] * blank, goes_on[-1]), _FLOOR))
         self._lengths = weight * lengths if self._lengths is None else self._lengths + weight * lengths
         self._weight += weight
-        self.looks += 1.0 if since is None else min(1.0, since / APART)
+        self.looks += weight * (1.0 if since is None else min(1.0, since / APART))
 
     def take(self, other: Votes) -> None:
         """Add all the readings of another plate, which has turned out to be this one."""

@@ -17,7 +17,8 @@ class Seen:
     """What one frame that was read has shown.
 
     Attributes:
-        frames: this frame, and before it those that were not to be read; at the end of a clip perhaps these alone.
+        frames: this frame, and before it those that were not to be read; at the end of a clip perhaps these alone, and
+            none while none comes.
         readings: of this frame; none if it was not read.
         vehicles: on this frame.
         ended: the passes that have ended since the frame before.
@@ -40,15 +41,18 @@ def watch(source: Source, reader: PlateReader, book: PassBook) -> Iterator[Seen]
         book: makes passes of the readings.
     """
     for frames, readings in _read_live(source, reader) if source.live else _read_file(source, reader):
-        frame = frames[-1]
-        vehicles = book.see(frame, readings) if frame.wanted else []
-        yield Seen(frames, readings, vehicles, book.ended(frame.seconds))
+        vehicles = book.see(frames[-1], readings) if frames and frames[-1].wanted else []
+        yield Seen(frames, readings, vehicles, book.ended(frames[-1].seconds if frames else source.now()))
 
 
 def _read_live(source: Source, reader: PlateReader) -> Iterator[tuple[list[Frame], list[Reading]]]:
-    """The newest frame, whenever the one before has been read."""
+    """The newest frame, whenever the one before has been read; none while none comes."""
     for frame in source:
-        yield [frame], reader.read([frame.picture])[0]  # type: ignore[misc]
+        if frame is None:
+            yield [], []
+        else:
+            ((_, _, readings),) = reader.read_files([(str(frame.number), frame.picture)])
+            yield [frame], readings
 
 
 def _read_file(source: Source, reader: PlateReader) -> Iterator[tuple[list[Frame], list[Reading]]]:
@@ -58,6 +62,7 @@ def _read_file(source: Source, reader: PlateReader) -> Iterator[tuple[list[Frame
 
     def pictures() -> Iterator[tuple[str, object]]:
         for frame in source:
+            assert frame is not None, "a file does not keep anybody waiting"
             between.append(frame)
             if frame.wanted:
                 waiting.append(between.copy())
