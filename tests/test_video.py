@@ -518,8 +518,10 @@ class TestCommand:
         assert "http://" not in page.replace("http://www.w3.org/2000/svg", "") and "https://" not in page
         assert {path.name for path in output.iterdir()} == {"passes.csv", "passes.jsonl", "passes.html", "pictures"}
 
-    def test_a_camera_gives_wall_times_and_says_what_was_dropped(self, gate, magenta, tmp_path, capfd):
-        source = gate(passing(10), pause=0.001)
+    def test_a_camera_gives_wall_times_and_says_what_was_dropped(self, gate, magenta, monkeypatch, tmp_path, capfd):
+        find = magenta.find
+        monkeypatch.setattr(magenta, "find", lambda scenes: time.sleep(0.05) or find(scenes))
+        source = gate(passing(20), pause=0.005)
         assert main(["video", "rtsp://user:secret@gate", "--output", str(tmp_path)]) == 1
         told = capfd.readouterr()
         assert f"{source.dropped} frames dropped" in told.out and source.dropped

@@ -14,18 +14,27 @@ from PIL import Image
 
 from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.common.steps import may_go_on
+from lpr_e2e.common.vocabulary import UNSEEN
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.video.frames import Frame
-from lpr_e2e.video.tracker import GAP, SAME_TEXT, Sighting, Track, Tracker, is_cut_off, lengths_apart, similarity
+from lpr_e2e.video.tracker import (
+    GAP,
+    SAME_TEXT_REACH,
+    Sighting,
+    Track,
+    Tracker,
+    is_cut_off,
+    lengths_apart,
+    say_the_same,
+    similarity,
+)
 from lpr_e2e.video.votes import Votes
 
 # A plate that is seen again within so many seconds with the same text, at a place where it can be, is the same pass.
 APART = 5.0
 # A pass waits so much longer than that, seconds: one that began at the last moment must be read first.
 _SETTLED = 1.0
-# So many times further away than a track's next sighting it may be.
-_REACH = 3.0
 # What is not read at all is the same plate only where it stays, by the overlap of its boxes.
 _SAME_PLACE = 0.5
 # What was hardly read, with less confidence than this or in part, must have been seen in so many frames: on a wall or
@@ -104,9 +113,11 @@ class Vehicle:
         self._vote()
 
     def take(self, earlier: Vehicle) -> None:
-        """Take an earlier pass for the beginning of this one."""
+        """Take another pass for a part of this one, as a rule for its beginning."""
         self._votes.take(earlier._votes)
-        self.first, self._begun_at, self.seen = earlier.first, earlier._begun_at, self.seen + earlier.seen
+        if earlier.first < self.first:
+            self.first, self._begun_at = earlier.first, earlier._begun_at
+        self.last, self.seen = max(self.last, earlier.last), self.seen + earlier.seen
         if earlier.shot and (self.shot is None or earlier.shot.certainty > self.shot.certainty):
             self.shot = earlier.shot
         if earlier._sides is None:
@@ -120,35 +131,49 @@ class Vehicle:
             self.track.text, self.track.confidence = self.reading.text, self.reading.confidence
 
     def is_same(self, earlier: Vehicle, apart: float) -> bool:
-        """Whether an earlier pass, which has ended, may be the beginning of this one.
+        """Whether another pass, which has ended, may be the beginning of this one, or a part of it.
 
         Args:
             earlier: the other one.
-            apart: so many seconds after it at most.
+            apart: this one began so many seconds after it had ended at most.
         """
         passed = self.first - earlier.last
-        if not 0 <= passed <= apart:
+        if passed < 0:
+            return self._is_beside(earlier)
+        if passed > apart:
             return False
         if not earlier.reading.text and not self.reading.text:
             ends, begins = np.asarray(earlier.track.last.box_px), np.asarray(self._begun_at)
             return bool(intersection_over_union(ends, begins) >= _SAME_PLACE)
-        away = min(
-            lengths_apart(one, self._begun_at)
-            for one in (earlier.track.expected(self.first), earlier.track.last.box_px)
-        )
-        alike = similarity(earlier.reading.text, self.reading.text)
-        if alike is None:  # One of them was not read: it must be where the other one is expected, and soon.
+        places = (earlier.track.expected(self.first), earlier.track.last.box_px)
+        away = min(lengths_apart(one, self._begun_at) for one in places)
+        if similarity(earlier.reading.text, self.reading.text) is None:
+            # One of them was not read: it must be where the other one is expected, and soon.
             return passed <= 2 * GAP and away <= 1
-        both_sure = earlier.reading.status == self.reading.status == "ok"
-        # The numbers of a fleet differ by one character.
-        same = alike == 1 if both_sure else alike >= SAME_TEXT
-        return same and away <= _REACH * earlier.track.reach(self.first)
+        return self._says_the_same(earlier) and away <= SAME_TEXT_REACH * earlier.track.reach(self.first)
+
+    def _is_beside(self, other: Vehicle) -> bool:
+        """Whether another pass, which began or ended while this one went on, was of the same plate: in some frames a
+        model sees a plate twice, or so differently that it was not recognised."""
+        here, there = self.track.box_at(other.first, GAP), other.track.box_at(other.first)
+        if here is None or there is None or not self._says_the_same(other):
+            return False
+        return lengths_apart(here, there) <= 1
+
+    def _says_the_same(self, other: Vehicle) -> bool:
+        sure = self.reading.status == other.reading.status == "ok"
+        return say_the_same(self.reading.text, other.reading.text, sure)
+
+    @property
+    def is_known(self) -> bool:
+        """Whether enough was seen of it to compare it with others."""
+        return self.reading.status == "ok" or self.seen >= LEAST_SEEN
 
     @property
     def is_worth_telling(self) -> bool:
         """Whether it is believed to be a vehicle at all."""
         text = self.reading.text
-        hardly = not text or is_cut_off(text) or self.reading.confidence < _HARDLY_READ
+        hardly = not text or UNSEEN in text or self.reading.confidence < _HARDLY_READ
         return self.seen >= LEAST_SEEN or not hardly
 
 
@@ -198,7 +223,8 @@ class PassBook:
     def _merge(self) -> None:
         """Take what waits for the beginning of what came after it, where it is."""
         for earlier in list(self._waiting):
-            for later in [*self._going.values(), *self._waiting]:
+            going = [one for one in self._going.values() if one.is_known]
+            for later in [*going, *self._waiting]:
                 if later is not earlier and later.is_same(earlier, self._apart):
                     later.take(earlier)
                     self._waiting.remove(earlier)

@@ -25,13 +25,14 @@ GAP = 1.0
 # and for each second besides while nobody knows yet how it moves. A plate half a metre long at 100 km/h moves 55
 # lengths a second along the road, a tenth of that across the picture of a camera that looks along it.
 _REACH, _REACH_A_SECOND, _UNKNOWN_REACH_A_SECOND = 0.8, 4.0, 12.0
-# A plate that says the same may be so many times further away.
-_SAME_TEXT_REACH = 3.0
+# A plate that says the same may be so many times further away; one that surely says something else, half as far.
+SAME_TEXT_REACH, _OTHER_TEXT_REACH = 3.0, 0.5
 # Texts of at least so many characters are compared. From the first similarity on two say the same; below the second
 # one, if both were read with this confidence, they are two plates, wherever they are.
-_LEAST_TEXT, SAME_TEXT, _OTHER_TEXT, _READ = 3, 0.75, 0.5, 0.5
-# Boxes whose heights differ by more than this factor are of two plates; a length may be hidden in part.
-_MOST_GROWTH = 2.5
+_LEAST_TEXT, SAME_TEXT, _OTHER_TEXT, _SURE = 3, 0.75, 0.5, 0.8
+# Boxes whose heights differ by more than this factor are of two plates; a length may be hidden in part. Now and then a
+# box is far too wide: of plates that say the same they may differ more.
+_MOST_GROWTH, _MOST_GROWTH_OF_SAME = 2.5, 5.0
 # What counts how much; together 1.
 _BY_PLACE, _BY_OVERLAP, _BY_TEXT = 0.45, 0.2, 0.35
 # How much of what is new the speed takes on.
@@ -184,6 +185,14 @@ def similarity(text: str, other: str) -> float | None:
     return Levenshtein.normalized_similarity(text, other)
 
 
+def say_the_same(text: str, other: str, sure: bool) -> bool:
+    """Whether two texts are taken for one plate's: they are the same, or nearly the same and not both read surely, as
+    the numbers of a fleet differ in one character. What is seen of a plate that is cut off must all be in the other."""
+    alike = similarity(text, other)
+    exactly = sure or is_cut_off(text) or is_cut_off(other)
+    return alike is not None and alike >= (1 if exactly else SAME_TEXT)
+
+
 def is_cut_off(text: str) -> bool:
     """Whether a text says that there is more of it before or behind what is seen."""
     return text != text.strip(UNSEEN)
@@ -200,12 +209,16 @@ def _cost(track: Track, sighting: Sighting) -> float:
     expected, reach = track.expected(sighting.seconds), track.reach(sighting.seconds)
     lower, higher = sorted(box[2] - box[0] for box in (sighting.box_px, expected))
     alike = similarity(track.text, sighting.text)
-    if higher > _MOST_GROWTH * max(lower, 1):
+    sure = min(track.confidence, sighting.confidence) >= _SURE
+    same = say_the_same(track.text, sighting.text, sure)
+    if higher > (_MOST_GROWTH_OF_SAME if same else _MOST_GROWTH) * max(lower, 1):
         return _IMPOSSIBLE
-    if alike is not None and alike >= SAME_TEXT:
-        reach *= _SAME_TEXT_REACH
-    elif alike is not None and alike < _OTHER_TEXT and min(track.confidence, sighting.confidence) >= _READ:
+    if alike is not None and alike < _OTHER_TEXT and sure:
         return _IMPOSSIBLE
+    if same:
+        reach *= SAME_TEXT_REACH
+    elif alike is not None and sure:
+        reach *= _OTHER_TEXT_REACH
     away = lengths_apart(expected, sighting.box_px) / reach
     if away > 1:
         return _IMPOSSIBLE
