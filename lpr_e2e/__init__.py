@@ -8,8 +8,8 @@ Its rooms, from the ground up; each imports only what stands before it:
 * `model`: the network;
 * `prediction`: reading photographs, with Keras, ONNX Runtime or LiteRT;
 * `evaluation`: figures of readings, and the report;
-* `training`; `export` to other forms; `serving`: any number of photographs; `experiments`; `annotation`: labels that a
-  person gives on a page;
+* `training`; `export` to other forms; `serving`: a service over HTTP, and any number of photographs; `video`: clips and
+  cameras; `experiments`; `annotation`: labels that a person gives on a page;
 * `cli` and `commands`: the command `lpr-e2e`.
 
 Importing the package is light: what is used is loaded when it is first asked for.

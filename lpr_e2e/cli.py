@@ -31,6 +31,7 @@ from lpr_e2e.common.terminal import OutputError, complain
 COMMANDS = {
     "train": ("lpr_e2e.commands.train", "train a reader on your photographs and crops, or on a drawn demo set"),
     "predict": ("lpr_e2e.commands.predict", "read the licence plates on photographs"),
+    "video": ("lpr_e2e.commands.video", "read the plates of a clip, a camera or a stream"),
     "check": ("lpr_e2e.commands.check", "what is in a data folder, and what is wrong with it"),
     "label": ("lpr_e2e.commands.label", "label photographs on a page, with what a model reads filled in"),
     "draw": ("lpr_e2e.commands.draw", "draw a data set of photographs and crops"),

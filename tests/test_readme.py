@@ -33,6 +33,7 @@ MOST_README_LINES = 200
 ROOMS = {
     "train": "training",
     "predict": "prediction",
+    "video": "video",
     "check": "data",
     "label": "annotation",
     "draw": "data",

@@ -25,11 +25,15 @@ FLOORS = (
     ("prediction",),
     ("evaluation",),
     ("training",),
-    ("export", "serving", "experiments", "annotation"),
+    ("export", "serving", "video", "experiments", "annotation"),
     ("cli", "commands", "__main__"),
 )
 # What is narrower than the floors say.
-ONLY = {"serving": ("common", "prediction"), "annotation": ("common", "data", "prediction", "evaluation")}
+ONLY = {
+    "serving": ("common", "prediction"),
+    "video": ("common", "prediction"),
+    "annotation": ("common", "data", "prediction", "evaluation"),
+}
 # `prediction` reads with the Keras model too, in one engine that is imported where it is asked for.
 NOT = {"prediction": ("model",)}
 ALLOWED_LATE = {("lpr_e2e.prediction.engines.keras_model", "model")}

@@ -26,6 +26,8 @@ EXTRAS = {
     "uvicorn": "serve",
     "python_multipart": "serve",
     "prometheus_client": "serve",
+    "av": "video",
+    "scipy": "video",
     "pycocotools": "coco",
     "keras_cv": "coco",
 }

@@ -14,6 +14,8 @@ from lpr_e2e.common.errors import UserError
 
 # A name may have 255 bytes, and a character four of them: so many are kept of it where something is put before it.
 _NAME_KEPT = 60
+# Read backwards at once, bytes.
+_BLOCK = 65_536
 
 
 @contextlib.contextmanager
@@ -144,16 +146,22 @@ class WholeLines:
 
     Args:
         path: the file; an earlier one is replaced.
+        append: whether an earlier one is gone on with instead. A last line of it that was not written to its end, as a
+            process that is killed may leave it, is cut off.
 
     Raises:
         UserError: it is a link to a file, which would be lost.
         OSError: the file cannot be written.
     """
 
-    def __init__(self, path: Path):
+    def __init__(self, path: Path, append: bool = False):
         if path.is_symlink() and path.is_file():
             raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
-        self._file = path.open("wb", buffering=0)
+        append = append and path.exists()
+        self._file = path.open("r+b" if append else "wb", buffering=0)
+        if append:
+            self._file.truncate(_whole_lines_end(self._file))
+            self._file.seek(0, os.SEEK_END)
 
     def write(self, lines: str) -> None:
         """Append some lines; if there is no room for all of them (`OSError`), none is left."""
@@ -169,6 +177,19 @@ class WholeLines:
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+
+def _whole_lines_end(file: io.RawIOBase) -> int:
+    """Where the last line of a file that has a line end, ends."""
+    end = file.seek(0, os.SEEK_END)
+    while end:
+        start = max(0, end - _BLOCK)
+        file.seek(start)
+        found = (file.read(end - start) or b"").rfind(b"\n")
+        if found >= 0:
+            return start + found + 1
+        end = start
+    return 0
 
 
 # What a spreadsheet takes a value that begins so for.

@@ -32,7 +32,10 @@ STRIP_GREY = 32
 
 
 def annotate(
-    photograph: np.ndarray, readings: Sequence[Reading], true_boxes_px: Sequence[Sequence[float]] = ()
+    photograph: np.ndarray,
+    readings: Sequence[Reading],
+    true_boxes_px: Sequence[Sequence[float]] = (),
+    nothing: str = "no plate",
 ) -> np.ndarray:
     """Draw boxes and texts of readings into a photograph.
 
@@ -43,6 +46,7 @@ def annotate(
         photograph: uint8 RGB `(h, w, 3)`; not changed.
         readings: of this photograph.
         true_boxes_px: the true boxes `(n, 4)` yxyx in photograph pixels, as far as they are known.
+        nothing: what is written where there is no plate; "" for nothing.
 
     Returns:
         uint8 RGB `(H, W, 3)`, the photograph's aspect, scaled so that its longer side is 640 to 2048 pixels.
@@ -66,8 +70,8 @@ def annotate(
         colour = OK if reading.status == "ok" else DOUBTFUL
         label = (reading.text, f"  {reading.confidence:.0%}") if reading.text else ("not legible",)
         _draw_label(draw, label, np.asarray(box_px) * scale, colour, size, line)
-    if not plates:
-        _draw_label(draw, ("no plate",), np.zeros(4), DOUBTFUL, size, line)
+    if not plates and nothing:
+        _draw_label(draw, (nothing,), np.zeros(4), DOUBTFUL, size, line)
     return np.asarray(picture)
 
 

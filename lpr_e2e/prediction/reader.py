@@ -168,6 +168,24 @@ class PlateReader:
             raise PictureError(f"{type(crops).__name__}: expected a list of crops, each {ACCEPTED}")
         return list(chain.from_iterable(map(self._read_crops, _batches(crops, CROPS_AT_ONCE))))
 
+    def reading_of(
+        self,
+        characters: np.ndarray,
+        box_px: Sequence[float],
+        box_confidence: float,
+        sides: tuple[int, int] | None = None,
+    ) -> Reading:
+        """The reading of a plate whose characters are known, such as those that several frames have voted for.
+
+        Args:
+            characters: probabilities, `(slots, classes)`.
+            box_px: yxyx in pixels of its photograph.
+            box_confidence: how sure it is that there is a plate, 0..1.
+            sides: height and width of the photograph; None if it is known that the plate does not go on beyond it.
+        """
+        plate = {"boxes_px": np.asarray(box_px), "box_confidence": box_confidence, "characters": characters}
+        return self._reading("", plate, sides)
+
     def _read_crops(self, batch: Sequence[Any]) -> list[Reading]:
         size, margin = self.description.glimpse_size, self.procedure.window_margin(1.0)
         pictures, readings = {}, {}

@@ -92,6 +92,52 @@ def around(box_px: Sequence[float] | np.ndarray, share: float) -> tuple[float, f
     return top - more, left - more, bottom + more, right + more
 
 
+# A place to hide: its box, yxyx in pixels, how surely it is a plate, and `PLATE` or `PERHAPS`.
+Place = tuple[tuple[float, float, float, float], float, str]
+
+
+def places_to_hide(photograph: np.ndarray, readings: Sequence[Reading], driver: Driver) -> list[Place]:
+    """What is to be hidden on a photograph, boxes enlarged: the plates that were read, and what else may be one.
+
+    Args:
+        photograph: uint8 RGB `(h, w, 3)`.
+        readings: of this photograph; none if it was not read.
+        driver: finds what may be a plate; of no other thread.
+    """
+    plates = [(one.box_px, one.box_confidence) for one in readings if one.box_px is not None]
+    found: list[Place] = [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in plates]
+    return found + [
+        (around(box, _AROUND_SEEN), confidence, PERHAPS)
+        for box, confidence in _candidates(photograph, driver)
+        # Of one that is reported, the box is better known.
+        if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate, _ in plates)
+    ]
+
+
+def _candidates(photograph: np.ndarray, driver: Driver) -> list[tuple[np.ndarray, float]]:
+    """Boxes, yxyx in pixels, of all that is taken for a plate at all, on the whole or a tile, and how surely."""
+    sides = np.array(photograph.shape[:2], "int64")
+    tiles = parts.tiles(sides, TILE, driver.procedure, np)
+    found = _seen(photograph, np.zeros(2), driver)
+    for top, left, bottom, right in tiles:
+        found += _seen(photograph[top:bottom, left:right], np.array((top, left), "float64"), driver)
+    return found
+
+
+def _seen(part: np.ndarray, corner: np.ndarray, driver: Driver) -> list[tuple[np.ndarray, float]]:
+    """What one look at a part of a photograph, whose top left corner is there, takes for a plate."""
+    sizes = driver.description
+    canvas, frame = letterbox(part, sizes.canvas_size, grey=driver.procedure.letterbox_grey)
+    scenes = driver.arrays.scenes(canvas[None], sizes.scene_shrink)
+    seen = driver.find(scenes, MOST_HIDDEN)
+    boxes_px, confidences = frame.to_px(seen["boxes_rel"]) + np.tile(corner, 2), np.asarray(seen["box_confidence"])
+    return [
+        (box, float(confidence))
+        for box, confidence in zip(boxes_px, confidences, strict=True)
+        if confidence >= HIDDEN_FROM
+    ]
+
+
 def refuse_unsafe(output: Path, photographs: Sequence[tuple[str, Path]]) -> None:
     """Make sure that copies can be written into a prediction's folder, before anything is.
 
@@ -142,14 +188,7 @@ class RedactionWriter:
         """Write one photograph's copy and its rows; nothing for an unreadable file."""
         if photograph is None:
             return
-        plates = [(one.box_px, one.box_confidence) for one in readings if one.box_px is not None]
-        found = [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in plates]
-        found += [
-            (around(box, _AROUND_SEEN), confidence, PERHAPS)
-            for box, confidence in self._candidates(photograph)
-            # Of one that is reported, the box is better known.
-            if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate, _ in plates)
-        ]
+        found = places_to_hide(photograph, readings, self._driver)
         name = self._names.name(img_id)
         copy = hidden(photograph, [box for box, _, _ in found], self._way)
         write_picture(own_file(self.folder, name), copy, _JPEG_QUALITY)
@@ -157,28 +196,6 @@ class RedactionWriter:
         rows = rows or [("", "", "", "", "", NOTHING)]
         self._list.write(csv_lines([[name_as_cell(img_id), name_as_cell(name), *row] for row in rows]))
         self.boxes, self.untouched = self.boxes + len(found), self.untouched + (not found)
-
-    def _candidates(self, photograph: np.ndarray) -> list[tuple[np.ndarray, float]]:
-        """Boxes, yxyx in pixels, of all that is taken for a plate at all, on the whole or a tile, and how surely."""
-        procedure, sides = self._driver.procedure, np.array(photograph.shape[:2], "int64")
-        tiles = parts.tiles(sides, TILE, procedure, np)
-        found = self._seen(photograph, np.zeros(2))
-        for top, left, bottom, right in tiles:
-            found += self._seen(photograph[top:bottom, left:right], np.array((top, left), "float64"))
-        return found
-
-    def _seen(self, part: np.ndarray, corner: np.ndarray) -> list[tuple[np.ndarray, float]]:
-        """What one look at a part of a photograph, whose top left corner is there, takes for a plate."""
-        sizes, procedure = self._driver.description, self._driver.procedure
-        canvas, frame = letterbox(part, sizes.canvas_size, grey=procedure.letterbox_grey)
-        scenes = self._driver.arrays.scenes(canvas[None], sizes.scene_shrink)
-        seen = self._driver.find(scenes, MOST_HIDDEN)
-        boxes_px, confidences = frame.to_px(seen["boxes_rel"]) + np.tile(corner, 2), np.asarray(seen["box_confidence"])
-        return [
-            (box, float(confidence))
-            for box, confidence in zip(boxes_px, confidences, strict=True)
-            if confidence >= HIDDEN_FROM
-        ]
 
     def summary(self) -> str:
         """What was done, for people."""

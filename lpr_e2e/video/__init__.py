@@ -1,0 +1,1 @@
+"""Clips and cameras: frames in, one row for each vehicle that passes out."""

@@ -1,0 +1,78 @@
+"""The passes of a video as a page: one HTML file that needs no network and no other file.
+
+Like the report of a prediction it is written as it goes: each pass is data in it, with small pictures. All that comes
+from outside (texts, names of sources) is data to the page, never markup.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+from pathlib import Path
+
+import cv2
+
+from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.common.scripts import with_direction
+from lpr_e2e.video.outputs import LINES, PAGE, Pass, read_passes
+
+_PAGE = Path(__file__).with_name("page.html")
+# Where the style of all pages goes, the page's data, and what it is called.
+_STYLE_MARK, _DATA_MARK = "/* style */", "<!-- data -->"
+
+
+class PassPage:
+    """Writes `passes.html` while passes end; to be used in a `with` statement, which completes the page.
+
+    Args:
+        output: the folder of the passes; those that it holds already come first.
+        name: of what they were seen on.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+
+    def __init__(self, output: Path, name: str):
+        self.path, self._output = output / PAGE, output
+        head, self._tail = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE).split(_DATA_MARK)
+        self._whole = contextlib.ExitStack()
+        part = self._whole.enter_context(whole_file(self.path))
+        self._file = self._whole.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
+        self._file.write(head + _script("about", {"title": f"Passes of {name}"}))
+        if (output / LINES).exists():
+            for one in read_passes(output / LINES):
+                self.write(one)
+
+    def __enter__(self) -> PassPage:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._whole:
+            self._file.write(self._tail)
+
+    def write(self, one: Pass) -> None:
+        """Add a pass, whose pictures are in the output's folder."""
+        data = {
+            **{
+                name: getattr(one, name)
+                for name in ("number", "text", "confidence", "status", "first", "last", "frames")
+            },
+            "shown": with_direction(one.text),
+            "box": [one.ymin, one.xmin, one.ymax, one.xmax],
+        }
+        with contextlib.suppress(OSError):  # Somebody may have taken a picture away; the pass is there all the same.
+            data["plate"] = base64.b64encode((self._output / one.plate).read_bytes()).decode("ascii")
+        frame = cv2.imread(str(self._output / one.frame))
+        if frame is not None:
+            data |= {"height": frame.shape[0], "width": frame.shape[1]}
+            data["frame"] = page_jpeg(thumbnail(frame)[..., ::-1])
+        self._file.write(_script("", data))
+
+
+def _script(name: str, data: dict) -> str:
+    """A script element that holds data and runs nothing: no `<` can end it early."""
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+    known = f' id="{name}"' if name else ' class="pass"'
+    return f'<script type="application/json"{known}>{text}</script>\n'
