@@ -12,7 +12,6 @@
 
 from __future__ import annotations
 
-import re
 import secrets
 import socket
 import threading
@@ -30,12 +29,11 @@ from lpr_e2e.annotation.answers import StaleAnswer
 from lpr_e2e.annotation.desk import Desk
 from lpr_e2e.annotation.pictures import NEAR_SIDE, SIDE
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.hosts import is_foreign, is_this_machine
 from lpr_e2e.common.images import PictureError
 from lpr_e2e.common.pages import STYLE
 
 HOST = "127.0.0.1"
-# What this machine is called by itself; the port may be another one where a tunnel leads here.
-_OURS = re.compile(r"(127\.0\.0\.1|localhost|\[::1\])(:\d+)?")
 _COOKIE = "lpr_e2e_label"
 _POLICY = (
     "default-src 'none'; img-src 'self' data:; script-src 'self'; style-src 'self'; connect-src 'self'; "
@@ -124,10 +122,10 @@ def make_site(desk: Desk, token: str, tickets: set[str]) -> FastAPI:
 
 def _refusal(request: Request, token: str, tickets: set[str]) -> Response | None:
     """The answer to a request that is none of ours; None if it may go on."""
-    host = request.headers.get("host", "")
+    host = request.headers.get("host", "")  # With any port: a tunnel may lead here.
     # A page of a stranger's says where it is from with all that could change something.
-    is_foreign = request.headers.get("origin", f"http://{host}") != f"http://{host}"
-    if not _OURS.fullmatch(host) or (is_foreign and request.method != "GET"):
+    changes = request.method != "GET"
+    if not is_this_machine(host) or (changes and is_foreign(request.headers.get("origin"), host)):
         return Response("Open this page by the address that the program prints.", 403, media_type="text/plain")
     cookie = f"{_COOKIE}_{request.scope['server'][1]}"  # A browser knows no ports of cookies.
     given = parse_qs(request.url.query).get("token", [""])[-1]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import hmac
-import ipaddress
 import os
 import re
 import time
@@ -18,6 +17,7 @@ from fastapi.responses import JSONResponse
 from starlette.datastructures import Headers
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.hosts import is_foreign, is_this_machine
 from lpr_e2e.serving.limits import MB
 from lpr_e2e.serving.uploads import busy
 
@@ -150,19 +150,12 @@ def _keys(headers: Headers) -> list[bytes]:
 def _foreign(headers: Headers) -> HTTPException | None:
     """Why a request is not one from this machine to this machine; None if it is."""
     host = headers.get("host", "").lower()
-    if not _is_local(re.sub(r":\d*$", "", host)):
+    if not is_this_machine(host):
         return HTTPException(
             403,
             f"addressed to {host[:100]!r}; expected localhost or 127.0.0.1: other names are answered with a key only",
         )
     origin = headers.get("origin")
-    if origin is not None and origin.lower().partition("://")[2] != host:
+    if origin is not None and is_foreign(origin, host):
         return HTTPException(403, f"sent by a page of {origin[:100]!r}; expected a program of this machine")
     return None
-
-
-def _is_local(name: str) -> bool:
-    """Whether a host's name, without the port, always leads to the machine that asks."""
-    with contextlib.suppress(ValueError):
-        return ipaddress.ip_address(name.strip("[]")).is_loopback
-    return name == "localhost"
