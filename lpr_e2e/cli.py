@@ -33,6 +33,7 @@ COMMANDS = {
     "predict": ("lpr_e2e.commands.predict", "read the licence plates on photographs"),
     "video": ("lpr_e2e.commands.video", "read the plates of a clip, a camera or a stream"),
     "check": ("lpr_e2e.commands.check", "what is in a data folder, and what is wrong with it"),
+    "loop": ("lpr_e2e.commands.loop", "label some photographs, train on them, and again"),
     "label": ("lpr_e2e.commands.label", "label photographs on a page, with what a model reads filled in"),
     "draw": ("lpr_e2e.commands.draw", "draw a data set of photographs and crops"),
     "import": ("lpr_e2e.commands.import_data", "make a data folder of other forms of labels"),

@@ -36,6 +36,7 @@ ROOMS = {
     "video": "video",
     "check": "data",
     "label": "annotation",
+    "loop": "annotation",
     "draw": "data",
     "import": "data",
     "export-labels": "data",

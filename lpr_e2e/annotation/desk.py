@@ -44,13 +44,14 @@ class Desk:
     Args:
         beginning: photographs, and what is known of them.
         answers: the table.
+        goal: how many photographs shall be answered in the end; None: as many as somebody answers.
 
     Attributes:
         pictures: the photographs as the page shows them.
         ahead: the model at work; None without one.
     """
 
-    def __init__(self, beginning: Beginning, answers: Answers):
+    def __init__(self, beginning: Beginning, answers: Answers, goal: int | None = None):
         self.beginning, self.answers, self.pictures = beginning, answers, Pictures()
         self.ahead: ReadingAhead | None = None
         self._mutex = threading.RLock()
@@ -62,6 +63,7 @@ class Desk:
         # Not a number: nothing has been read of it yet, so it waits.
         self._usefulness = np.full(count, _UNREAD)
         self._open = np.array([answers.get(img_id) is None for img_id, _ in beginning.photographs], bool)
+        self._goal = goal
         self._shown: deque[int] = deque(maxlen=APART)
         self._put_off = self._serial = 0
         self._times: deque[float] = deque(maxlen=ANSWERS_TIMED)
@@ -116,18 +118,34 @@ class Desk:
         """Whether the model is at work."""
         return self.ahead is not None and self.ahead.is_at_work
 
+    @property
+    def wanted(self) -> int | None:
+        """How many more answers are wanted; None: as many as somebody gives."""
+        if self._goal is None:
+            return None
+        with self._mutex:
+            return max(0, min(self._goal, self._total) - self._answered)
+
+    @property
+    def _total(self) -> int:
+        return len(self._open) - len(self._unreadable)
+
+    @property
+    def _answered(self) -> int:
+        return self._total - int(self._open.sum())
+
     def progress(self) -> dict[str, Any]:
         """How far the work is, as plain values; `serial` is larger each time."""
         with self._mutex:
-            total = len(self._open) - len(self._unreadable)
             unread = int(np.isnan(self._usefulness[self._open]).sum())
             self._serial += 1
             return {
                 "serial": self._serial,
-                "answered": total - int(self._open.sum()),
-                "total": total,
+                "answered": self._answered,
+                "total": self._total,
                 "unreadable": len(self._unreadable),
                 "unread": unread if self.is_reading else 0,
+                "wanted": self.wanted,
                 "per_minute": self._per_minute(),
                 "failure": self.ahead.failure if self.ahead else "",
             }

@@ -22,7 +22,9 @@ document.addEventListener("progress", ({ detail: progress }) => {
   const speed = progress.per_minute === null ? "" : ", " + progress.per_minute.toFixed(progress.per_minute < 10 ? 1 : 0).replace(".0", "") + " a minute";
   const unread = progress.unread ? ", " + progress.unread + " still to be read" : "";
   const broken = progress.unreadable ? ", " + progress.unreadable + " unreadable" : "";
-  at("counts").textContent = progress.answered + " of " + progress.total + speed + unread + broken;
+  const wanted = progress.wanted ? ", " + progress.wanted + " more until it trains" : "";
+  at("counts").textContent = progress.answered + " of " + progress.total + wanted + speed + unread + broken;
+  if (progress.wanted === 0) trouble("Enough for this round: the program trains now, and opens a new page then.");
   if (progress.failure) trouble(progress.failure);
 });
 

@@ -265,7 +265,7 @@ class Server:
         self._tickets.add(ticket)
         return self._place + ticket
 
-    def wait(self) -> None:
-        """Serve until something else ends it, such as Ctrl-C."""
-        while self._thread.is_alive():
+    def wait(self, is_done: Callable[[], bool] = lambda: False) -> None:
+        """Serve until it is done, or something else ends it, such as Ctrl-C."""
+        while self._thread.is_alive() and not is_done():
             self._thread.join(1)

@@ -23,6 +23,7 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
+    from lpr_e2e.annotation.beginning import Beginning
     from lpr_e2e.annotation.desk import Desk
     from lpr_e2e.prediction.reader import PlateReader
 
@@ -53,10 +54,7 @@ def run(options: argparse.Namespace) -> int:
         UserError: the folder, the labels, a table, the model or the port cannot be used.
         OSError: a file cannot be read or written.
     """
-    from lpr_e2e.annotation.answers import Answers
     from lpr_e2e.annotation.beginning import Beginning
-    from lpr_e2e.annotation.desk import Desk
-    from lpr_e2e.annotation.site import Server
     from lpr_e2e.common.files import refuse_inputs
 
     folder, output = options.folder, options.output or options.folder / TABLE
@@ -68,26 +66,49 @@ def run(options: argparse.Namespace) -> int:
     beginning = Beginning.of(folder, label_options(options), options.predictions, options.problems)
     for note in beginning.notes:
         say(note)
-    reader = _reader(options)
+    progress = answer(beginning, output, _reader(options), options.port, not options.no_browser)
+    say(_farewell(options, progress, output))
+    return 0
+
+
+def answer(
+    beginning: Beginning,
+    output: Path,
+    reader: PlateReader | None,
+    port: int,
+    opens_browser: bool,
+    goal: int | None = None,
+) -> dict[str, Any]:
+    """Serve the page until Ctrl-C, or until so many photographs are answered; see `Desk.progress` for what is returned.
+
+    Raises:
+        UserError: the table or the port cannot be used.
+        OSError: a file cannot be read or written.
+    """
+    from lpr_e2e.annotation.answers import Answers
+    from lpr_e2e.annotation.desk import Desk
+    from lpr_e2e.annotation.site import Server
+
     with Answers(output) as answers:
-        desk = Desk(beginning, answers)
-        with Server(desk, options.port) as server:
+        desk = Desk(beginning, answers, goal)
+        if desk.wanted == 0:
+            return desk.progress()
+        with Server(desk, port) as server:
             say(f"{desk.progress()['answered']} of {len(beginning.photographs)} photographs are answered in {output}.")
             say(f"The page, on this machine alone: {server.address}")
             say("Ctrl-C ends it; every answer is on disk when it is given.")
             try:
                 if reader is not None:
                     _read_ahead(desk, reader)
-                if not options.no_browser:
+                if opens_browser:
                     _open(server.address_for_once())
-                server.wait()
+                server.wait(lambda: desk.wanted == 0)
             except KeyboardInterrupt:  # How this command is meant to end.
                 pass
             finally:
                 if desk.ahead is not None:
                     desk.ahead.stop()
-        say(_farewell(options, desk.progress(), output))
-    return 0
+        return desk.progress()
 
 
 def _reader(options: argparse.Namespace) -> PlateReader | None:
