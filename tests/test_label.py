@@ -537,6 +537,26 @@ class TestSite:
         assert done.status_code == 422 and reason in done.json().get("message", "")
         assert not (folder / "labels.csv").exists()
 
+    @pytest.mark.parametrize(
+        "sent",
+        [
+            '{"revision": "NEW", "plates": [{"box": [NaN, 30, 40, 90], "text": "A"}]}',
+            '{"revision": "NEW", "plates": [{"box": [20, 30, 40, 1e999], "text": "A"}]}',
+            '{"revision": "NEW", "plates": [{"box": [20, 30, 40, 90], "text": "\\ud800"}]}',
+            '{"revision": "NEW", "plates": [], "\\ud800": 1}',
+            '{"revision": "NEW", "plates": [',
+            "NaN",
+        ],
+        ids=["not a number", "endless", "half a character", "half a character as a name", "cut off", "no answer"],
+    )
+    def test_what_cannot_be_understood_is_refused_with_the_reason(self, page, folder, sent):
+        done = page.put(
+            "/photographs/0", content=sent.replace("NEW", NEW), headers={"Content-Type": "application/json"}
+        )
+        assert done.status_code == 422 and done.json()["message"].startswith("not understood: ")
+        assert not (folder / "labels.csv").exists()
+        assert give(page, 0, [(BOX, "A")]).status_code == 200
+
     def test_of_two_pages_the_second_one_is_shown_the_first_ones_answer(self, page):
         revision = page.get("/photographs/0").json()["revision"]
         assert give(page, 0, [(BOX, "A1")], revision).status_code == 200

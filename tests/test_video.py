@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import functools
 import json
+import os
 import re
 import subprocess
 import sys
 import time
 import tracemalloc
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -19,16 +22,18 @@ from stand_in import VOCABULARY, MagentaEngine, SeveralEngine, car, reader, stre
 from lpr_e2e.cli import main
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import WholeLines
+from lpr_e2e.common.photographs import as_text
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.drawing.scenes import EXAMPLE_TEXTS, draw_scene
 from lpr_e2e.evaluation.calibration import expected_calibration_error
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.video import frames as frames_module
+from lpr_e2e.video.clips import RedactedClip
 from lpr_e2e.video.frames import BrokenOff, Frame, LiveFrames, open_source, shown_name
 from lpr_e2e.video.outputs import COLUMNS, read_passes
 from lpr_e2e.video.passes import LEAST_SEEN, PassBook
-from lpr_e2e.video.tracker import Sighting, Tracker
+from lpr_e2e.video.tracker import REMEMBERED, Sighting, Tracker
 from lpr_e2e.video.votes import APART, CORRELATION, Votes, effective
 from lpr_e2e.video.watching import watch
 
@@ -41,7 +46,7 @@ def box_at(x: float, y: float = 100, width: float = 60, height: float = 20):
     return (y - height / 2, x - width / 2, y + height / 2, x + width / 2)
 
 
-def write_clip(path: Path, pictures, rate: int = 10, sound: bool = False) -> Path:
+def write_clip(path: Path, pictures, rate: int = 10, sound: bool = False, sound_seconds: int = 1) -> Path:
     """A clip of uint8 RGB pictures, all of one even size."""
     pictures = list(pictures)
     with av.open(str(path), "w") as container:
@@ -53,7 +58,9 @@ def write_clip(path: Path, pictures, rate: int = 10, sound: bool = False) -> Pat
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
         container.mux(stream.encode())
         if voice is not None:
-            silence = av.AudioFrame.from_ndarray(np.zeros((1, 8000), "float32"), format="fltp", layout="mono")
+            silence = av.AudioFrame.from_ndarray(
+                np.zeros((1, 8000 * sound_seconds), "float32"), format="fltp", layout="mono"
+            )
             silence.sample_rate = 8000
             container.mux(voice.encode(silence))
             container.mux(voice.encode())
@@ -344,6 +351,37 @@ class TestFiles:
         np.testing.assert_allclose([frame.seconds for frame in frames], np.arange(20) / 10, atol=1e-3)
         assert [frame.number for frame in frames if frame.wanted] == [0, 4, 8, 12, 16]
         assert [frame.number for frame in open_source(str(clip), every=4)] == [0, 4, 8, 12, 16]
+
+    @pytest.mark.parametrize(("rate", "told"), [(10, 10), (25, 25), (25, 1000), (30, 240)])
+    def test_a_clip_that_boasts_of_its_rate_is_read_often_enough(self, rate, told, tmp_path):
+        """As browsers record them: times are right, and the rate is that of the clock."""
+        path = tmp_path / "clip.mkv"
+        with av.open(str(path), "w") as container:
+            stream = container.add_stream("mpeg4", rate=told)
+            stream.width, stream.height, stream.pix_fmt = 32, 32, "yuv420p"
+            for number in range(2 * rate):
+                frame = av.VideoFrame.from_ndarray(np.zeros((32, 32, 3), "uint8"), format="rgb24")
+                frame.pts, frame.time_base = number * 1000 // rate, Fraction(1, 1000)
+                container.mux(stream.encode(frame))
+            container.mux(stream.encode())
+        source = open_source(str(path))
+        assert round(source.rate) == told
+        times = [frame.seconds for frame in source]
+        assert np.diff([*times, 2]).max() < 0.3 and len(times) <= 15 and not source.fault
+        assert len(list(open_source(str(path), every=2 * rate))) == 1  # Who says how many gets so many.
+
+    @pytest.mark.parametrize("seconds", [1, 2, 7])
+    def test_a_clip_whose_sound_goes_on_for_longer_was_not_cut_off(self, seconds, tmp_path):
+        clip = write_clip(tmp_path / "clip.mp4", passing(20), sound=True, sound_seconds=seconds)
+        source = open_source(str(clip))
+        assert len(list(source)) == 10 and not source.fault
+
+    @pytest.mark.parametrize("name", [b"gate.mp4", b"\xff gate.mp4", 'ق, "1".mp4'.encode()])
+    def test_a_clip_may_have_any_name(self, name, clip, magenta, tmp_path):
+        path = tmp_path / os.fsdecode(name)
+        path.write_bytes(clip.read_bytes())
+        assert main(["video", str(path), "--output", str(tmp_path / "out")]) == 0
+        assert [row["source"] for row in rows_of(tmp_path / "out")] == [as_text(str(path))]
 
     def test_a_clip_that_lies_on_its_side_is_turned(self, tmp_path):
         """Its display matrix says that players turn it clockwise."""
@@ -650,6 +688,33 @@ class TestCopies:
         with av.open(str(copy)) as container:
             assert not container.streams.audio and "title" not in container.metadata
         assert b"AB12CDE" not in copy.read_bytes()
+
+    @pytest.mark.parametrize("rate", [10, 60, 240, 960, 90_000])
+    def test_however_fast_frames_follow_each_other_plates_are_hidden(self, rate, monkeypatch, tmp_path):
+        box = (4.0, 4.0, 8.0, 12.0)
+        seen = range(20, 700)
+        written = []
+
+        def places(picture, own, driver):
+            return [(np.array(box), 0.9, "plate")] if picture[0, 0, 0] else []
+
+        monkeypatch.setattr("lpr_e2e.video.clips.places_to_hide", places)
+
+        class Kept(contextlib.nullcontext):
+            def write(self, seconds, picture):
+                written.append(picture)
+
+        monkeypatch.setattr("lpr_e2e.video.clips.ClipWriter", lambda path, rate: Kept())
+        with RedactedClip(tmp_path / "copy.mp4", rate, "box", driver=None) as copy:
+            for number in range(720):
+                picture = np.full((16, 16, 3), 200, "uint8")
+                picture[0, 0] = number in seen
+                copy.write([Frame(number, number / rate, picture)], [], [])
+                assert number - len(written) < REMEMBERED
+        assert len(written) == copy.frames == 720
+        for number in seen:
+            assert (written[number][4:8, 4:12] != 200).all(), number
+            assert (written[number][12:] == 200).all()
 
     def test_a_copy_of_an_earlier_run_is_not_overwritten(self, clip, magenta, tmp_path, capfd):
         (tmp_path / "redacted.mp4").write_bytes(b"mine")

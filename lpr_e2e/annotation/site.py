@@ -22,6 +22,7 @@ from urllib.parse import parse_qs
 
 import uvicorn
 from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, RedirectResponse, Response
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -105,6 +106,11 @@ def make_site(desk: Desk, token: str, tickets: set[str]) -> FastAPI:
     @site.exception_handler(UserError)
     def wrong(request: Request, error: UserError) -> JSONResponse:
         return JSONResponse({"message": str(error)}, status_code=422)
+
+    @site.exception_handler(RequestValidationError)
+    def misunderstood(request: Request, error: RequestValidationError) -> JSONResponse:
+        # Without what was sent, which may be nothing that JSON can hold: no number, half a character.
+        return JSONResponse({"message": f"not understood: {error.errors()[0]['msg']}"}, status_code=422)
 
     @site.exception_handler(OSError)
     def unwritten(request: Request, error: OSError) -> JSONResponse:

@@ -21,7 +21,7 @@ from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.prediction.redaction import around, hidden, places_to_hide
 from lpr_e2e.video.frames import Frame
 from lpr_e2e.video.passes import Vehicle
-from lpr_e2e.video.tracker import Sighting, Track, Tracker
+from lpr_e2e.video.tracker import REMEMBERED, Sighting, Track, Tracker
 
 if TYPE_CHECKING:
     from av.video.stream import VideoStream
@@ -130,7 +130,8 @@ class RedactedClip:
     """A copy of the clip on which no plate can be read; in a `with` statement.
 
     Every frame is looked at. A place that is hidden stays hidden while it is not seen for a moment, and some frames
-    before it was first seen and after it was last seen: so the copy lags half a second behind.
+    before it was first seen and after it was last seen: so the copy lags half a second behind, or as many frames as
+    tracks remember, whichever is shorter.
 
     Args:
         path, rate: see `ClipWriter`.
@@ -171,7 +172,8 @@ class RedactedClip:
             self._over = [one for one in self._over if one.last.seconds + _BEYOND >= self._waiting[0].seconds]
 
     def _write_until(self, seconds: float) -> None:
-        while self._waiting and self._waiting[0].seconds <= seconds:
+        # A frame that waited longer than tracks remember would no longer be hidden where its plates were seen.
+        while self._waiting and (self._waiting[0].seconds <= seconds or len(self._waiting) >= REMEMBERED):
             frame = self._waiting.popleft()
             boxes = [box for track in [*self._over, *self._tracker.tracks] for box in _hidden_at(track, frame.seconds)]
             self._clip.write(frame.seconds, hidden(frame.picture, boxes, self._way))

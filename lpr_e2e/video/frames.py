@@ -21,6 +21,7 @@ import numpy as np
 
 from lpr_e2e.common.boxes import turn_picture
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.photographs import as_text
 
 if TYPE_CHECKING:
     from av import VideoFrame
@@ -28,6 +29,9 @@ if TYPE_CHECKING:
 
 # Of a file, so many frames a second are read unless told: vehicles that pass in a second are seen often enough to vote.
 FRAMES_A_SECOND = 6.0
+# Where a clip boasts of more frames than it has, those that are read lie no further apart than this, seconds, if there
+# are any between. Of one that tells the truth, they lie up to 4/3 of a sixth apart.
+_MOST_APART = 1.35 / FRAMES_A_SECOND
 # Of a clip that does not say it.
 _USUAL_RATE = 25.0
 # A stream has so long to be opened, and to give its next frame, seconds.
@@ -106,7 +110,7 @@ def shown_name(source: str) -> str:
     found = _SCHEME.match(source)
     if not found:
         # A mistyped address must not show its password either.
-        return source.rpartition("@")[2] if "@" in source and not os.path.exists(source) else source
+        return as_text(source.rpartition("@")[2] if "@" in source and not os.path.exists(source) else source)
     head, mark, rest = _split(source[found.end() :])
     if "@" in rest:  # A password may hold any of these letters: where it ends, nobody knows.
         return f"{found[1]}://…"
@@ -216,8 +220,10 @@ class FileFrames:
         self._stream.thread_type = "AUTO"
         self.rate = float(self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE)
         self.every = every or max(1, round(self.rate / FRAMES_A_SECOND))
-        self._all = all_frames
+        self._all, self._most_apart = all_frames, float("inf") if every else _MOST_APART
         self.duration = (container.duration or 0) / 1_000_000
+        if self._stream.duration and self._stream.time_base:  # The sound may go on for longer.
+            self.duration = float(self._stream.duration * self._stream.time_base)
         frames = self._stream.frames or round(self.duration * self.rate)
         self.length = (frames if all_frames else -(-frames // self.every)) or None
 
@@ -230,7 +236,7 @@ class FileFrames:
         return round(seconds, 3)
 
     def __iter__(self) -> Iterator[Frame]:
-        seconds, start, number = 0.0, None, -1
+        seconds, start, number, last_read = 0.0, None, -1, 0.0
         try:
             for number, frame in enumerate(self._decoded()):
                 told = frame.time
@@ -238,7 +244,9 @@ class FileFrames:
                 late = number / self.rate if told is None or start is None else told - start
                 # Times may be missing or go back: frames follow each other all the same.
                 seconds = late if number == 0 or late > seconds else seconds + 1 / self.rate
-                self._seconds, wanted = seconds, number % self.every == 0
+                self._seconds = seconds
+                wanted = number % self.every == 0 or seconds - last_read > self._most_apart
+                last_read = seconds if wanted else last_read
                 if wanted or self._all:
                     yield Frame(number, seconds, upright(frame), wanted)
         except BrokenOff as error:

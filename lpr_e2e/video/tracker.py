@@ -38,7 +38,7 @@ _BY_PLACE, _BY_OVERLAP, _BY_TEXT = 0.45, 0.2, 0.35
 # How much of what is new the speed takes on.
 _SPEED_GAIN = 0.5
 # Sightings that a track remembers, for its course.
-_REMEMBERED = 64
+REMEMBERED = 64
 _IMPOSSIBLE = 1e6
 
 Box = tuple[float, float, float, float]  # yxyx, pixels of the frame.
@@ -76,7 +76,7 @@ class Track:
         self.first = self.last = sighting
         self.seen = 1
         self.text, self.confidence = sighting.text, sighting.confidence
-        self.recent: deque[Sighting] = deque([sighting], maxlen=_REMEMBERED)
+        self.recent: deque[Sighting] = deque([sighting], maxlen=REMEMBERED)
         self._speed: np.ndarray | None = None  # Pixels a second, y and x.
 
     def see(self, sighting: Sighting) -> None:
