@@ -259,7 +259,7 @@ def _alike(value, example) -> bool:
     return number and (value >= 0 or example < 0)
 
 
-# Real photographs: about 80 minutes on two cores, half an hour from the base weights.
+# Real photographs: about 80 minutes on two cores, forty from the base weights.
 _STANDARD = Settings(
     architecture=Architecture(),
     recognition=StageSettings(
