@@ -377,11 +377,22 @@ class TestFiles:
         assert len(list(source)) == 10 and not source.fault
 
     @pytest.mark.parametrize("name", [b"gate.mp4", b"\xff gate.mp4", 'ق, "1".mp4'.encode()])
-    def test_a_clip_may_have_any_name(self, name, clip, magenta, tmp_path):
-        path = tmp_path / os.fsdecode(name)
+    def test_a_clip_and_its_output_may_have_any_name(self, name, clip, magenta, tmp_path):
+        path, output = tmp_path / os.fsdecode(name), tmp_path / os.fsdecode(b"out " + name)
         path.write_bytes(clip.read_bytes())
-        assert main(["video", str(path), "--output", str(tmp_path / "out")]) == 0
-        assert [row["source"] for row in rows_of(tmp_path / "out")] == [as_text(str(path))]
+        assert main(["video", str(path), "--output", str(output), "--redact", "box"]) == 0
+        assert [row["source"] for row in rows_of(output)] == [as_text(str(path))]
+        assert '"frame":' in (output / "passes.html").read_text(encoding="utf-8")
+        assert len(pictures_of(output / "redacted.mp4")) == 20
+
+    def test_a_clip_without_a_frame_is_called_so_and_leaves_no_copy(self, magenta, tmp_path, capfd):
+        data = write_clip(tmp_path / "whole.mkv", passing(20)).read_bytes()
+        (tmp_path / "clip.mkv").write_bytes(data[: data.index(b"\x1fC\xb6u") + 40])  # The head, and no picture.
+        command = ["video", str(tmp_path / "clip.mkv"), "--output", str(tmp_path / "out"), "--annotated"]
+        assert main([*command, "--redact", "box"]) == 1
+        told = capfd.readouterr()
+        assert "not one frame could be decoded" in told.err and "Errno" not in told.err
+        assert told.out.count("there is no") == 2 and not list((tmp_path / "out").rglob("*.mp4"))
 
     def test_a_clip_that_lies_on_its_side_is_turned(self, tmp_path):
         """Its display matrix says that players turn it clockwise."""

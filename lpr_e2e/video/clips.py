@@ -9,7 +9,7 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -43,24 +43,21 @@ class ClipWriter:
     """Writes frames as an MP4 in H.264, whole or not at all; to be used in a `with` statement.
 
     Args:
-        path: the file; an earlier one is replaced.
+        path: the file; an earlier one is replaced. Without a single frame there is none.
         rate: about so many frames a second; what counts is each frame's time.
-
-    Raises:
-        UserError: FFmpeg was built without an encoder of H.264.
     """
 
     def __init__(self, path: Path, rate: float):
-        import av
-
         self.path, self._rate = path, Fraction(rate).limit_denominator(1001)
+        self._container: Any = None  # Both come with the first frame.
         self._stream: VideoStream | None = None
         self._last = -1
         self._end = contextlib.ExitStack()
-        part = self._end.enter_context(whole_file(path))
-        self._container = self._end.enter_context(
-            av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"})
-        )
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether not one frame has come."""
+        return self._stream is None
 
     def __enter__(self) -> ClipWriter:
         return self
@@ -74,7 +71,11 @@ class ClipWriter:
         return None
 
     def write(self, seconds: float, picture: np.ndarray) -> None:
-        """Add a frame, uint8 RGB `(h, w, 3)`; one of another size than the first is brought to that."""
+        """Add a frame, uint8 RGB `(h, w, 3)`; one of another size than the first is brought to that.
+
+        Raises:
+            UserError: FFmpeg was built without an encoder of H.264.
+        """
         import av
 
         stream = self._stream = self._stream or self._started(picture.shape[1], picture.shape[0])
@@ -87,6 +88,10 @@ class ClipWriter:
     def _started(self, width: int, height: int) -> VideoStream:
         import av
 
+        part = self._end.enter_context(whole_file(self.path))
+        self._container = self._end.enter_context(
+            av.open(str(part), "w", format="mp4", container_options={"fflags": "+bitexact"})
+        )
         try:
             stream = self._container.add_stream("h264", rate=self._rate, options=_ENCODING)
         except (av.FFmpegError, ValueError):
@@ -123,6 +128,8 @@ class AnnotatedClip:
 
     def summary(self) -> str:
         """What was done, for people."""
+        if self._clip.is_empty:
+            return _nothing_in(self._clip.path)
         return f"the plates are drawn into {self._clip.path}, which has no sound"
 
 
@@ -181,8 +188,14 @@ class RedactedClip:
 
     def summary(self) -> str:
         """What was done, for people."""
+        if self._clip.is_empty:
+            return _nothing_in(self._clip.path)
         untouched = f"; on {self.untouched} nothing was found to hide: look at them" if self.untouched else ""
         return f"{self.frames} frames without readable plates, without sound, are in {self._clip.path}{untouched}"
+
+
+def _nothing_in(path: Path) -> str:
+    return f"not one frame was read: there is no {path}"
 
 
 def _hidden_at(track: Track, seconds: float) -> list[tuple[float, float, float, float]]:

@@ -11,9 +11,8 @@ import contextlib
 import json
 from pathlib import Path
 
-import cv2
-
 from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
 from lpr_e2e.common.scripts import with_direction
 from lpr_e2e.video.outputs import LINES, PAGE, Pass, read_passes
@@ -64,10 +63,10 @@ class PassPage:
         }
         with contextlib.suppress(OSError):  # Somebody may have taken a picture away; the pass is there all the same.
             data["plate"] = base64.b64encode((self._output / one.plate).read_bytes()).decode("ascii")
-        frame = cv2.imread(str(self._output / one.frame))
-        if frame is not None:
+        with contextlib.suppress(PictureError):
+            frame = read_picture(self._output / one.frame)
             data |= {"height": frame.shape[0], "width": frame.shape[1]}
-            data["frame"] = page_jpeg(thumbnail(frame)[..., ::-1])
+            data["frame"] = page_jpeg(thumbnail(frame))
         self._file.write(_script("", data))
 
 
