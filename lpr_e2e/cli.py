@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from lpr_e2e import __version__
 from lpr_e2e.common.cores import use_threads
-from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.errors import UserError, in_words
 from lpr_e2e.common.extras import remedy
 from lpr_e2e.common.interrupts import as_process, noticed
 from lpr_e2e.common.terminal import OutputError, complain
@@ -134,7 +134,7 @@ def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
     except OutputError as error:
         return _give_up_output(called, error)
     except (UserError, OSError) as error:
-        complain(f"{called}: {error}")
+        complain(f"{called}: {in_words(error)}")
         return WRONG_INPUT
     except ImportError as error:
         what_to_do = remedy(error, name)

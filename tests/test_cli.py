@@ -51,7 +51,19 @@ class TestErrors:
         ("error", "code", "said"),
         [
             (UserError("a.csv, row 3: no such thing"), 2, "lpr-e2e models: a.csv, row 3: no such thing\n"),
-            (FileNotFoundError(2, "No such file", "a.csv"), 2, "lpr-e2e models: [Errno 2] No such file: 'a.csv'\n"),
+            (FileNotFoundError(2, "No such file", "a.csv"), 2, "lpr-e2e models: a.csv: No such file\n"),
+            (
+                FileExistsError(17, "File exists", "a"),
+                2,
+                "lpr-e2e models: a: is a file; expected a folder, or a name that is not taken\n",
+            ),
+            (IsADirectoryError(21, "Is a directory", "a"), 2, "lpr-e2e models: a: is a folder; expected a file\n"),
+            (
+                NotADirectoryError(20, "Not a directory", "a/b"),
+                2,
+                "lpr-e2e models: a/b: a part of this path is a file; expected folders\n",
+            ),
+            (OSError(28, "No space left on device"), 2, "lpr-e2e models: [Errno 28] No space left on device\n"),
             (
                 ModuleNotFoundError("No module named 'tf2onnx'", name="tf2onnx"),
                 2,

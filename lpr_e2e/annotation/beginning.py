@@ -58,7 +58,8 @@ class Beginning:
             UserError: there are no photographs, or something that was named cannot be used.
         """
         if not folder.is_dir():
-            raise UserError(f"{folder}: no such folder; expected one with photographs")
+            seen = "is a file" if folder.exists() else "no such folder"
+            raise UserError(f"{folder}: {seen}; expected a folder with photographs")
         # Answers are no labels here: what they say is shown as such, and is what can be taken back.
         read = read_labels(folder, options) if holds_labels(folder, options) else []
         labels = [one for one in read if not one.answers]
