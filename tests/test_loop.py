@@ -130,4 +130,4 @@ def test_the_page_ends_when_enough_is_answered(folder, tmp_path):
 def test_a_wrong_number_of_answers_is_refused(folder, wrong, capsys):
     with pytest.raises(SystemExit) as raised:
         main(["loop", str(folder), f"--round={wrong}"])
-    assert raised.value.code == 2 and "whole number of at least 1" in capsys.readouterr().err
+    assert raised.value.code == 2 and f"{wrong}: expected at least 1" in capsys.readouterr().err

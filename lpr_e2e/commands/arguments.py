@@ -49,6 +49,11 @@ def add_precision(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_redact(parser: argparse.ArgumentParser, what: str) -> None:
+    """`--redact`; its values are the names in `lpr_e2e.prediction.redaction.WAYS`, which help must not wait for."""
+    parser.add_argument("--redact", choices=("blur", "box", "pixels"), help=what)
+
+
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """`--threads`: None, or what `lpr_e2e.common.cores.use_threads` takes."""
     parser.add_argument(

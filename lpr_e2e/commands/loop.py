@@ -18,8 +18,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from lpr_e2e.commands.arguments import at_least_one
 from lpr_e2e.commands.label import TABLE, answer
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.terminal import say
 
 ROUND, PRESET = 25, "quick"
@@ -29,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="a folder with photographs, searched with all below it")
-    add("--round", type=_count, default=ROUND, metavar="N", help="answers of a round, default: %(default)s")
+    add("--round", type=at_least_one, default=ROUND, metavar="N", help="answers of a round, default: %(default)s")
     add("--preset", choices=("quick", "standard"), default=PRESET, help="of the trainings, default: %(default)s")
     add("--runs", type=Path, metavar="DIR", help="folder of the runs, one a round; default: runs/loop-FOLDER")
     add("--no-browser", action="store_true", help="print the page's address, and open no browser")
@@ -89,7 +91,8 @@ def _train(folder: Path, run_folder: Path, preset: str, answered: int | None = N
     run_folder.parent.mkdir(parents=True, exist_ok=True)
     noted = run_folder.with_name(f"{run_folder.name}.json")
     if answered is not None:
-        noted.write_text(json.dumps({"answered": answered}), encoding="utf-8")
+        with whole_file(noted) as part:
+            part.write_text(json.dumps({"answered": answered}), encoding="utf-8")
     new = ["--data", str(folder), "--preset", preset, "--run", str(run_folder)]
     going_on = (run_folder / "config.json").exists()
     called = [sys.executable, "-m", "lpr_e2e", "train", *(["--resume", str(run_folder)] if going_on else new)]
@@ -121,10 +124,3 @@ def _table(rounds: list[Path]) -> str:
         read = f"{figures['plates_right']:.0%} {interval_in_words(right, texts)}" if texts else "none is held out"
         lines.append(f"{number:>5}  {figures['answered']:>8}  {read}")
     return "\n".join(lines)
-
-
-def _count(text: str) -> int:
-    """A number of answers, as an argument's type."""
-    if not text.isdecimal() or not int(text):
-        raise argparse.ArgumentTypeError(f"{text}: expected a whole number of at least 1")
-    return int(text)

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpr_e2e.cli import INTERRUPTED
-from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one
+from lpr_e2e.commands.arguments import add_model, add_precision, add_redact, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
 
@@ -47,11 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
     add_precision(parser)
-    add(
-        "--redact",
-        choices=("blur", "box", "pixels"),
-        help="also write copies on which no plate can be read, and nothing else that the files say",
-    )
+    add_redact(parser, "also write copies on which no plate can be read, and nothing else that the files say")
     add("--jsonl", action="store_true", help="also write predictions.jsonl: a line per plate, certainties included")
     add("--submission", type=Path, metavar="FILE", help="also write the 2019 challenge's form")
     add(

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lpr_e2e.cli import INTERRUPTED
-from lpr_e2e.commands.arguments import add_model, add_precision, add_threads, at_least_one, at_least_zero
+from lpr_e2e.commands.arguments import add_model, add_precision, add_redact, add_threads, at_least_one, at_least_zero
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, many, say
 
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--gap", type=seconds, metavar="SECONDS", help="how long a plate may be hidden and is followed; default: 1")
     add("--apart", type=seconds, metavar="SECONDS", help="within so long it is the same pass, read again; default: 5")
     add("--annotated", action="store_true", help="also write annotated.mp4, with the plates drawn in")
-    add("--redact", choices=("blur", "box", "pixels"), help="also write redacted.mp4, on which no plate can be read")
+    add_redact(parser, "also write redacted.mp4, on which no plate can be read")
     add("--no-page", action="store_true", help="write no passes.html")
     add(
         "--reconnects",

@@ -1,8 +1,9 @@
-"""What the pages of HTML share, the report and the data check: their style, and pictures inside them."""
+"""What the pages of HTML share: their style, and pictures and data inside them."""
 
 from __future__ import annotations
 
 import base64
+import json
 
 import cv2
 import numpy as np
@@ -42,3 +43,14 @@ def page_jpeg(picture: np.ndarray) -> str:
     """A uint8 RGB picture as a page holds it: base64 of a JPEG."""
     encoded = cv2.imencode(".jpg", picture[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, PAGE_QUALITY])[1]
     return base64.b64encode(encoded.tobytes()).decode("ascii")
+
+
+def data_script(attribute: str, data: dict) -> str:
+    """A script element that holds data and runs nothing: no `<` can end it early.
+
+    Args:
+        attribute: by which the page finds it, such as `id="about"`.
+        data: plain values, for JSON.
+    """
+    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
+    return f'<script type="application/json" {attribute}>{text}</script>\n'

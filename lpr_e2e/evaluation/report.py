@@ -8,7 +8,6 @@ photographs are no burden. All that comes from outside (names of files, texts) i
 from __future__ import annotations
 
 import contextlib
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.common.pages import STYLE, data_script, page_jpeg, thumbnail
 from lpr_e2e.evaluation.calibration import risk_coverage
 from lpr_e2e.prediction.reading import Reading, best_reading
 
@@ -72,7 +71,7 @@ class ReportWriter:
     def __exit__(self, *_: object) -> None:
         with self._whole:
             statuses = [[status, dict(counts)] for status, counts in self._statuses.items()]
-            self._file.write(_script("about", {**self._about, "statuses": statuses, "index": self._index}))
+            self._file.write(data_script('id="about"', {**self._about, "statuses": statuses, "index": self._index}))
             self._file.write(self._tail)
 
     def write(self, img_id: str, photograph: np.ndarray | None, readings: Sequence[Reading]) -> None:
@@ -101,7 +100,7 @@ class ReportWriter:
         if photograph is not None:
             height, width = photograph.shape[:2]
             details |= {"picture": page_jpeg(thumbnail(photograph)), "height": height, "width": width}
-        self._file.write(_script(f"photograph-{len(self._index)}", details))
+        self._file.write(data_script(f'id="photograph-{len(self._index)}"', details))
         self._index.append(entry)
 
     def _compare(
@@ -190,9 +189,3 @@ def _spot(attention: np.ndarray) -> list[float]:
         middle = float((along * places).sum())
         spot.append((middle, float(np.sqrt((along * (places - middle) ** 2).sum()))))
     return [round(value, 3) for value in (spot[0][0], spot[1][0], spot[0][1], spot[1][1])]
-
-
-def _script(name: str, data: dict) -> str:
-    """A script element that holds data and runs nothing: no `<` can end it early."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    return f'<script type="application/json" id="{name}">{text}</script>\n'

@@ -8,12 +8,11 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import json
 from pathlib import Path
 
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.common.pages import STYLE, page_jpeg, thumbnail
+from lpr_e2e.common.pages import STYLE, data_script, page_jpeg, thumbnail
 from lpr_e2e.common.scripts import with_direction
 from lpr_e2e.video.outputs import LINES, PAGE, Pass, read_passes
 
@@ -39,7 +38,7 @@ class PassPage:
         self._whole = contextlib.ExitStack()
         part = self._whole.enter_context(whole_file(self.path))
         self._file = self._whole.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
-        self._file.write(head + _script("about", {"title": f"Passes of {name}"}))
+        self._file.write(head + data_script('id="about"', {"title": f"Passes of {name}"}))
         if (output / LINES).exists():
             for one in read_passes(output / LINES):
                 self.write(one)
@@ -67,11 +66,4 @@ class PassPage:
             frame = read_picture(self._output / one.frame)
             data |= {"height": frame.shape[0], "width": frame.shape[1]}
             data["frame"] = page_jpeg(thumbnail(frame))
-        self._file.write(_script("", data))
-
-
-def _script(name: str, data: dict) -> str:
-    """A script element that holds data and runs nothing: no `<` can end it early."""
-    text = json.dumps(data, separators=(",", ":"), ensure_ascii=True).replace("<", "\\u003c")
-    known = f' id="{name}"' if name else ' class="pass"'
-    return f'<script type="application/json"{known}>{text}</script>\n'
+        self._file.write(data_script('class="pass"', data))
