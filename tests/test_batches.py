@@ -12,11 +12,12 @@ import pytest
 
 from lpr_e2e.common.boxes import intersection_over_union, rectangle_corners, turn_box
 from lpr_e2e.common.procedure import TODAY
+from lpr_e2e.common.vocabulary import BLANK
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.model.glimpse import cut_glimpses
-from lpr_e2e.training.augmentation import glimpse_of_plate, paste_plate
+from lpr_e2e.training.augmentation import boxes_around, glimpse_of_plate, paste_plate
 from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.canvas import CanvasMotion, photograph_on_canvas
 from lpr_e2e.training.light import (
@@ -185,6 +186,24 @@ class TestBatchMaker:
         maker = make_maker(unreadable=0.0)
         assert maker.recognition_batch(0, 40)["glimpse_classes"].any(axis=1).all()
         assert set(maker.shown) == {"plate: real", "plate: drawn"}
+
+    def test_of_drawn_plates_it_is_known_where_the_characters_stand(self, make_maker):
+        batch = make_maker(real=0.0, unreadable=0.0, partly=0.0, hardness=0.0).recognition_batch(0, 40)
+        low, high = batch["glimpse_places"][..., :2], batch["glimpse_places"][..., 2:]
+        has_character = batch["glimpse_classes"] != BLANK
+        np.testing.assert_array_equal((low < high).all(-1), has_character)
+        np.testing.assert_array_equal((low != high).any(-1), has_character)
+        middles = ((low + high) / 2)[has_character]
+        assert (np.abs(middles - 0.5) < 0.5).mean() > 0.95  # Now and then the box is so wrong that one is outside.
+        # On its place there is a character: bright and dark. (What words stand for is written over several places.)
+        for glimpse, boxes, known in zip(batch["glimpses"], batch["glimpse_places"], has_character, strict=True):
+            for top, left, bottom, right in (boxes[known] * np.tile(glimpse.shape[:2], 2)).astype(int).clip(0):
+                place = glimpse[top : bottom + 1, left : right + 1].mean(-1)
+                assert not place.size or np.ptp(place) > 0.3 * np.ptp(glimpse.mean(-1))
+
+    @pytest.mark.parametrize("mixture", [{"real": 1.0, "unreadable": 0.0, "partly": 0.0}, {"unreadable": 1.0}])
+    def test_of_others_it_is_not(self, make_maker, mixture):
+        assert not make_maker(**mixture).recognition_batch(0, 40)["glimpse_places"].any()
 
     def test_a_drawn_plate_is_seen_again_later_but_differently(self, make_maker):
         maker = make_maker(real=0.0, unreadable=0.0)
@@ -420,12 +439,15 @@ class TestAugmentation:
 
         monkeypatch.setattr(Light, "on_glimpse", lambda self, glimpse, *others: glimpse)
         photograph, box = self.marked_photograph()
-        glimpse = glimpse_of_plate(
+        glimpse, to_shares = glimpse_of_plate(
             photograph, rectangle_corners(box), (52, 112), TODAY.margin, MOTION.light, Still(), 5.0, 0.5
         )
         red = (glimpse[..., 0] > 190) & (glimpse[..., 1] < 90)
         np.testing.assert_allclose(np.flatnonzero(red.any(1))[[0, -1]], [6, 45], atol=1)
         np.testing.assert_allclose(np.flatnonzero(red.any(0))[[0, -1]], [6, 105], atol=1)
+        (top, left, bottom, right), size = boxes_around(np.array([box], "float64"), to_shares)[0], red.shape
+        np.testing.assert_allclose(np.array([top, bottom]) * size[0], [6, 46], atol=1)
+        np.testing.assert_allclose(np.array([left, right]) * size[1], [6, 106], atol=1)
 
     @pytest.mark.parametrize("change", [change_light, change_sharpness, smear, harsh_light, *_HARSH_LIGHTS])
     def test_pictures_stay_pictures(self, change):

@@ -19,7 +19,6 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.training import distribution
 from lpr_e2e.training.distribution import join
 from lpr_e2e.training.run_folder import RunFolder
-from lpr_e2e.training.tasks import RecognitionTask
 from lpr_e2e.training.trainer import Training
 
 TRAIN = Path(__file__).parent.parent / "train.py"
@@ -127,4 +126,4 @@ class TestJoin:
         training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
         training.job = SimpleNamespace(processes=3)
         with pytest.raises(TrainingError, match="recognition: 8 per step cannot be shared by 3 processes"):
-            training._run_stage(RecognitionTask)
+            training._run_stage()

@@ -9,6 +9,8 @@ import tensorflow as tf
 from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.model.box_head import cell_centres
 from lpr_e2e.training.losses import (
+    OWN_ATTENTION,
+    attention_loss,
     box_losses,
     cells_of_plates,
     character_accuracy,
@@ -156,6 +158,36 @@ def test_reading_loss_counts_only_known_texts():
     assert float(reading_loss(classes, wrong, tf.ones(2))) > float(first_only) + 1
 
 
+class TestAttentionLoss:
+    """Two slots on a grid of 2 x 4 cells; the first one's character stands in the upper left quarter."""
+
+    PLACES = np.array([[[0.0, 0.0, 0.5, 0.5], [0.0, 0.0, 0.0, 0.0]]], "float32")
+
+    def loss(self, share: float, places=PLACES) -> float:
+        """Of attention that lies to this share on the cell at the top left, else at the bottom right, in both slots."""
+        grid = np.zeros((2, 4), "float32")
+        grid[0, 0], grid[1, 3] = share, 1 - share
+        return float(attention_loss(tf.constant(np.tile(grid, (1, 2, 1, 1))), tf.constant(places)))
+
+    def test_half_on_its_own_character_is_enough(self):
+        assert self.loss(1.0) == 0 and self.loss(OWN_ATTENTION) == pytest.approx(0, abs=1e-4)
+        assert self.loss(0.05) > self.loss(0.25) > 0.5
+        assert np.isfinite(self.loss(0.0))
+
+    def test_a_slot_whose_place_is_unknown_counts_nowhere(self):
+        second = self.PLACES[:, ::-1]
+        assert self.loss(0.25, second) == pytest.approx(self.loss(0.25)) and self.loss(0.0, 0 * self.PLACES) == 0
+
+    @pytest.mark.parametrize("box", [[0.1, 0.02, 0.4, 0.06], [0.1, 0.24, 0.4, 0.3], [0.45, 0.02, 0.7, 0.06]])
+    def test_every_cell_counts_that_the_box_is_near(self, box):
+        """A narrow character may have no cell's centre in it, or stand between two."""
+        places = np.array([[box, [0, 0, 0, 0]]], "float32")
+        assert self.loss(1.0, places) == pytest.approx(0, abs=1e-4)
+
+    def test_cells_away_from_the_box_do_not(self):
+        assert self.loss(1.0, np.array([[[0.0, 0.7, 0.4, 0.9], [0, 0, 0, 0]]], "float32")) > 5
+
+
 def test_accuracies():
     classes = tf.constant([[1, 2, 0], [2, 2, 0]])
     answers = tf.constant([[1, 2, 0], [2, 1, 0]])
@@ -175,3 +207,6 @@ def test_the_characters_weigh_as_much_as_they_are_told():
     boxes_only = total({"objectness": 1.0, "box_overlap": 1.0})
     assert total(terms, 0.0) == boxes_only
     assert total(terms, 0.5) - boxes_only == pytest.approx((total(terms) - boxes_only) / 2)
+    looked = {**terms, "attention": 2.0}
+    assert total(looked) == total(terms) and total(looked, attention_weight=0.1) == pytest.approx(total(terms) + 0.2)
+    assert total(looked, 0.0, 0.1) == boxes_only

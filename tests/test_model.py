@@ -60,6 +60,7 @@ def joint_batch(model, canvases, text_known=1.0, use_predicted=1.0):
         "use_predicted": ones * use_predicted,
         "glimpses": np.zeros((2, height, width, 3), "uint8"),
         "glimpse_classes": np.tile(model.vocabulary.encode("5T6"), (2, 1)),
+        "glimpse_places": np.zeros((2, model.vocabulary.slots, 4), "float32"),
     }
 
 

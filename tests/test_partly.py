@@ -282,26 +282,27 @@ def shown_texts(maker, classes) -> list[str]:
 class TestBatches:
     def test_what_cannot_be_seen_is_to_be_read_as_such(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0)
-        glimpses, classes = maker.plates(RECOGNITION, 0, 60)
-        assert glimpses.shape[0] == 60
-        read = shown_texts(maker, classes)
+        plates = maker.plates(RECOGNITION, 0, 60)
+        assert len(plates["glimpses"]) == 60
+        read = shown_texts(maker, plates["glimpse_classes"])
         assert sum(UNSEEN in one for one in read) > 30
         assert {"plate: cut off", "plate: covered"} <= set(maker.shown)
         again = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, 0, 60)
-        assert (again[0] == glimpses).all() and (again[1] == classes).all()
+        for name, values in plates.items():
+            np.testing.assert_array_equal(again[name], values)
 
     def test_it_is_seen_again_later_but_differently(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0)
         first, later = (maker.plates(RECOGNITION, step, 7) for step in (0, ECHO_STEPS))
-        np.testing.assert_array_equal(first[1], later[1])
-        assert (first[0] != later[0]).any(axis=(1, 2, 3)).all()
+        np.testing.assert_array_equal(first["glimpse_classes"], later["glimpse_classes"])
+        assert (first["glimpses"] != later["glimpses"]).any(axis=(1, 2, 3)).all()
         anew = make_maker(partly=1.0, unreadable=0.0).plates(RECOGNITION, ECHO_STEPS, 7)
-        np.testing.assert_array_equal(later[0], anew[0])
+        np.testing.assert_array_equal(later["glimpses"], anew["glimpses"])
 
     def test_real_plates_are_used_where_their_places_are_known(self, make_maker):
         maker = make_maker(partly=1.0, unreadable=0.0, real=1.0)
         assert maker.sets[""].sources._placed
-        read = shown_texts(maker, maker.plates(RECOGNITION, 0, 30)[1])
+        read = shown_texts(maker, maker.plates(RECOGNITION, 0, 30)["glimpse_classes"])
         assert maker.sets[""].sources._drawn_again.cache_info().misses == 0 and any(UNSEEN in one for one in read)
         assert not make_maker(own=False, partly=1.0).sets[""].sources._placed
 
@@ -312,16 +313,17 @@ class TestBatches:
 
     def test_foreign_letters_are_to_be_read_as_such(self, make_maker):
         foreign = make_maker(partly=0.01, unreadable=0.0, real=0.0, foreign=1.0)
-        read = shown_texts(foreign, foreign.plates(RECOGNITION, 0, 40)[1])
+        read = shown_texts(foreign, foreign.plates(RECOGNITION, 0, 40)["glimpse_classes"])
         assert sum(one.count(UNSEEN) == 1 for one in read) > 30
         cannot_say = make_maker(unseen=False, partly=0.01, unreadable=0.0, real=0.0, foreign=1.0)
-        assert not any(UNSEEN in one for one in shown_texts(cannot_say, cannot_say.plates(RECOGNITION, 0, 40)[1]))
+        read = shown_texts(cannot_say, cannot_say.plates(RECOGNITION, 0, 40)["glimpse_classes"])
+        assert not any(UNSEEN in one for one in read)
 
     def test_other_samples_stay_as_they_are(self, make_maker):
         """Only the places that are taken for such plates change."""
         without, some = make_maker(partly=0.0), make_maker(partly=0.2)
         before, now = (one.plates(RECOGNITION, 3, 60) for one in (without, some))
-        same = (before[0] == now[0]).all((1, 2, 3))
+        same = (before["glimpses"] == now["glimpses"]).all((1, 2, 3))
         assert 30 < same.sum() < 58
         first, then = (one.joint_batch(0, 8, 1, 0.0)["canvases"] for one in (without, some))
         assert (first == then).all((1, 2, 3)).sum() >= 4

@@ -265,7 +265,7 @@ def test_batches_use_them(dataset, tiny_settings):
     sizes = (settings.architecture, settings.procedure)
     maker = BatchMaker({"": SetSamples(nameless, vocabulary, *sizes, painter, mixture, 0, own)})
     assert maker.joint_batch(0, 6, 1, 0.0)["text_known"].any()
-    _, classes = maker.plates(RECOGNITION, 0, 60)
+    classes = maker.plates(RECOGNITION, 0, 60)["glimpse_classes"]
     shown = {vocabulary.decode(np.eye(vocabulary.classes)[row])[0] for row in classes}
     assert not shown <= {crop.text for crop in dataset.crops}
     assert {"".join(sorted(one)) for one in shown} <= {"".join(sorted(crop.text)) for crop in dataset.crops}

@@ -124,7 +124,7 @@ class TestInBatches:
 
     def test_on_writing_there_is_nothing_to_read(self, make_maker):
         maker = make_maker(unreadable=1.0, written=1.0)
-        _, classes = maker.plates(RECOGNITION, 0, 60)
+        classes = maker.plates(RECOGNITION, 0, 60)["glimpse_classes"]
         assert not classes.any() and 10 <= maker.shown["plate: writing"] <= 35
         maker = make_maker(unreadable=1.0, written=0.0)
         maker.plates(RECOGNITION, 0, 60)

@@ -322,7 +322,7 @@ class Counted:
 
     def plate(self, *_):
         self.plates += 1
-        return 0, 0, "plate"
+        return {"glimpses": 0, "glimpse_classes": 0, "glimpse_places": 0}, "plate"
 
 
 def recipe_of(dataset, settings: Settings) -> BatchRecipe:

@@ -64,6 +64,7 @@ LEVERS = (
     Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),
+    Lever("attention", "on drawn plates, where to look for each character", ("attention_weight=0",), "training"),
     Lever("averaging", "averaged weights", ("averaging=0",), "training"),
     Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
     Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),

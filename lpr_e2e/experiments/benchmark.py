@@ -33,15 +33,15 @@ def training(data: Path, exclude: Path | None, rounds: int, steps: int) -> dict[
     from lpr_e2e.training.loader import BatchLoader
     from lpr_e2e.training.recipe import BatchPlan
     from lpr_e2e.training.run_folder import RunFolder
-    from lpr_e2e.training.settings import PRESETS
-    from lpr_e2e.training.tasks import JointTask, RecognitionTask
+    from lpr_e2e.training.settings import DECIDING, PRESETS
+    from lpr_e2e.training.tasks import task_of
     from lpr_e2e.training.trainer import COMPILED, Training
 
     settings = PRESETS["standard"]
     with tempfile.TemporaryDirectory() as temporary:
         run = Training(settings, load_dataset(data, exclude=exclude), RunFolder(temporary), say=lambda line: None)
         model = run.replicas.own
-        tasks = (RecognitionTask(model), JointTask(model, settings.crop_gradient, settings.reading_weight))
+        tasks = [task_of(stage, model, settings) for stage in DECIDING]
         # A training decodes every picture once; that is over after a hundredth of its steps, and is not measured.
         before = len(run.dataset.photographs) // settings.joint.photographs
         found = {}

@@ -30,7 +30,9 @@ _CAPTION_WIDTHS, _WRITING_WIDTHS, _WRITING_HEIGHT, _WRITING_TILT, _LEAST_WRITING
 _TRIALS = 20
 
 
-def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: float, detail: float, behind=None):
+def glimpse_of_plate(
+    picture, corners, size, margin, light: Light, rng, tilt: float, detail: float, behind=None
+) -> tuple[np.ndarray, np.ndarray]:
     """A plate as a glimpse would show it: moved, tilted and in perspective, in a slightly wrong box.
 
     Args:
@@ -45,7 +47,7 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
         behind: uint8 `(any, any, 3)` to show around a drawn plate; None: what surrounds the corners in `picture`.
 
     Returns:
-        uint8 `(height, width, 3)`.
+        uint8 `(height, width, 3)`, and the homography `(3, 3)` that takes xy of the picture to shares of the glimpse.
     """
     corners = np.asarray(corners, "float32")
     left_top, right_bottom = corners.min(0), corners.max(0)
@@ -85,7 +87,15 @@ def glimpse_of_plate(picture, corners, size, margin, light: Light, rng, tilt: fl
         free = cv2.merge([255 - plate[..., 3]] * 3)
         glimpse = cv2.resize(behind, (width, height), interpolation=cv2.INTER_LINEAR)
         glimpse = cv2.add(cv2.multiply(glimpse, free, scale=1 / 255), cv2.cvtColor(plate, cv2.COLOR_RGBA2RGB))
-    return light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]), size)
+    to_shares = np.diag([1 / width, 1 / height, 1]) @ warp @ np.diag([1 / times, 1 / times, 1])
+    return light.on_glimpse(glimpse, rng, width / (1 + 2 * margin[1]), size), to_shares
+
+
+def boxes_around(boxes: np.ndarray, homography: np.ndarray) -> np.ndarray:
+    """The upright boxes, float `(n, 4)` yxyx, around boxes `(n, 4)` yxyx that a homography `(3, 3)` of xy moves."""
+    corners = boxes[:, (1, 0, 3, 0, 3, 2, 1, 2)].reshape(1, -1, 2)
+    moved = cv2.perspectiveTransform(corners.astype("float64"), homography).reshape(-1, 4, 2)[..., ::-1]
+    return np.concatenate([moved.min(1), moved.max(1)], axis=1)
 
 
 def cut_out(plate: np.ndarray, outline: np.ndarray) -> np.ndarray:

@@ -53,28 +53,35 @@ class BatchMaker:
             places = share(places, part, parts)
         return places
 
-    def plates(self, stream: int, step: int, count: int) -> tuple[np.ndarray, np.ndarray]:
+    def plates(self, stream: int, step: int, count: int) -> dict[str, np.ndarray]:
         """This part's share of `count` glimpses of a random stream's step.
 
         Returns:
-            uint8 `(n, height, width, 3)`, and their texts, int32 `(n, slots)`.
+            `glimpses` uint8 `(n, height, width, 3)`; of their texts `glimpse_classes` int32 `(n, slots)`; and
+            `glimpse_places` float32 `(n, slots, 4)`: where each character stands, yxyx in shares of the glimpse, an
+            empty box where that is not known.
         """
         places = self._share(count)
-        glimpses = np.empty((len(places), *self._any.architecture.glimpse_size, 3), "uint8")
-        classes = np.empty((len(places), self._any.vocabulary.slots), "int32")
+        slots = self._any.vocabulary.slots
+        made = {
+            "glimpses": np.empty((len(places), *self._any.architecture.glimpse_size, 3), "uint8"),
+            "glimpse_classes": np.empty((len(places), slots), "int32"),
+            "glimpse_places": np.empty((len(places), slots, 4), "float32"),
+        }
         for index, place in enumerate(places):
             rng = np.random.default_rng([self._any.seed, stream, step, place])
             # The places that are left over go round; but a plate that is seen several times stays one of its set.
             turn = place if place < count - count % len(self._in_turn) else place + kept_plate(step, place)
             of_set = self._in_turn[turn % len(self._in_turn)]
-            glimpses[index], classes[index], source = of_set.plate(stream, step, place, rng)
+            plate, source = of_set.plate(stream, step, place, rng)
+            for name, values in plate.items():
+                made[name][index] = values
             self.shown[source] += 1
-        return glimpses, classes
+        return made
 
     def recognition_batch(self, step: int, plates: int) -> dict[str, np.ndarray]:
-        """The batch of one step of stage one: `glimpses` and `glimpse_classes`, see `plates`."""
-        glimpses, classes = self.plates(RECOGNITION, step, plates)
-        return {"glimpses": glimpses, "glimpse_classes": classes}
+        """The batch of one step of stage one, see `plates`."""
+        return self.plates(RECOGNITION, step, plates)
 
     def joint_batch(self, step: int, photographs: int, plates: int, predicted_share: float) -> dict[str, np.ndarray]:
         """The batch of one step of stage two.
@@ -87,7 +94,7 @@ class BatchMaker:
                 one.
 
         Returns:
-            `glimpses`, `glimpse_classes` as in `plates`, and for each photograph its `canvases` uint8
+            what `plates` gives, and for each photograph its `canvases` uint8
             `(batch, size, size, 3)`; float32 of 0 or 1 `(batch,)`, `complete`: whether no further plate is on it; and
             `written_rel` float32 `(batch, any, 4)`: rel yxyx of writing that is none, empty boxes if there is less.
             Of its P plates at most, the one that is read first: `boxes_rel` float32 `(batch, P, 4)` rel yxyx; `turns`
@@ -103,6 +110,5 @@ class BatchMaker:
             sample, source = self._in_turn[of_set].photograph(number, predicted_share, rng)
             samples.append(sample)
             self.shown[source] += 1
-        glimpses, classes = self.plates(PLATES, step, plates)
         batch = {name: np.stack([sample[name] for sample in samples]) for name in (samples[0] if samples else ())}
-        return {**batch, "glimpses": glimpses, "glimpse_classes": classes}
+        return {**batch, **self.plates(PLATES, step, plates)}

@@ -79,11 +79,16 @@ class Gallery:
 
 
 def glimpse_pictures(batch: Mapping[str, np.ndarray], vocabulary: Vocabulary, count: int = 12) -> list[np.ndarray]:
-    """The first separate glimpses of a training batch with their texts below, uint8."""
+    """The first separate glimpses of a training batch with their texts below, uint8; and around each character of which
+    it is known where it stands, its box."""
     pictures = []
-    for glimpse, classes in list(zip(batch["glimpses"], batch["glimpse_classes"], strict=True))[:count]:
+    rows = zip(batch["glimpses"], batch["glimpse_classes"], batch["glimpse_places"], strict=True)
+    for glimpse, classes, places in list(rows)[:count]:
         text, _ = vocabulary.decode(np.eye(vocabulary.classes)[classes])
         shown = cv2.resize(glimpse, None, fx=2, fy=2, interpolation=cv2.INTER_CUBIC)
+        for top, left, bottom, right in (places * np.tile(shown.shape[:2], 2)).round().astype(int).tolist():
+            if bottom > top:
+                cv2.rectangle(shown, (left, top), (right, bottom), TRUE_BOX, 1)
         shown = cv2.copyMakeBorder(shown, 0, 28, 0, 0, cv2.BORDER_CONSTANT, value=(32, 32, 32))
         write_text(shown, text, (4, shown.shape[0] - 14), 20, (240, 240, 240))
         pictures.append(shown)

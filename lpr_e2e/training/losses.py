@@ -20,6 +20,8 @@ WEIGHTS = {
     "plates": 1.0,
 }
 LABEL_SMOOTHING = 0.02
+# The share of a slot's attention that is to lie on its own character; the rest may look at what is around it.
+OWN_ATTENTION = 0.5
 # Where further plates may be unlabelled, what the model believes in more than this is not called background.
 PERHAPS_A_PLATE = 0.3
 
@@ -43,6 +45,29 @@ def reading_loss(classes, logits, mask):
     per_layer = ops.mean(entropy, axis=2)
     weights = ops.convert_to_tensor([0.5] * (logits.shape[1] - 1) + [1.0], dtype=per_layer.dtype)
     return masked_mean(ops.sum(per_layer * weights, axis=1), mask)
+
+
+def attention_loss(attention, places):
+    """How far the attention strays from the characters, in nats per slot whose character's place is known.
+
+    Of characters alike, or side by side, a slot that looks at the wrong one reads it twice or leaves one out; after
+    the focusing network of Cheng et al. 2017. Drawn plates tell the places; on real ones only the texts are known.
+
+    Args:
+        attention: float `(batch, slots, rows, columns)`, sums to 1 per slot.
+        places: float `(batch, slots, 4)` yxyx in shares of the glimpse: boxes of the characters, empty ones where they
+            are not known.
+    """
+    on_place = 1.0
+    for axis, cells in enumerate(attention.shape[2:]):
+        centres = ops.convert_to_tensor((np.arange(cells, dtype="float32") + 0.5) / cells)
+        # A cell counts that the box so much as touches: a narrow character may have no cell's centre in it.
+        low, high = places[..., axis, None] - 0.5 / cells, places[..., axis + 2, None] + 0.5 / cells
+        along = ops.cast(ops.logical_and(centres > low, centres < high), attention.dtype)
+        on_place = on_place * ops.expand_dims(along, 3 - axis)
+    own = ops.sum(attention * on_place, axis=(2, 3))
+    known = ops.all(places[..., 2:] > places[..., :2], axis=-1)
+    return masked_mean(ops.relu(-ops.log(own / OWN_ATTENTION + 1e-6)), ops.cast(known, own.dtype))
 
 
 def positive_cells(boxes_rel, cells: int):
@@ -199,7 +224,9 @@ def character_accuracy(classes, logits, mask):
     return masked_mean(right, ops.cast(classes != BLANK, "float32") * mask[:, None])
 
 
-def total(terms: dict, reading_weight: float = 1.0) -> keras.KerasTensor:
-    """The weighted sum of the terms, by `WEIGHTS`; those of the characters times `reading_weight`."""
-    weights = {**WEIGHTS, **{name: reading_weight * WEIGHTS[name] for name in ("reading", "plates")}}
+def total(terms: dict, reading_weight: float = 1.0, attention_weight: float = 0.0) -> keras.KerasTensor:
+    """The weighted sum of the terms, by `WEIGHTS`: those of the characters times `reading_weight`, that of the
+    attention times `attention_weight` as well."""
+    weights = {**WEIGHTS, "attention": attention_weight}
+    weights |= {name: reading_weight * weights[name] for name in ("reading", "plates", "attention")}
     return sum(weights[name] * value for name, value in terms.items())

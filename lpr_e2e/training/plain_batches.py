@@ -26,7 +26,7 @@ def plain_glimpses(
     Plates whose text or way up is unknown, or whose text the vocabulary cannot spell, are left out.
 
     Returns:
-        `glimpses` uint8 `(n, height, width, 3)` and `glimpse_classes` int32 `(n, slots)`.
+        What `BatchMaker.plates` gives; of no character it is known where it stands.
     """
     glimpses = [np.empty((0, *architecture.glimpse_size, 3), "uint8")]
     classes = [np.empty((0, vocabulary.slots), "int32")]
@@ -37,7 +37,9 @@ def plain_glimpses(
             window = upright_glimpse(picture, box, one.turns, architecture.glimpse_size, procedure.margin)
             glimpses.append(window[None])
             classes.append(vocabulary.encode(one.text)[None])
-    return {"glimpses": np.concatenate(glimpses), "glimpse_classes": np.concatenate(classes)}
+    texts = np.concatenate(classes)
+    places = np.zeros((*texts.shape, 4), "float32")
+    return {"glimpses": np.concatenate(glimpses), "glimpse_classes": texts, "glimpse_places": places}
 
 
 def plain_joint_batches(

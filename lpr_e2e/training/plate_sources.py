@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,26 @@ _NOTHING, _WRITTEN, _WRONG_TURNS = 0.3, 0.35, (1, 2, 2, 3)
 _DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.17
 
 
+class Upright(NamedTuple):
+    """A separate plate, upright, or what is none.
+
+    Attributes:
+        picture, behind, detail: what `glimpse_of_plate` takes.
+        box: yxyx of the plate in the picture.
+        text: what is to be read.
+        source: what it is, for people.
+        places: of the text's characters, in the picture's pixels; None where they are not known.
+    """
+
+    picture: np.ndarray
+    box: Sequence[float] | np.ndarray
+    text: str
+    behind: np.ndarray | None
+    detail: float
+    source: str
+    places: Places | None = None
+
+
 class PlateSources:
     """Where the separate plates of a training come from.
 
@@ -48,8 +69,7 @@ class PlateSources:
         texts: of the training, of whose forms writing is not.
 
     Attributes:
-        maker: what makes the separate plate with a key: called with a generator and that key, it gives the plate
-            upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
+        maker: what makes the separate plate with a key: a function of a generator and that key.
     """
 
     def __init__(
@@ -88,44 +108,42 @@ class PlateSources:
     def _writing_at(self, number: int) -> Writing:
         return self._signs.draw(np.random.default_rng([self.seed, _SIGNS, number]))
 
-    def _maker_at(self, *key: int) -> Callable[[np.random.Generator, tuple[int, ...]], tuple]:
+    def _maker_at(self, *key: int) -> Callable[[np.random.Generator, tuple[int, ...]], Upright]:
         """What makes the separate plate with this key: a function of key and seed."""
         share = np.random.default_rng([self.seed, _KIND, *key]).random()
         if share < self.mixture.unreadable:
             return self._nothing_to_read
         return self._partly_seen if share < self.mixture.unreadable + self.partly else self._plate_to_read
 
-    def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
-        """A plate, upright: picture, box, text, what `glimpse_of_plate` takes as `behind` and `detail`, its source.
-
-        Which plate is drawn, if one is, depends on the key `drawn` alone.
-        """
+    def _plate_to_read(self, rng, drawn: tuple[int, ...]) -> Upright:
+        """A plate. Which one is drawn, if one is, depends on the key `drawn` alone."""
         real = bool(self.texted or self.crops)
         if real and (rng.random() < self.mixture.real or not self.painter.can_draw):
-            return *self._real_plate(rng), None, _DETAIL_REAL, "real"
-        plate, text, _ = self._drawn_again(*drawn)
-        return plate, (0, 0, *plate.shape[:2]), text, self.background(rng), _DETAIL_DRAWN, "drawn"
+            return Upright(*self._real_plate(rng), None, _DETAIL_REAL, "real")
+        plate, text, places = self._drawn_again(*drawn)
+        whole, known = (0, 0, *plate.shape[:2]), places if places.text == text else None  # Blanks have no place.
+        return Upright(plate, whole, text, self.background(rng), _DETAIL_DRAWN, "drawn", known)
 
-    def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> tuple:
+    def _nothing_to_read(self, rng, drawn: tuple[int, ...]) -> Upright:
         """A plate the wrong way up, or what is none, with an empty text; as `_plate_to_read`."""
         kind = rng.random()
         if kind < _NOTHING:
-            return *self._beside_a_plate(rng), "", None, _DETAIL_REAL, "none"
+            return Upright(*self._beside_a_plate(rng), "", None, _DETAIL_REAL, "none")
         if kind < _NOTHING + (_WRITTEN if self.mixture.written else 0.0):
             writing = self.writing(rng)
             box = np.array([0, 0, *writing.cover.shape])
-            return cut_out(*writing[:2]), box, "", self.background(rng), _DETAIL_DRAWN, "writing"
-        picture, box, _, behind, detail, _ = self._plate_to_read(rng, drawn)
+            return Upright(cut_out(*writing[:2]), box, "", self.background(rng), _DETAIL_DRAWN, "writing")
+        plate = self._plate_to_read(rng, drawn)
         turns = int(rng.choice(_WRONG_TURNS))
-        box = turn_box(box, *picture.shape[:2], turns)
-        return turn_picture(picture, turns), box, "", behind, detail, "wrong way up"
+        box = turn_box(plate.box, *plate.picture.shape[:2], turns)
+        return Upright(turn_picture(plate.picture, turns), box, "", plate.behind, plate.detail, "wrong way up")
 
-    def _partly_seen(self, rng, drawn: tuple[int, ...]) -> tuple:
+    def _partly_seen(self, rng, drawn: tuple[int, ...]) -> Upright:
         """A plate of which something cannot be seen; as `_plate_to_read`, whose plates are shown where none is made."""
         view, detail = self._view_again(*drawn)
         if view is None:
             return self._plate_to_read(rng, drawn)
-        return view.picture, view.box, view.text, None, detail, view.source
+        return Upright(view.picture, view.box, view.text, None, detail, view.source)
 
     def _view_at(self, *key: int) -> tuple[View | None, float]:
         """A plate of which something cannot be seen, if one can be made, and the least detail it is shown in: a

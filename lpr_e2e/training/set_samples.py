@@ -19,6 +19,7 @@ from lpr_e2e.data.samples import Crop, Dataset, Photograph, Plate, PlateKey
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.training.augmentation import (
     SMALLEST_PASTED,
+    boxes_around,
     glimpse_of_plate,
     paste_plate,
     write_on,
@@ -106,21 +107,27 @@ class SetSamples:
             dataset.training_texts() if texts is None else texts,
         )
 
-    def plate(self, stream: int, step: int, place: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, str]:
-        """The glimpse of a separate plate at a place of a random stream's step.
+    def plate(self, stream: int, step: int, place: int, rng: np.random.Generator) -> tuple[dict[str, np.ndarray], str]:
+        """The glimpse of a separate plate at a place of a random stream's step, and the name of its source.
 
-        Returns:
-            uint8 `(height, width, 3)`, its text, int32 `(slots,)`, and the name of its source.
+        The glimpse is what `BatchMaker.plates` gives of one plate.
         """
         moment = _moment(step, place)
         drawn = (stream, place, moment // (ECHOES * ECHO_STEPS), moment % ECHO_STEPS)
-        picture, box, text, behind, detail, source = self.sources.maker(*drawn)(rng, drawn)
+        plate = self.sources.maker(*drawn)(rng, drawn)
         hardness = self.mixture.hardness
         tilt = _TILT if rng.random() < _TILT_USUAL else max(_TILT, _TILT_STRONG * hardness)
-        corners, detail = rectangle_corners(box), 1 - (1 - detail) * hardness
+        corners, detail = rectangle_corners(plate.box), 1 - (1 - plate.detail) * hardness
         size, margin = self.architecture.glimpse_size, self.procedure.margin
-        glimpse = glimpse_of_plate(picture, corners, size, margin, self._light, rng, tilt, detail, behind)
-        return glimpse, self.vocabulary.encode(text), f"plate: {source}"
+        glimpse, to_shares = glimpse_of_plate(
+            plate.picture, corners, size, margin, self._light, rng, tilt, detail, plate.behind
+        )
+        places = np.zeros((self.vocabulary.slots, 4), "float32")
+        # Where several characters make one cluster, a slot has no place of its own.
+        if plate.places and len(plate.places.parts) == len(plate.text):
+            places[: len(plate.text)] = boxes_around(plate.places.boxes, to_shares)
+        glimpse = {"glimpses": glimpse, "glimpse_classes": self.vocabulary.encode(plate.text), "glimpse_places": places}
+        return glimpse, f"plate: {plate.source}"
 
     def photograph(
         self, number: int, predicted_share: float, rng: np.random.Generator

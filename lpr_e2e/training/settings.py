@@ -136,6 +136,8 @@ class Settings:
             stage's start and from its middle on.
         crop_gradient: share of the reading loss's gradient that goes through the crop into the box head.
         reading_weight: weight of the reading loss against the box losses in stage two.
+        attention_weight: weight, against the reading loss, of where the decoder looks on drawn plates, of which it is
+            known where each character stands.
         weight_decay: of AdamW.
         averaging: highest momentum of the exponential moving average of the weights, which is what is evaluated and
             saved; it rises with the steps.
@@ -156,6 +158,7 @@ class Settings:
     predicted_to: float = 0.7
     crop_gradient: float = 0.1
     reading_weight: float = 1.0
+    attention_weight: float = 0.1
     weight_decay: float = 0.05
     averaging: float = 0.998
     picture_epochs: int = 3
@@ -202,7 +205,8 @@ class Settings:
             "mixture": Mixture(**{"partly": 0.0, "written": 0.0, "foreign": 0.0, "undone": 0.0, **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
-        return cls(**{**values, **nested})
+        # Runs from before it was taught where to look.
+        return cls(**{"attention_weight": 0.0, **values, **nested})
 
     def changed(self, assignments: Iterable[str]) -> Settings:
         """These settings with some values replaced.

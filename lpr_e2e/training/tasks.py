@@ -8,6 +8,7 @@ from keras import ops
 from lpr_e2e.common.boxes import intersection_over_union
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.training.losses import (
+    attention_loss,
     box_losses,
     character_accuracy,
     masked_mean,
@@ -15,6 +16,7 @@ from lpr_e2e.training.losses import (
     reading_loss,
     total,
 )
+from lpr_e2e.training.settings import Settings
 
 # The objectness of a cell that is left out, a logit.
 _NEVER = -1e4
@@ -33,24 +35,33 @@ class _Task(keras.Model):
 
 
 class RecognitionTask(_Task):
-    """Stage one: reading alone, on the glimpses of `lpr_e2e.training.batches.BatchMaker.recognition_batch`."""
+    """Stage one: reading alone, on the glimpses of `lpr_e2e.training.batches.BatchMaker.recognition_batch`.
 
-    def __init__(self, model: PlateModel):
-        super().__init__(["reading", "plates_right", "characters_right"], name="recognition")
+    Args:
+        model: the model that is trained.
+        attention_weight: weight of the attention loss against the reading loss.
+    """
+
+    def __init__(self, model: PlateModel, attention_weight: float = 0.0):
+        super().__init__(["reading", "attention", "plates_right", "characters_right"], name="recognition")
         self.reader = model.reader  # Only what is trained here, so that the optimiser leaves the box head alone.
-        self._read = model.read
+        self._read, self.attention_weight = model.read, attention_weight
 
     def call(self, batch, training=None):
-        return self._read(batch["glimpses"], training=training)["logits"]
+        """What `PlateModel.read` gives of the glimpses."""
+        return self._read(batch["glimpses"], training=training)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        classes = x["glimpse_classes"]
+        classes, logits = x["glimpse_classes"], y_pred["logits"]
         everywhere = ops.ones(ops.shape(classes)[:1])
-        loss = reading_loss(classes, y_pred, everywhere)
-        right = plate_accuracy(classes, y_pred, everywhere)
-        characters = character_accuracy(classes, y_pred, everywhere)
-        self._record({"reading": loss, "plates_right": right, "characters_right": characters})
-        return loss
+        terms = {
+            "reading": reading_loss(classes, logits, everywhere),
+            "attention": attention_loss(y_pred["attention"], x["glimpse_places"]),
+        }
+        right = plate_accuracy(classes, logits, everywhere)
+        characters = character_accuracy(classes, logits, everywhere)
+        self._record({**terms, "plates_right": right, "characters_right": characters})
+        return total(terms, attention_weight=self.attention_weight)
 
 
 class JointTask(_Task):
@@ -60,18 +71,22 @@ class JointTask(_Task):
         model: the model that is trained.
         crop_gradient: share of the reading loss's gradient that reaches the box head through the crop.
         reading_weight: weight of the reading loss against the box losses.
+        attention_weight: of the attention loss against the reading loss.
     """
 
-    def __init__(self, model: PlateModel, crop_gradient: float, reading_weight: float = 1.0):
-        names = ["objectness", "box_overlap", "box_distance", "turns", "tilt", "reading", "plates"]
+    def __init__(
+        self, model: PlateModel, crop_gradient: float, reading_weight: float = 1.0, attention_weight: float = 0.0
+    ):
+        names = ["objectness", "box_overlap", "box_distance", "turns", "tilt", "reading", "plates", "attention"]
         super().__init__([*names, "mean_iou", "turns_right", "plates_right", "characters_right"], name="joint")
         self.model = model
         self.crop_gradient, self.reading_weight = crop_gradient, reading_weight
+        self.attention_weight = attention_weight
 
     def call(self, batch, training=None):
         """The dense outputs of the box head; of the plate that is read of each photograph `predicted_boxes`
-        `(batch, 4)`, `predicted_turns` `(batch,)` and the box's `iou` `(batch,)`; and `logits` `(batch + plates, depth,
-        slots, classes)` of these plates, then of the separate glimpses."""
+        `(batch, 4)`, `predicted_turns` `(batch,)` and the box's `iou` `(batch,)`; and what `PlateModel.read` gives of
+        these plates, then of the separate glimpses: `logits` and `attention` `(batch + plates, ...)`."""
         found = self.model.find(batch["canvases"], training=training)
         best = {name: values[:, 0] for name, values in self._best_of_first(found, batch).items()}
         predicted, visible = best["boxes_rel"], batch["plate_visible"][:, 0]
@@ -83,9 +98,9 @@ class JointTask(_Task):
         tilts = trusted[:, 0] * self._through(best["tilts"]) + (1 - trusted[:, 0]) * batch["jittered_tilts"]
         glimpses = self.model.cut(batch["canvases"], boxes_rel, batch["turns"][:, 0], tilts=tilts)
         glimpses = ops.concatenate([glimpses, ops.cast(batch["glimpses"], "float32")])
-        logits = self.model.read(glimpses, training=training)["logits"]
+        read = self.model.read(glimpses, training=training)
         turns = ops.cast(ops.argmax(best["turns"], axis=-1), "int32")
-        return {**found, "predicted_boxes": predicted, "predicted_turns": turns, "iou": iou, "logits": logits}
+        return {**found, **read, "predicted_boxes": predicted, "predicted_turns": turns, "iou": iou}
 
     def _best_of_first(self, found: dict, batch: dict) -> dict:
         """The most certain plate of each photograph, out of the cells that mean none of its other plates."""
@@ -110,6 +125,7 @@ class JointTask(_Task):
             **box_losses(y_pred, x),
             "reading": reading_loss(x["classes"], seen, x["text_known"]),
             "plates": reading_loss(x["glimpse_classes"], separate, everywhere),
+            "attention": attention_loss(y_pred["attention"][count:], x["glimpse_places"]),
         }
         right_way_up = ops.cast(y_pred["predicted_turns"] == ops.cast(x["turns"][:, 0], "int32"), "float32")
         self._record(
@@ -121,4 +137,11 @@ class JointTask(_Task):
                 "characters_right": character_accuracy(x["classes"], seen, x["text_known"]),
             }
         )
-        return total(terms, self.reading_weight)
+        return total(terms, self.reading_weight, self.attention_weight)
+
+
+def task_of(stage: str, model: PlateModel, settings: Settings) -> RecognitionTask | JointTask:
+    """What a stage trains a model with: `recognition` or `joint`."""
+    if stage == "recognition":
+        return RecognitionTask(model, settings.attention_weight)
+    return JointTask(model, settings.crop_gradient, settings.reading_weight, settings.attention_weight)

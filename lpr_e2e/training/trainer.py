@@ -38,7 +38,7 @@ from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, styles_of
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.settings import Settings
 from lpr_e2e.training.start import take_over
-from lpr_e2e.training.tasks import JointTask, RecognitionTask
+from lpr_e2e.training.tasks import task_of
 
 # XLA makes TensorFlow's training slower on processors, not faster; without it, JAX would run one operation at a time.
 COMPILED = keras.backend.backend() == "jax"
@@ -137,12 +137,11 @@ class Training:
                 self._show_batch()
             if self.progress.stage == "recognition":
                 self._keep_start()
-                self._run_stage(RecognitionTask)
+                self._run_stage()
                 self._next_stage(Progress("joint"))
             if self.progress.stage == "joint":
                 self._label()
-                settings = self.settings
-                self._run_stage(lambda model: JointTask(model, settings.crop_gradient, settings.reading_weight))
+                self._run_stage()
                 self._next_stage(replace(self.progress, stage="done"))
             figures = self._finish() if self.record else None
             self.job.agree()  # Nobody leaves while the chief still writes.
@@ -213,7 +212,7 @@ class Training:
         self.recipe = replace(self.recipe, own=own)
         self.maker = self.recipe.maker()
 
-    def _run_stage(self, make_task: Callable[[PlateModel], keras.Model]) -> None:
+    def _run_stage(self) -> None:
         """Train what is left of the stage that the progress names."""
         name = self.progress.stage
         stage = getattr(self.settings, name)
@@ -225,7 +224,7 @@ class Training:
                     f"{name}: {count} per step cannot be shared by {self.job.processes} processes; expected a multiple"
                 )
         with self.job.together():
-            task = make_task(self.replicas.trained)
+            task = task_of(name, self.replicas.trained, self.settings)
             task.compile(optimizer=make_optimizer(self.settings, stage), jit_compile=COMPILED)
             task.optimizer.build(task.trainable_variables)
             variables = [*self.replicas.trained.weights, *task.optimizer.variables]
@@ -237,7 +236,7 @@ class Training:
             own_task = task
             if self.replicas.trained is not self.replicas.own:
                 with self.job.alone():
-                    own_task = make_task(self.replicas.own)
+                    own_task = task_of(name, self.replicas.own, self.settings)
                     own_task.compile(jit_compile=COMPILED)
             self._fit(task, own_task, variables)
             # What follows starts from the averaged weights.
