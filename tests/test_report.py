@@ -195,7 +195,7 @@ class TestInBrowser:
 
     def test_characters_stand_side_by_side_as_on_the_plate(self, tmp_path):
         """Arabic letters run from right to left, their digits from left to right, and the end is on the left."""
-        page, _ = self.visit(tmp_path, "at('search').value = 'arabic'; choose();", write_report_of_several)
+        page, _ = self.visit(tmp_path, "at('search').value = 'arabic'; show();", write_report_of_several)
         rows = re.findall(r'<div class="characters">(.*?)</div>', page, re.DOTALL)
         shown = [re.findall(r"<span[^>]*>(.*?)<small>", row) for row in rows]
         assert shown == [["end", *"٧١٢٦", *"نطس"], [*"粤BA9H01", "end"]]
@@ -207,10 +207,10 @@ class TestInBrowser:
             ("at('most').value = 50;", ["two.jpg", "none.jpg"]),
             ("at('wrong').checked = true;", ["two.jpg", "false.jpg", "arabic.jpg"]),
         ):
-            assert self.names(self.visit(tmp_path, f"{action} choose();", write_report_of_several)[0]) == expected
+            assert self.names(self.visit(tmp_path, f"{action} show();", write_report_of_several)[0]) == expected
 
     def test_names_are_shown_and_never_run(self, tmp_path):
-        page, console = self.visit(tmp_path, "at('search').value = 'owned'; choose();")
+        page, console = self.visit(tmp_path, "at('search').value = 'owned'; show();")
         assert console == [] and len(self.names(page)) == 1
         assert "<title>Licence plates of &lt;b&gt;here&lt;/b&gt;</title>" in page
         assert self.names(page)[0].startswith("&lt;/script&gt;&lt;script&gt;document.title")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from pathlib import Path
 
 import cv2
 import numpy as np
@@ -29,6 +30,19 @@ STYLE = """:root {
   table { border-collapse: collapse; }
   figure { margin: 0; }
   rect { fill: none; stroke-width: 2; vector-effect: non-scaling-stroke; }"""
+
+# What pages that list cards have besides, and what their scripts share.
+_CARDS = Path(__file__).with_name("cards.css"), Path(__file__).with_name("cards.js")
+# Where in a page of cards the style and the script that all have go, and its data.
+_STYLE_MARK, _SCRIPT_MARK, _DATA_MARK = "/* style */", "/* script */", "<!-- data -->"
+
+
+def page_of_cards(path: Path) -> tuple[str, str]:
+    """What stands before and after the data of a page that lists cards, of its own part at a path."""
+    style, script = (part.read_text(encoding="utf-8").strip() for part in _CARDS)
+    page = path.read_text(encoding="utf-8").replace(_STYLE_MARK, f"{STYLE}\n  {style}").replace(_SCRIPT_MARK, script)
+    head, tail = page.split(_DATA_MARK)
+    return head, tail
 
 
 def thumbnail(picture: np.ndarray) -> np.ndarray:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.common.pages import STYLE, data_script, page_jpeg, thumbnail
+from lpr_e2e.common.pages import data_script, page_jpeg, page_of_cards, thumbnail
 from lpr_e2e.evaluation.calibration import risk_coverage
 from lpr_e2e.prediction.reading import Reading, best_reading
 
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from lpr_e2e.evaluation.truth import Known, KnownPlate
 
 _PAGE = Path(__file__).with_name("report.html")
-# Where the style of all pages goes, and the page's data.
-_STYLE_MARK, _DATA_MARK = "/* style */", "<!-- data -->"
 
 
 class ReportWriter:
@@ -53,8 +51,7 @@ class ReportWriter:
     ):
         self.path = path
         self._truths = truths or {}
-        page = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE)
-        self._head, self._tail = page.split(_DATA_MARK)
+        self._head, self._tail = page_of_cards(_PAGE)
         self._index: list[dict] = []
         self._about: dict = {"title": title, "promise": promise, "bar": least_certainty}
         # What became of the readings, by status; of plates of known text, confidence and rightness.

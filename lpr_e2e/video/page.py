@@ -12,13 +12,11 @@ from pathlib import Path
 
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.common.images import PictureError, read_picture
-from lpr_e2e.common.pages import STYLE, data_script, page_jpeg, thumbnail
+from lpr_e2e.common.pages import data_script, page_jpeg, page_of_cards, thumbnail
 from lpr_e2e.common.scripts import with_direction
 from lpr_e2e.video.outputs import LINES, PAGE, Pass, read_passes
 
 _PAGE = Path(__file__).with_name("page.html")
-# Where the style of all pages goes, the page's data, and what it is called.
-_STYLE_MARK, _DATA_MARK = "/* style */", "<!-- data -->"
 
 
 class PassPage:
@@ -34,7 +32,7 @@ class PassPage:
 
     def __init__(self, output: Path, name: str):
         self.path, self._output = output / PAGE, output
-        head, self._tail = _PAGE.read_text(encoding="utf-8").replace(_STYLE_MARK, STYLE).split(_DATA_MARK)
+        head, self._tail = page_of_cards(_PAGE)
         self._whole = contextlib.ExitStack()
         part = self._whole.enter_context(whole_file(self.path))
         self._file = self._whole.enter_context(part.open("w", encoding="utf-8", errors="backslashreplace"))
