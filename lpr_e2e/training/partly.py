@@ -23,8 +23,9 @@ _CUT, _COVERED = 0.42, 0.45
 # there, where all still is. Of the cuts, the share at the ends; of those above and below, the share of the deep ones.
 _AT_ENDS, _DEEP, _SHALLOW = (0.08, 0.6), (0.25, 0.6), (0.03, 0.2)
 _SHARE_AT_ENDS, _SHARE_DEEP = 0.7, 0.6
-# Share of the covers that lie over two neighbours.
-_TWO = 0.4
+# Share of the covers that lie over two neighbours; of all, the share over an end of the plate, up to so many heights of
+# it beyond: nothing tells then whether the text ends before.
+_TWO, _OVER_AN_END, _PAST_THE_END = 0.4, 0.3, 0.4
 # What is beyond the edge of a photograph: its last pixels again, as where it fills the canvas; the canvas's grey;
 # black; or something that stands before the plate. Their odds.
 _FILLINGS, _ODDS = ("edge", "grey", "black", "thing"), (0.5, 0.2, 0.1, 0.2)
@@ -186,7 +187,8 @@ def _put(picture: np.ndarray, thing: np.ndarray, side: int, room: int) -> None:
 
 
 def covered(picture, box, places: Places, rng) -> View | None:
-    """A plate of which one or two neighbouring characters are covered; as `partly_seen`."""
+    """A plate of which one or two neighbouring characters are covered, now and then with an end of the plate; as
+    `partly_seen`."""
     shrink = _HIGHEST / max(1.0, box[2] - box[0])
     if shrink < 1:
         size = np.maximum(1, np.round(np.array(picture.shape[:2]) * shrink)).astype(int)
@@ -194,16 +196,20 @@ def covered(picture, box, places: Places, rng) -> View | None:
         picture = cv2.resize(picture, size[::-1].tolist(), interpolation=cv2.INTER_AREA)
         box, places = box * np.tile(factor, 2), places.moved(factor, (0, 0))
     for _ in range(_TRIALS):
-        target = _neighbours(places, rng)
+        end = int(rng.choice((1, 3))) if rng.random() < _OVER_AN_END else None
+        target = _neighbours(places, rng) if end is None else _outermost(places, end)
         if target is None:
-            return None
+            continue
         hidden_box = np.concatenate([places.boxes[target, :2].min(0), places.boxes[target, 2:].max(0)])
+        if end is not None:
+            past = rng.uniform(0, _PAST_THE_END) * (box[2] - box[0])
+            hidden_box[end] = box[end] + (past if end == 3 else -past)
         done = cover(picture, hidden_box, rng)
         if done is None:
             continue
         shown, mask = done
         least, most = (_shares(mask >= bar, places.boxes) for bar in (OPAQUE, CLEAR))
-        text = places.text_seen(least, most, counted=True)
+        text = places.text_seen(least, most, counted=end is None)
         if text and text != places.text:
             return View(shown, box, text, "covered")
     return None
@@ -224,6 +230,14 @@ def _neighbours(places: Places, rng) -> Sequence[int] | None:
         if places.boxes[number, 1] > left and top < (places.boxes[number, ::2].sum() / 2) < bottom
     ]
     return [first, min(right_of, key=lambda number: places.boxes[number, 1])] if right_of else [first]
+
+
+def _outermost(places: Places, side: int) -> Sequence[int] | None:
+    """The number of the character that stands next to a side of the plate, 1 left or 3 right, if its own place is
+    known."""
+    edges = places.boxes[:, side]
+    number = int(edges.argmin() if side == 1 else edges.argmax())
+    return [number] if places.apart[number] else None
 
 
 def _shares(mask: np.ndarray, boxes: np.ndarray) -> np.ndarray:
