@@ -15,6 +15,7 @@ from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.data.samples import Plate
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.training import partly
 from lpr_e2e.training.batches import BatchMaker
 from lpr_e2e.training.covers import _KINDS, OPAQUE, cover
 from lpr_e2e.training.partly import covered, cut_line, cut_photograph, on_background, partly_seen
@@ -181,7 +182,30 @@ class TestViews:
             assert (shown[mask == 0] == picture[mask == 0]).all()
             assert not mask[top:bottom, int(places.boxes[5, 1]) + 1 :].any()
 
-    def test_covered_characters_are_hidden_and_the_others_are_not(self, drawn):
+    @pytest.mark.parametrize("share", [0.0, 1.0])
+    def test_over_an_end_nothing_tells_where_the_text_ends(self, drawn, monkeypatch, share):
+        monkeypatch.setattr(partly, "_OVER_AN_END", share)
+        picture, box, places = drawn
+        row, (left, right) = int(places.boxes[0, ::2].mean()), (int(box[1]) + 2, int(box[3]) - 3)
+        ends = Counter()
+        for seed in range(40):
+            view = covered(picture, box, places, np.random.default_rng(seed))
+            if view is not None:
+                over = [bool((view.picture[row, column] != picture[row, column]).any()) for column in (left, right)]
+                ends.update(side for side, is_over in zip(("left", "right"), over, strict=True) if is_over)
+                if share:
+                    assert sum(over) == 1 and view.text[-1 if over[1] else 0] == UNSEEN
+                    assert view.text.strip(UNSEEN) in "AB1234"
+        assert set(ends) == {"left", "right"} if share else sum(ends.values()) < 5
+
+    def test_where_a_joined_word_ends_the_plate_no_cover_is_over_it(self, drawn, monkeypatch):
+        monkeypatch.setattr(partly, "_OVER_AN_END", 1.0)
+        picture, box, places = drawn
+        joined = replace(places, apart=np.array([False, False, True, True, False, False]))
+        assert all(covered(picture, box, joined, np.random.default_rng(seed)) is None for seed in range(10))
+
+    def test_covered_characters_are_hidden_and_the_others_are_not(self, drawn, monkeypatch):
+        monkeypatch.setattr(partly, "_OVER_AN_END", 0.0)
         picture, box, places = drawn
         texts = Counter()
         for seed in range(60):
