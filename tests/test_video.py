@@ -371,8 +371,9 @@ class TestFiles:
         assert len(list(open_source(str(path), every=2 * rate))) == 1  # Who says how many gets so many.
 
     @pytest.mark.parametrize("seconds", [1, 2, 7])
-    def test_a_clip_whose_sound_goes_on_for_longer_was_not_cut_off(self, seconds, tmp_path):
-        clip = write_clip(tmp_path / "clip.mp4", passing(20), sound=True, sound_seconds=seconds)
+    @pytest.mark.parametrize("ending", ["mp4", "mkv", "ts"])
+    def test_a_clip_whose_sound_goes_on_for_longer_was_not_cut_off(self, seconds, ending, tmp_path):
+        clip = write_clip(tmp_path / f"clip.{ending}", passing(20), sound=True, sound_seconds=seconds)
         source = open_source(str(clip))
         assert len(list(source)) == 10 and not source.fault
 

@@ -24,7 +24,7 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import as_text
 
 if TYPE_CHECKING:
-    from av import VideoFrame
+    from av import VideoFrame, VideoStream
     from av.container import InputContainer
 
 # Of a file, so many frames a second are read unless told: vehicles that pass in a second are seen often enough to vote.
@@ -44,6 +44,8 @@ _IDLE = 1.0
 RECONNECTS = 10
 # A clip that ends earlier than it says by this much, seconds and share, was cut off.
 _LEAST_MISSING = (1.0, 0.05)
+# How Matroska and WebM say how long one of their streams goes on.
+_MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # What has a length and is read from its beginning when it is opened, even though a server gives it.
 _FILES_OF_SERVERS = ("http", "https")
@@ -202,6 +204,14 @@ def upright(frame: VideoFrame) -> np.ndarray:
     return turn_picture(frame.to_ndarray(format="rgb24"), round(frame.rotation / 90))
 
 
+def _seconds_of_pictures(stream: VideoStream) -> float | None:
+    """How long the pictures of a clip go on, if the clip says so."""
+    if stream.duration and stream.time_base:
+        return float(stream.duration * stream.time_base)
+    told = _MATROSKA_DURATION.fullmatch(stream.metadata.get("DURATION", ""))
+    return sum(float(part) * unit for part, unit in zip(told.groups(), (3600, 60, 1), strict=True)) if told else None
+
+
 class FileFrames:
     """The frames of a file; see `Source`. A fault in the file ends it, and is named in `fault`.
 
@@ -221,9 +231,10 @@ class FileFrames:
         self.rate = float(self._stream.average_rate or self._stream.guessed_rate or _USUAL_RATE)
         self.every = every or max(1, round(self.rate / FRAMES_A_SECOND))
         self._all, self._most_apart = all_frames, float("inf") if every else _MOST_APART
-        self.duration = (container.duration or 0) / 1_000_000
-        if self._stream.duration and self._stream.time_base:  # The sound may go on for longer.
-            self.duration = float(self._stream.duration * self._stream.time_base)
+        own = _seconds_of_pictures(self._stream)
+        self.duration = (container.duration or 0) / 1_000_000 if own is None else own
+        # The sound may go on for longer.
+        self._says_its_end = own is not None or len(container.streams) == 1
         frames = self._stream.frames or round(self.duration * self.rate)
         self.length = (frames if all_frames else -(-frames // self.every)) or None
 
@@ -255,7 +266,7 @@ class FileFrames:
         missing = self.duration - seconds - 1 / self.rate
         if number < 0:
             self.fault = "not one frame could be decoded"
-        elif missing > max(_LEAST_MISSING[0], _LEAST_MISSING[1] * self.duration):
+        elif self._says_its_end and missing > max(_LEAST_MISSING[0], _LEAST_MISSING[1] * self.duration):
             self.fault = f"ends after {seconds:.1f} of {self.duration:.1f} seconds: it was cut off"
 
     def _decoded(self) -> Iterator[VideoFrame]:
