@@ -403,7 +403,8 @@ class TestRunFolders:
     @given(data=st.data())
     def test_damaged_letters_are_refused(self, data, tmp_path):
         path = tmp_path / "letters.npz"
-        letterforms.save({"": {"A": np.eye(72, 40, dtype="uint8")}, "b": {"国": np.ones((72, 72), "uint8")}}, path)
+        of_set = {"A": [np.eye(72, 40, dtype="uint8"), np.ones((72, 30), "uint8")]}
+        letterforms.save({"": of_set, "b": {"国": [np.ones((72, 72), "uint8")]}}, path)
         path.write_bytes(data.draw(damaged([path.read_bytes()])))
         try:
             letters = letterforms.load(path)
@@ -413,7 +414,8 @@ class TestRunFolders:
             assert all(
                 mask.dtype == np.uint8 and mask.shape[0] == 72
                 for of_set in letters.values()
-                for mask in of_set.values()
+                for masks in of_set.values()
+                for mask in masks
             )
 
 

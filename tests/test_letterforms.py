@@ -49,7 +49,14 @@ def learned(text, count=6, **options):
     forms, rng = LetterForms(), np.random.default_rng(0)
     for _ in range(count):
         forms.add(*plate(text, rng, **options))
-    return forms.masks()
+    return usual(forms)
+
+
+def usual(forms) -> dict:
+    """The usual look of each character, of those that have one look alone."""
+    looks = forms.looks()
+    assert all(len(masks) == 1 for masks in looks.values())
+    return {character: mask for character, (mask,) in looks.items()}
 
 
 def likeness(mask, other):
@@ -75,7 +82,7 @@ def test_too_few_plates_or_too_small_ones_teach_nothing():
     for seed in range(6):
         picture, box, *rest = plate("AB", np.random.default_rng(seed))
         forms.add(cv2.resize(picture, None, fx=0.3, fy=0.3), tuple(0.3 * value for value in box), *rest)
-    assert forms.masks() == {}
+    assert forms.looks() == {}
 
 
 def test_letters_that_touch_their_neighbours_are_left_out():
@@ -99,40 +106,75 @@ def test_what_differs_from_plate_to_plate_is_no_letter():
         blots[[0, -1]] = 1
         picture[22:58, 48:69] = np.where(blots, 40, 200)[..., None]
         forms.add(picture, box, "XA", cuts, level)
-    assert "X" not in forms.masks() and "A" in forms.masks()
+    assert "X" not in forms.looks() and "A" in forms.looks()
 
 
 def test_a_few_wrong_texts_do_not_spoil_a_letter():
     forms, rng = LetterForms(), np.random.default_rng(0)
     for number in range(12):
         forms.add(*plate("A1" if number % 4 else "B1", rng)[:2], "A1", *plate("A1", rng)[3:])
-    assert likeness(forms.masks()["A"], SHAPES["A"]) > likeness(forms.masks()["A"], SHAPES["B"]) + 0.2
+    (mask,) = forms.looks()["A"]
+    assert likeness(mask, SHAPES["A"]) > likeness(mask, SHAPES["B"]) + 0.2
+
+
+class TestTwoTypefaces:
+    """Old and new plates: what is called an 8 looks like an 8 on some, and like an A on others; a B is a B on all."""
+
+    def learned(self, count, others, light=True) -> dict:
+        forms, rng = LetterForms(), np.random.default_rng(0)
+        for number in range(count):
+            picture, box, _, cuts, level = plate("BA" if number < others else "B8", rng, light=light)
+            forms.add(picture, box, "B8", cuts, level)
+        return forms.looks()
+
+    @pytest.mark.parametrize("light", [True, False])
+    @pytest.mark.parametrize(("others", "order"), [(6, "8A"), (14, "A8")])
+    def test_a_character_of_two_kinds_has_two_looks_the_usual_one_first(self, others, order, light):
+        looks = self.learned(20, others, light)
+        assert len(looks["B"]) == 1 and len(looks["8"]) == 2
+        for mask, shape, other in zip(looks["8"], order, order[::-1], strict=True):
+            assert likeness(mask, SHAPES[shape]) > 0.85
+            assert likeness(mask, SHAPES[shape]) > likeness(mask, SHAPES[other]) + 0.2
+
+    def test_a_few_plates_are_no_typeface(self):
+        (mask,) = self.learned(20, 2)["8"]
+        assert likeness(mask, SHAPES["8"]) > likeness(mask, SHAPES["A"]) + 0.2
+
+    def test_plates_show_either_look(self):
+        looks = {"A": [np.full((GLYPH_HEIGHT, 40), value, "uint8") for value in (255, 200)]}
+        alphabets, rng = Alphabets("AB", learned=looks, learned_share=1.0), np.random.default_rng(0)
+        shown = [int(alphabets.choose(rng).masks["A"][0, 0]) for _ in range(200)]
+        assert set(shown) == {255, 200} and 70 < shown.count(200) < 130
 
 
 def test_letters_survive_their_file_and_a_damaged_one_is_named(tmp_path):
     masks = learned("A1")
-    save({"": masks | {"国": masks["A"]}, "of/another set": {"A": masks["1"]}}, tmp_path / "letters.npz")
+    both = {"A": (masks["A"], masks["1"]), "1": (masks["1"],), "国": (masks["A"],)}
+    save({"": both, "of/another set": {"A": (masks["1"],)}}, tmp_path / "letters.npz")
     again = load(tmp_path / "letters.npz")
     assert set(again) == {"", "of/another set"} and set(again["of/another set"]) == {"A"}
-    assert set(again[""]) == {"A", "1", "国"} and all((again[""][one] == masks[one]).all() for one in "A1")
-    assert (again["of/another set"]["A"] == masks["1"]).all()
+    assert {character: len(looks) for character, looks in again[""].items()} == {"A": 2, "1": 1, "国": 1}
+    for character, looks in both.items():
+        for before, after in zip(looks, again[""][character], strict=True):
+            np.testing.assert_array_equal(before, after)
+    np.testing.assert_array_equal(again["of/another set"]["A"][0], masks["1"])
     assert load(tmp_path / "none.npz") == {}
     (tmp_path / "letters.npz").write_bytes(b"PK\3\4 and no more")
     with pytest.raises(UserError, match=r"letters\.npz: damaged"):
         load(tmp_path / "letters.npz")
-    save({"": {"A": np.zeros((5, 5), "uint8")}}, tmp_path / "letters.npz")
+    save({"": {"A": [np.zeros((5, 5), "uint8")]}}, tmp_path / "letters.npz")
     with pytest.raises(UserError, match="no letter: A"):
         load(tmp_path / "letters.npz")
 
 
 def test_the_specimen_shows_all_of_them():
-    masks = learned("A18B")
-    page = specimen(masks, across=3)
+    masks = learned("A1B")
+    page = specimen({"A": [masks["A"], masks["1"]], "1": [masks["1"]], "B": [masks["B"]]}, across=3)
     assert page.shape[2] == 3 and page.shape[0] == 2 * (GLYPH_HEIGHT + 12) and page.min() == 0
 
 
 def test_drawn_plates_are_set_in_them_as_often_as_asked():
-    block = {"A": np.full((GLYPH_HEIGHT, 40), 255, "uint8")}
+    block = {"A": [np.full((GLYPH_HEIGHT, 40), 255, "uint8")]}
     for share, expected in ((0.0, 0), (1.0, 200)):
         alphabets, rng = Alphabets("AB", learned=block, learned_share=share), np.random.default_rng(0)
         chosen = [alphabets.choose(rng).masks for _ in range(200)]

@@ -284,7 +284,7 @@ class TestBatches:
             assert len(text) == 7 and text[:2].isalpha() and text[2:4].isdigit()
 
     def test_letters_go_to_their_own_set_alone(self, dataset, tiny_settings, monkeypatch):
-        own = PseudoLabels(letters={"british": {"A": np.full((72, 40), 255, "uint8")}})
+        own = PseudoLabels(letters={"british": {"A": [np.full((72, 40), 255, "uint8")]}})
         given = {}
 
         class Painter(PlatePainter):

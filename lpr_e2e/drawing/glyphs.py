@@ -77,6 +77,11 @@ STROKE_SHARE = 0.35  # share of plates with these digits, where the texts have n
 GLYPH_HEIGHT = 72  # pixels of a cached capital: more than most that are drawn, so that resizing mostly shrinks
 
 
+# What characters look like on real plates: each has one mask, uint8 `(GLYPH_HEIGHT, width)`, or several, if plates are
+# set in several typefaces.
+Looks = Mapping[str, Sequence[np.ndarray]]
+
+
 class Alphabet(NamedTuple):
     """One way to draw characters.
 
@@ -111,7 +116,7 @@ class Alphabets:
         characters: to be drawn; each may have marks that belong to it.
         fonts: files that come first: what they have, they draw on half of the plates, and on all if no other font
             draws that script.
-        learned: what characters look like on real plates, uint8 masks `(GLYPH_HEIGHT, width)`.
+        learned: what characters look like on real plates.
         learned_share: share of the plates that show these; a character without one is drawn by a font there, too.
 
     Attributes:
@@ -126,7 +131,7 @@ class Alphabets:
         self,
         characters: Sequence[str],
         fonts: Sequence[str | Path] = (),
-        learned: Mapping[str, np.ndarray] | None = None,
+        learned: Looks | None = None,
         learned_share: float = 0.0,
     ):
         named = [face for path in fonts for face in _weights(face_of_file(path))]
@@ -143,13 +148,16 @@ class Alphabets:
             ways[""].alphabets += strokes
             ways[""].odds = np.concatenate([(1 - STROKE_SHARE) * ways[""].odds, shares])
         self._ways = list(ways.values())
-        self._learned = {one: mask for one, mask in (learned or {}).items() if one in drawn}
+        self._learned = {one: masks for one, masks in (learned or {}).items() if one in drawn}
         self._learned_share = learned_share
 
     def choose(self, rng: np.random.Generator) -> Alphabet:
         """One way to draw all of the characters; the scripts' strokes are about as bold."""
         chosen, learned = self._of_fonts(rng), bool(self._learned) and rng.random() < self._learned_share
-        return chosen._replace(masks=chosen.masks | self._learned) if learned else chosen
+        if not learned:
+            return chosen
+        looks = {one: masks[rng.integers(len(masks))] for one, masks in self._learned.items()}
+        return chosen._replace(masks=chosen.masks | looks)
 
     def _of_fonts(self, rng: np.random.Generator) -> Alphabet:
         if not self._ways:

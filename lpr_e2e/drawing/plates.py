@@ -25,7 +25,7 @@ from lpr_e2e.common.places import Numbered, Places, numbered
 from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
 from lpr_e2e.common.vocabulary import UNSEEN
 from lpr_e2e.drawing.foreign_letters import PLACEHOLDER, foreign_letters, one_of
-from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
+from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, Looks, joined_word, joins_letters, word_sets
 from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
     Surface,
@@ -67,7 +67,7 @@ class PlatePainter:
             its looks decide.
         style: how real plates look, see `lpr_e2e.drawing.style.learn_style`; Tunisian plates do without.
         fonts: font files that come first, see `lpr_e2e.drawing.glyphs.Alphabets`.
-        letters: what characters look like on real plates, uint8 masks `(GLYPH_HEIGHT, width)`.
+        letters: what characters look like on real plates.
         letters_share: share of the plates that are set in these letters, as far as they go.
         characters: further characters, which no text has: they are sampled where characters of their kind stand.
         joined: whether right-to-left letters are joined; None: as the style says, else apart.
@@ -93,7 +93,7 @@ class PlatePainter:
         fonts: Sequence[str | Path] = (),
         characters: str = "",
         joined: bool | None = None,
-        letters: Mapping[str, np.ndarray] | None = None,
+        letters: Looks | None = None,
         letters_share: float = 0.0,
     ):
         self._worn, self._two_lines = worn, two_lines

@@ -28,6 +28,7 @@ from lpr_e2e.common.scripts import is_digit, is_letter, kind
 from lpr_e2e.common.vocabulary import UNSEEN, weakest
 from lpr_e2e.data.samples import Dataset, Photograph, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.data.split import same_plate_key
+from lpr_e2e.drawing.glyphs import Looks
 from lpr_e2e.evaluation.calibration import certainty_bar
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine
@@ -65,7 +66,7 @@ def label(model: PlateModel, dataset: Dataset, share: float = 1.0) -> PseudoLabe
     return own
 
 
-def _label(model: PlateModel, dataset: Dataset, share: float, own: PseudoLabels) -> dict[str, np.ndarray]:
+def _label(model: PlateModel, dataset: Dataset, share: float, own: PseudoLabels) -> Looks:
     """Add the labels of one data set to those that there are; and what its letters look like."""
     unknown = [one for one in dataset.photographs if any(plate.text is None for plate in one.plates)]
     bar = bar_for_labels(model, dataset)
@@ -86,7 +87,7 @@ def _label(model: PlateModel, dataset: Dataset, share: float, own: PseudoLabels)
     forms = LetterForms()
     for start in range(0, len(known), _BATCH):
         own.cuts.update(_cuts(model, known[start : start + _BATCH], forms))
-    return forms.masks()
+    return forms.looks()
 
 
 def _cuts(

@@ -3,11 +3,13 @@
 No font has the letters of most countries' plates, and where two of them differ by a stroke, a drawn plate teaches the
 wrong one: on Indonesian plates the tail of the Q lies inside and the O has a stroke. The reader of stage one knows
 where on a plate each character stands. The cells of each are brought to one size and averaged: what they have in common
-is the letter, what differs is dirt, light and blur.
+is the letter, what differs is dirt, light and blur. Where plates are set in two typefaces, as old and new ones often
+are, a character whose cells are of two kinds has two looks: their average would be neither.
 """
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,7 +19,7 @@ import numpy as np
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
+from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT, Looks
 
 # What is looked at above and below a plate's box, and around the middle of its characters, in heights of the box.
 _AROUND, _BAND = 0.1, 0.15
@@ -38,7 +40,11 @@ _LEAST_PLATES, _LEAST_LIKENESS, _WIDTHS = 4, 0.75, 0.25
 # Plates higher than this, pixels, count no more for it.
 _SHARP_HEIGHT = 48
 _ROUNDS = 3  # of weighing the cells by their likeness to the mean
-_AFTER_NAME = "/"  # stands in the file between the name of a data set and a character
+# Stand in the file between the name of a data set and a character, and before the number of a further look.
+_AFTER_NAME, _AFTER_CODE = "/", "-"
+# Cells are of two kinds if each is on this share of the plates, and the two are no more alike than this. They are
+# compared a little blurred, by so many rows of a glyph.
+_KIND_SHARE, _KINDS_ALIKE, _COMPARED_BLUR = 0.15, 0.75, 2
 _STEEP = 3  # the mean of many is blurred: its edges are made so much steeper again
 
 
@@ -85,49 +91,52 @@ class LetterForms:
             if cell is not None:
                 self._cells[character].append((min(_SHARP_HEIGHT, len(line) / _ENLARGED), cell))
 
-    def masks(self) -> dict[str, np.ndarray]:
-        """The characters whose shape is known, each as a mask, uint8 `(GLYPH_HEIGHT, width)`."""
-        found = {character: _mean(self._cells[character]) for character in sorted(self._cells)}
-        return {character: mask for character, mask in found.items() if mask is not None}
+    def looks(self) -> dict[str, tuple[np.ndarray, ...]]:
+        """The characters whose looks are known, each as one mask or two, uint8 `(GLYPH_HEIGHT, width)`, the usual one
+        first."""
+        found = {character: _looks(self._cells[character]) for character in sorted(self._cells)}
+        return {character: masks for character, masks in found.items() if masks}
 
 
-def save(letters: Mapping[str, Mapping[str, np.ndarray]], path: Path) -> None:
-    """Write masks of characters, by the name of their data set, to a file, at once or not at all."""
+def save(letters: Mapping[str, Looks], path: Path) -> None:
+    """Write the looks of characters, by the name of their data set, to a file, at once or not at all."""
     arrays = {
-        f"{name}{_AFTER_NAME}{ord(character):x}" if name else f"{ord(character):x}": mask
+        f"{name + _AFTER_NAME if name else ''}{ord(character):x}{f'{_AFTER_CODE}{number}' if number else ''}": mask
         for name, of_set in letters.items()
-        for character, mask in of_set.items()
+        for character, masks in of_set.items()
+        for number, mask in enumerate(masks)
     }
     with whole_file(path) as temporary, open(temporary, "wb") as file:
         np.savez(file, **arrays)
 
 
-def load(path: Path) -> dict[str, dict[str, np.ndarray]]:
-    """The masks that `save` wrote; none where there is no such file.
+def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
+    """The looks that `save` wrote; none where there is no such file.
 
     Raises:
         UserError: the file is damaged.
     """
     if not path.exists():
         return {}
-    letters: dict[str, dict[str, np.ndarray]] = defaultdict(dict)
+    letters: dict[str, dict[str, tuple[np.ndarray, ...]]] = defaultdict(dict)
     try:
         with np.load(path, allow_pickle=False) as file:
-            for key in file.files:
+            for key in file.files:  # In the order in which they were written.
                 name, _, code = key.rpartition(_AFTER_NAME)
-                character, mask = chr(int(code, 16)), file[key]
+                character, mask = chr(int(code.partition(_AFTER_CODE)[0], 16)), file[key]
                 if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
                     raise ValueError(f"no letter: {character}")
-                letters[name][character] = mask
+                letters[name][character] = (*letters[name].get(character, ()), mask)
     except Exception as error:  # A damaged zip raises many kinds.
         raise UserError(f"{path}: damaged ({error}); remove it and own_labels.csv, they are made again") from error
     return dict(letters)
 
 
-def specimen(letters: Mapping[str, np.ndarray], across: int = 12) -> np.ndarray:
-    """A picture of the letters, uint8 RGB, so many in a row."""
-    width = max((mask.shape[1] for mask in letters.values()), default=1)
-    pages = [np.pad(mask, ((6, 6), (6, width + 6 - mask.shape[1]))) for mask in letters.values()]
+def specimen(letters: Looks, across: int = 12) -> np.ndarray:
+    """A picture of the letters, uint8 RGB, so many in a row; the looks of one stand side by side."""
+    masks = [mask for looks in letters.values() for mask in looks]
+    width = max((mask.shape[1] for mask in masks), default=1)
+    pages = [np.pad(mask, ((6, 6), (6, width + 6 - mask.shape[1]))) for mask in masks]
     pages += [np.zeros((GLYPH_HEIGHT + 12, width + 12), "uint8")] * (-len(pages) % across)
     rows = [np.concatenate(pages[start : start + across], axis=1) for start in range(0, len(pages), across)]
     return np.repeat(255 - np.concatenate(rows)[..., None], 3, axis=2)
@@ -182,6 +191,39 @@ def _trimmed(cell: np.ndarray) -> np.ndarray | None:
 
 def _height(part: np.ndarray) -> int:
     return int(np.ptp(np.flatnonzero((part > _INK).any(1)))) + 1
+
+
+def _looks(cells: Sequence[tuple[float, np.ndarray]]) -> tuple[np.ndarray, ...]:
+    """The masks of a character, the usual one first: two, if its cells are clearly of two kinds."""
+    kinds = [_mean(kind) for kind in _kinds(cells)]
+    if len(kinds) < 2 or any(mask is None for mask in kinds):
+        kinds = [_mean(cells)]
+    return tuple(mask for mask in kinds if mask is not None)
+
+
+def _kinds(cells: Sequence[tuple[float, np.ndarray]]) -> list[list[tuple[float, np.ndarray]]]:
+    """A character's cells parted into two kinds, the more frequent one first; all together if they are of one kind."""
+    least = max(_LEAST_PLATES, math.ceil(_KIND_SHARE * len(cells)))
+    if len(cells) < 2 * least:
+        return [list(cells)]
+    width = int(np.median([cell.shape[1] for _, cell in cells]))
+    blurred = [cv2.GaussianBlur(cv2.resize(cell, (width, GLYPH_HEIGHT)), (0, 0), _COMPARED_BLUR) for _, cell in cells]
+    shapes = np.stack(blurred).reshape(len(cells), -1)
+    shapes = shapes - shapes.mean(1, keepdims=True)
+    shapes = shapes / np.maximum(np.linalg.norm(shapes, axis=1, keepdims=True), 1e-9)
+    # They are parted along what they differ by most, and then go to the kind that they are more alike (k-means).
+    along = np.linalg.svd(shapes - shapes.mean(0), full_matrices=False)[0][:, 0]
+    is_second = along > np.median(along)
+    for _ in range(_ROUNDS):
+        if not least <= is_second.sum() <= len(cells) - least:
+            return [list(cells)]
+        means = np.stack([shapes[is_second == kind].mean(0) for kind in (False, True)])
+        means /= np.linalg.norm(means, axis=1, keepdims=True)
+        if means[0] @ means[1] > _KINDS_ALIKE:
+            return [list(cells)]
+        is_second = shapes @ means[1] > shapes @ means[0]
+    kinds = [[cell for cell, its in zip(cells, is_second, strict=True) if its == kind] for kind in (False, True)]
+    return sorted(kinds, key=len, reverse=True)
 
 
 def _mean(cells: Sequence[tuple[float, np.ndarray]]) -> np.ndarray | None:

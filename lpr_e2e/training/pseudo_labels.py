@@ -13,6 +13,7 @@ from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.data.samples import Photograph, Plate, PlateKey
+from lpr_e2e.drawing.glyphs import Looks
 
 _COLUMNS = ("set", "img_id", "plate", "text", "turns", "cuts", "tilt")
 
@@ -34,7 +35,7 @@ class PseudoLabels:
     readings: dict[PlateKey, tuple[str, int]] = field(default_factory=dict)
     cuts: dict[PlateKey, list[tuple[int, np.ndarray]]] = field(default_factory=dict)
     tilts: dict[PlateKey, float] = field(default_factory=dict)
-    letters: dict[str, dict[str, np.ndarray]] = field(default_factory=dict)
+    letters: dict[str, Looks] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
         """Write them as a CSV file, at once or not at all."""
