@@ -59,7 +59,7 @@ class BatchMaker:
         Returns:
             `glimpses` uint8 `(n, height, width, 3)`; of their texts `glimpse_classes` int32 `(n, slots)`; and
             `glimpse_places` float32 `(n, slots, 4)`: where each character stands, yxyx in shares of the glimpse, an
-            empty box where that is not known.
+            empty box where that is not known, or outside.
         """
         places = self._share(count)
         slots = self._any.vocabulary.slots

@@ -125,7 +125,7 @@ class SetSamples:
         places = np.zeros((self.vocabulary.slots, 4), "float32")
         # Where several characters make one cluster, a slot has no place of its own.
         if plate.places and len(plate.places.parts) == len(plate.text):
-            places[: len(plate.text)] = boxes_around(plate.places.boxes, to_shares)
+            places[: len(plate.text)] = boxes_around(plate.places.boxes, to_shares).clip(0, 1)
         glimpse = {"glimpses": glimpse, "glimpse_classes": self.vocabulary.encode(plate.text), "glimpse_places": places}
         return glimpse, f"plate: {plate.source}"
 
