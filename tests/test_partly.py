@@ -44,7 +44,7 @@ class TestPlacesOfDrawnPlates:
         """One character is a block, the others are blank: the block is where the character's box is."""
         characters = sorted(set(text) - {" "})
         for number, seen in enumerate(characters):
-            letters = {one: SOLID if one == seen else EMPTY for one in characters}
+            letters = {one: [SOLID if one == seen else EMPTY] for one in characters}
             texts = [text, text.replace("T", "X")]  # Not only Tunisian ones, whose marks are words.
             painter = PlatePainter(texts, 0.0, two_lines, letters=letters, letters_share=1.0)
             painter._surface.paint = lambda ink, *_: np.dstack([ink] * 3)
@@ -194,6 +194,9 @@ class TestViews:
                 over = [bool((view.picture[row, column] != picture[row, column]).any()) for column in (left, right)]
                 ends.update(side for side, is_over in zip(("left", "right"), over, strict=True) if is_over)
                 if share:
+                    side = 3 if over[1] else 1
+                    inner = places.boxes[-1, 1] if over[1] else places.boxes[0, 3]
+                    assert min(inner, box[side]) <= view.box[side] <= max(inner, box[side])
                     assert sum(over) == 1 and view.text[-1 if over[1] else 0] == UNSEEN
                     assert view.text.strip(UNSEEN) in "AB1234"
         assert set(ends) == {"left", "right"} if share else sum(ends.values()) < 5

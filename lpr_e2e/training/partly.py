@@ -201,7 +201,10 @@ def covered(picture, box, places: Places, rng) -> View | None:
         if target is None:
             continue
         hidden_box = np.concatenate([places.boxes[target, :2].min(0), places.boxes[target, 2:].max(0)])
+        seen = np.array(box)
         if end is not None:
+            # Of a plate whose end is hidden, the box may hold all that it should, or only what is seen.
+            seen[end] += rng.random() * (hidden_box[4 - end] - box[end])
             past = rng.uniform(0, _PAST_THE_END) * (box[2] - box[0])
             hidden_box[end] = box[end] + (past if end == 3 else -past)
         done = cover(picture, hidden_box, rng)
@@ -211,7 +214,7 @@ def covered(picture, box, places: Places, rng) -> View | None:
         least, most = (_shares(mask >= bar, places.boxes) for bar in (OPAQUE, CLEAR))
         text = places.text_seen(least, most, counted=end is None)
         if text and text != places.text:
-            return View(shown, box, text, "covered")
+            return View(shown, seen, text, "covered")
     return None
 
 
