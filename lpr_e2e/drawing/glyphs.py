@@ -77,11 +77,6 @@ STROKE_SHARE = 0.35  # share of plates with these digits, where the texts have n
 GLYPH_HEIGHT = 72  # pixels of a cached capital: more than most that are drawn, so that resizing mostly shrinks
 
 
-# What characters look like on real plates: each has one mask, uint8 `(GLYPH_HEIGHT, width)`, or several, if plates are
-# set in several typefaces.
-Looks = Mapping[str, Sequence[np.ndarray]]
-
-
 class Alphabet(NamedTuple):
     """One way to draw characters.
 
@@ -116,7 +111,7 @@ class Alphabets:
         characters: to be drawn; each may have marks that belong to it.
         fonts: files that come first: what they have, they draw on half of the plates, and on all if no other font
             draws that script.
-        learned: what characters look like on real plates.
+        learned: what characters look like on real plates, see `lpr_e2e.drawing.letters.Looks`.
         learned_share: share of the plates that show these; a character without one is drawn by a font there, too.
 
     Attributes:
@@ -131,7 +126,7 @@ class Alphabets:
         self,
         characters: Sequence[str],
         fonts: Sequence[str | Path] = (),
-        learned: Looks | None = None,
+        learned: Mapping[str, Sequence[np.ndarray]] | None = None,
         learned_share: float = 0.0,
     ):
         named = [face for path in fonts for face in _weights(face_of_file(path))]
@@ -143,9 +138,8 @@ class Alphabets:
         self.undrawable = frozenset(characters) - drawn
         self.drawn_by = {one: name for group in ways.values() for one, name in group.fonts.items() if one in drawn}
         if not named and set(characters) <= set("0123456789") and characters:
-            strokes = [Alphabet(_stroke_digits(thickness, straight)) for thickness, straight in STROKES]
             shares = np.full(len(STROKES), STROKE_SHARE / len(STROKES))
-            ways[""].alphabets += strokes
+            ways[""].alphabets += [Alphabet(_stroke_digits(thickness, straight)) for thickness, straight in STROKES]
             ways[""].odds = np.concatenate([(1 - STROKE_SHARE) * ways[""].odds, shares])
         self._ways = list(ways.values())
         self._learned = {one: masks for one, masks in (learned or {}).items() if one in drawn}
@@ -154,9 +148,7 @@ class Alphabets:
     def choose(self, rng: np.random.Generator) -> Alphabet:
         """One way to draw all of the characters; the scripts' strokes are about as bold."""
         chosen, learned = self._of_fonts(rng), bool(self._learned) and rng.random() < self._learned_share
-        if not learned:
-            return chosen
-        looks = {one: masks[rng.integers(len(masks))] for one, masks in self._learned.items()}
+        looks = {one: masks[rng.integers(len(masks))] for one, masks in self._learned.items()} if learned else {}
         return chosen._replace(masks=chosen.masks | looks)
 
     def _of_fonts(self, rng: np.random.Generator) -> Alphabet:

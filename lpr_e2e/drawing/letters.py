@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
 
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 
+# What characters look like on real plates: each has one mask, uint8 `(GLYPH_HEIGHT, width)`, or several, if plates are
+# set in several typefaces.
+Looks = Mapping[str, Sequence[np.ndarray]]
 # Of plates that look like crops, the share with a mark between two groups; and the share of dots among the marks.
 SEPARATED, DOTS = 0.35, 0.6
 

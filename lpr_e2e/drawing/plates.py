@@ -25,8 +25,8 @@ from lpr_e2e.common.places import Numbered, Places, numbered
 from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
 from lpr_e2e.common.vocabulary import UNSEEN
 from lpr_e2e.drawing.foreign_letters import PLACEHOLDER, foreign_letters, one_of
-from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, Looks, joined_word, joins_letters, word_sets
-from lpr_e2e.drawing.letters import Group, Lettering, contrast, highest, separated, slanted
+from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
+from lpr_e2e.drawing.letters import Group, Lettering, Looks, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
     Surface,
     any_colours,

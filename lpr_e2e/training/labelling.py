@@ -28,7 +28,7 @@ from lpr_e2e.common.scripts import is_digit, is_letter, kind
 from lpr_e2e.common.vocabulary import UNSEEN, weakest
 from lpr_e2e.data.samples import Dataset, Photograph, PlateKey, ReadablePlate, readable_plates
 from lpr_e2e.data.split import same_plate_key
-from lpr_e2e.drawing.glyphs import Looks
+from lpr_e2e.drawing.letters import Looks
 from lpr_e2e.evaluation.calibration import certainty_bar
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.engines.keras_model import KerasEngine

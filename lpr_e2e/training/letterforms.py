@@ -19,7 +19,8 @@ import numpy as np
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
-from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT, Looks
+from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
+from lpr_e2e.drawing.letters import Looks
 
 # What is looked at above and below a plate's box, and around the middle of its characters, in heights of the box.
 _AROUND, _BAND = 0.1, 0.15

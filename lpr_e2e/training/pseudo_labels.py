@@ -13,7 +13,7 @@ from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.data.samples import Photograph, Plate, PlateKey
-from lpr_e2e.drawing.glyphs import Looks
+from lpr_e2e.drawing.letters import Looks
 
 _COLUMNS = ("set", "img_id", "plate", "text", "turns", "cuts", "tilt")
 
