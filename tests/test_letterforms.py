@@ -53,7 +53,7 @@ def learned(text, count=6, **options):
 
 
 def usual(forms) -> dict:
-    """The usual look of each character, of those that have one look alone."""
+    """The look of each character: all of them have one alone."""
     looks = forms.looks()
     assert all(len(masks) == 1 for masks in looks.values())
     return {character: mask for character, (mask,) in looks.items()}

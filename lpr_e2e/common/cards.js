@@ -25,12 +25,11 @@ function counted(entries, kinds) {
 
 // A picture in a card, and an svg over it in its own pixels; one line of words where there is none.
 function pictureWithBoxes(card, jpeg, width, height, words) {
-  const frame = make(card, "div", { class: "picture" });
   if (!jpeg) {
-    frame.className = "none";
-    frame.textContent = "no picture";
+    make(card, "div", { class: "none" }, "no picture");
     return null;
   }
+  const frame = make(card, "div", { class: "picture" });
   make(frame, "img", { src: "data:image/jpeg;base64," + jpeg, alt: words });
   return draw(frame, "svg", { viewBox: "0 0 " + width + " " + height, preserveAspectRatio: "none" });
 }

@@ -196,10 +196,10 @@ def _height(part: np.ndarray) -> int:
 
 def _looks(cells: Sequence[tuple[float, np.ndarray]]) -> tuple[np.ndarray, ...]:
     """The masks of a character, the usual one first: two, if its cells are clearly of two kinds."""
-    kinds = [_mean(kind) for kind in _kinds(cells)]
-    if len(kinds) < 2 or any(mask is None for mask in kinds):
-        kinds = [_mean(cells)]
-    return tuple(mask for mask in kinds if mask is not None)
+    masks = [_mean(kind) for kind in _kinds(cells)]
+    if len(masks) > 1 and any(mask is None for mask in masks):
+        masks = [_mean(cells)]
+    return tuple(mask for mask in masks if mask is not None)
 
 
 def _kinds(cells: Sequence[tuple[float, np.ndarray]]) -> list[list[tuple[float, np.ndarray]]]:

@@ -43,9 +43,10 @@ class Upright(NamedTuple):
     """A separate plate, upright, or what is none.
 
     Attributes:
-        picture, behind, detail: what `glimpse_of_plate` takes.
-        box: yxyx of the plate in the picture.
+        picture: uint8 RGB `(h, w, 3)`; with `behind`, uint8 `(h, w, 4)`, see `lpr_e2e.training.augmentation.cut_out`.
+        box: `(4,)` yxyx of the plate in the picture, pixels.
         text: what is to be read.
+        behind, detail: see `lpr_e2e.training.augmentation.glimpse_of_plate`.
         source: what it is, for people.
         places: of the text's characters, in the picture's pixels; None where they are not known.
     """
@@ -69,7 +70,8 @@ class PlateSources:
         texts: of the training, of whose forms writing is not.
 
     Attributes:
-        maker: what makes the separate plate with a key: a function of a generator and that key.
+        maker: what makes the separate plate with a key: a function of a generator and that key, that gives it
+            `Upright`.
     """
 
     def __init__(
