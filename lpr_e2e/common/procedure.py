@@ -10,7 +10,7 @@ from typing import Any
 from lpr_e2e.common.errors import UserError
 
 # Raised when a number is added, or when the same numbers begin to mean something else.
-VERSION = 4
+VERSION = 5
 
 # Parts of a photograph that a closer look is at.
 PARTS = 4
@@ -44,6 +44,9 @@ class Procedure:
         reading_scales: heights of the glimpses in which a plate is read, in heights of the usual one; widths differ a
             third as much. Their answers are averaged: a box a little off then costs no character.
         sure: plates read with at least this certainty at the first of the `reading_scales` are not read at the others.
+        equalised: at the others, the glimpse's contrast is evened out, with this limit; see `lpr_e2e.common.contrast`.
+            A plate in glaring sun then shows its strokes in one answer, and a noisy one has its quiet answer besides.
+            0: not.
         box_threshold: boxes that the model believes in less than this are no plates.
         doubt: plates read with less certainty are read again from all sides; 0: none.
         tilts_degrees: the tilts at which they are read again, at each quarter turn.
@@ -105,6 +108,7 @@ class Procedure:
     rectify: bool = True
     reading_scales: tuple[float, ...] = (1.0, 1.15, 0.9)
     sure: float = 0.98
+    equalised: float = 2.0
     box_threshold: float = 0.3
     doubt: float = 0.9
     tilts_degrees: tuple[float, ...] = (-24.0, -16.0, -8.0, 0.0, 8.0, 16.0, 24.0)
@@ -208,7 +212,9 @@ def _is_number(value, kind: type) -> bool:
 
 
 # What each earlier version had not, with values that leave out what the numbers are for.
+_SINCE_5: dict[str, Any] = {"equalised": 0.0}
 _SINCE_4: dict[str, Any] = {
+    **_SINCE_5,
     "further_share": 1.0,
     "without_gaps": False,
     "spared_plates": 1000,
@@ -217,6 +223,7 @@ _SINCE_4: dict[str, Any] = {
 # Models from before have no forms: `other_form` counts for a user's format alone.
 _SINCE_3: dict[str, Any] = {**_SINCE_4, "other_form": 0.4, "edge": 0.0, "moved": (0.0,), "moved_noise": 0.02}
 _NOT_YET: dict[int, dict[str, Any]] = {
+    4: _SINCE_5,
     3: _SINCE_4,
     2: _SINCE_3,
     1: {
@@ -248,6 +255,7 @@ _RANGES: dict[str, tuple[float, float]] = {
     "second_look": (0, 100),
     "reading_scales": (0.1, 10),
     "sure": (0, 2),
+    "equalised": (0, 100),
     "tilts_degrees": (-80, 80),
     "turn_power": (0, 10),
     "moved_noise": (1e-4, 10),

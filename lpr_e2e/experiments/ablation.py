@@ -49,6 +49,12 @@ LEVERS = (
     Lever("partial-labels", "the care about unlabelled plates", (), "stage two", ("--labels", "complete")),
     Lever("light", "harsh light and motion", ("mixture.harsh=0", "mixture.moved=0"), "training"),
     Lever("undone", "plates whose motion is undone", ("mixture.undone=0",), "training"),
+    Lever(
+        "equalised",
+        "plates with their contrast evened out",
+        ("mixture.equalised=0", "procedure.equalised=0"),
+        "training",
+    ),
     Lever("moved", "doubtful plates read as if they had moved", ("procedure.moved=[0]",), "reading"),
     Lever("pretraining", "stage one: pretrained reading of plates alone", ("recognition.steps=0",), "training"),
     Lever("matching", "texts of photographs found by matching crops", ("mixture.matched=0",), "training"),

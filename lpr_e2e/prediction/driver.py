@@ -3,7 +3,8 @@
 1. **Find** the most certain plates in a small scene of the whole photograph.
 2. **Look again** at each that may be one, in an upright window around it: there the plate is large, its box exact, and
    what only resembled a plate is told apart.
-3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales.
+3. **Read** each plate in a glimpse cut from the canvas; unless that is certain, also at other scales, with its contrast
+   evened out.
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts. If that does not
    settle it, read it as if it had moved while it was taken, by several lengths.
 5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
@@ -21,7 +22,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from lpr_e2e.common import motion, steps
+from lpr_e2e.common import contrast, motion, steps
 from lpr_e2e.prediction.arrays import NumpyArrays
 from lpr_e2e.prediction.closer_look import CloserLook
 from lpr_e2e.prediction.description import Description
@@ -240,7 +241,11 @@ class Driver:
             doubtful = [xp.take(values, unsure, axis=0) for values in (images, boxes_rel, quarters, tilts)]
             again = [self._glimpses(canvases, *doubtful, scale) for scale in others]
             again = xp.stack(again, axis=1)
-            again = self.engine.read(xp.reshape(again, (-1, *again.shape[2:])))["logits"]
+            again = xp.reshape(again, (-1, *again.shape[2:]))
+            if self.procedure.equalised:
+                again = contrast.equalised(again, self.procedure.equalised, xp)
+                again = steps.cast(again, self.arrays.pixels, xp)
+            again = self.engine.read(again)["logits"]
             again = xp.reshape(steps.logarithms(again, xp), (-1, len(others), *logs.shape[1:]))
             agreed = (xp.take(logs, unsure, axis=0) + xp.sum(again, axis=1)) / (1 + len(others))
             agreed = self._probabilities(agreed)

@@ -119,8 +119,9 @@ def photograph_on_canvas(
     layers = cv2.warpAffine(layers, matrix, (motion.size,) * 2, borderValue=(motion.grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
     width = scale * float(np.max(boxes_px[0, 2:] - boxes_px[0, :2])) if len(boxes_px) and not hidden else 0.0
-    canvas = motion.light.on_canvas(canvas, rng, width)
-    boxes = [turn_box(_moved_box(box, matrix, tilt) / motion.size, 1, 1, quarters) for box in boxes_px]
+    moved = [_moved_box(box, matrix, tilt) for box in boxes_px]
+    canvas = motion.light.on_canvas(canvas, rng, width, [] if hidden else moved)
+    boxes = [turn_box(box / motion.size, 1, 1, quarters) for box in moved]
     # Seen from one side, a plate that lies on its side keeps its direction.
     angles = [0.0 if sheared and box[2] - box[0] > box[3] - box[1] else angle for box in boxes_px]
     boxes_rel = np.array(boxes, "float32").reshape(-1, 4)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from lpr_e2e.common import contrast
 from lpr_e2e.common.motion import undoing, undone
 
 # Of the stored sensor noise, grey levels.
@@ -27,8 +28,11 @@ _MOVED = (0.02, 0.13)
 _ALONG, _LENGTH_ERROR = 0.2, 0.12
 # Share of the glimpses with mud or glare on some characters.
 _SMEARED = 0.15
-# Strength of light, of motion, and of blur, noise and compression, on a canvas.
-_LIGHT_ON_CANVAS, _MOVED_ON_CANVAS, _SHARPNESS_ON_CANVAS = 0.6, 0.5, 0.25
+# Strength of light, of harsh light, of motion, and of blur, noise and compression, on a canvas.
+_LIGHT_ON_CANVAS, _HARSH_ON_CANVAS, _MOVED_ON_CANVAS, _SHARPNESS_ON_CANVAS = 0.6, 0.5, 0.5, 0.25
+# How far around a plate that light goes, in shares of its height and width, and how softly it ends; and the shortest
+# side of a plate that is worth it, pixels.
+_LIT_AROUND, _LIT_EDGE, _LEAST_LIT = (0.12, 0.04), 0.08, 6
 
 
 @dataclass(frozen=True)
@@ -41,6 +45,7 @@ class Light:
         moved: share of the glimpses that are blurred because the plate, or the camera, moved.
         undone: of those that are blurred along their rows, the share whose motion is undone again.
         moved_noise: that of the procedure, by which it is.
+        equalised: share of the glimpses whose contrast is evened out, with `limit`, that of the procedure.
     """
 
     hardness: float
@@ -48,6 +53,8 @@ class Light:
     moved: float
     undone: float
     moved_noise: float
+    equalised: float = 0.0
+    limit: float = 0.0
 
     def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float, size: tuple[int, int]) -> np.ndarray:
         """A glimpse, uint8 `(h, w, 3)`, whose plate is so many pixels wide, in some light, as it is read: of `size`."""
@@ -64,15 +71,21 @@ class Light:
         if glimpse.shape[:2] != tuple(size):
             glimpse = cv2.resize(glimpse, size[::-1], interpolation=cv2.INTER_LINEAR)
         if motion and abs(motion[1]) < _ALONG and rng.random() < self.undone:
-            glimpse = _as_if_still(glimpse, share * rng.uniform(1 - _LENGTH_ERROR, 1 + _LENGTH_ERROR), self.moved_noise)
+            return _as_if_still(glimpse, share * rng.uniform(1 - _LENGTH_ERROR, 1 + _LENGTH_ERROR), self.moved_noise)
+        if self.limit and rng.random() < self.equalised:
+            glimpse = contrast.equalised(glimpse[None], self.limit, np)[0].astype("uint8")
         return glimpse
 
-    def on_canvas(self, canvas: np.ndarray, rng, plate_width: float) -> np.ndarray:
+    def on_canvas(self, canvas: np.ndarray, rng, plate_width: float, boxes_px=()) -> np.ndarray:
         """A canvas, uint8 `(h, w, 3)`, whose plate is so many pixels wide (0: there is none), in some light.
 
-        A photograph has its own light and blur already: less is done.
+        A photograph has its own light and blur already: less is done. The plates, boxes `(n, 4)` yxyx, are now and then
+        in harsh light, which spoils a plate and hardly the car.
         """
         canvas = change_light(canvas, rng, _LIGHT_ON_CANVAS * self.hardness)
+        if len(boxes_px) and rng.random() < _HARSH_ON_CANVAS * self.harsh * self.hardness:
+            for box in boxes_px:
+                canvas = _harshly_lit(canvas, box, rng)
         if plate_width and rng.random() < _MOVED_ON_CANVAS * self.moved * self.hardness:
             canvas = moved(canvas, rng, plate_width)
         return change_sharpness(canvas, rng, _SHARPNESS_ON_CANVAS * self.hardness)
@@ -111,6 +124,24 @@ def harsh_light(picture: np.ndarray, rng) -> np.ndarray:
     for _ in range(1 if rng.random() < 0.8 else 2):
         picture = _HARSH_LIGHTS[int(rng.integers(len(_HARSH_LIGHTS)))](picture, rng)
     return picture
+
+
+def _harshly_lit(canvas: np.ndarray, box_px, rng) -> np.ndarray:
+    """A canvas, uint8 `(h, w, 3)`, with harsh light on one plate, box yxyx, that ends softly around it."""
+    sides = np.array(canvas.shape[:2])
+    low, high = np.asarray(box_px[:2], "float32"), np.asarray(box_px[2:], "float32")
+    around = np.array(_LIT_AROUND) * (high - low)
+    (top, left), (bottom, right) = (np.clip(end, 0, sides).astype(int) for end in (low - around, high + around))
+    window = canvas[top:bottom, left:right]
+    height, width = window.shape[:2]
+    if min(height, width) < _LEAST_LIT:
+        return canvas
+    far = [np.minimum(np.arange(side), np.arange(side)[::-1]) / (_LIT_EDGE * side) for side in (height, width)]
+    share = np.clip(np.minimum.outer(*far), 0, 1).astype("float32")
+    lit = cv2.blendLinear(np.ascontiguousarray(window), harsh_light(window.copy(), rng), 1 - share, share)
+    canvas = canvas.copy()
+    canvas[top:bottom, left:right] = lit
+    return canvas
 
 
 def _brightness(picture: np.ndarray) -> float:

@@ -80,7 +80,15 @@ class SetSamples:
         self.photographs = self.own.applied(as_told(dataset.photographs, mixture))
         self.most_plates = most_plates or dataset.most_plates()
         self.straight_aspect = dataset.straight_aspect()
-        self._light = Light(mixture.hardness, mixture.harsh, mixture.moved, mixture.undone, procedure.moved_noise)
+        self._light = Light(
+            mixture.hardness,
+            mixture.harsh,
+            mixture.moved,
+            mixture.undone,
+            procedure.moved_noise,
+            mixture.equalised,
+            procedure.equalised,
+        )
         self._motion = CanvasMotion(
             architecture.canvas_size,
             procedure.letterbox_grey,

@@ -46,6 +46,8 @@ class Mixture:
         moved: share of the plates blurred by motion, by up to an eighth of their width.
         undone: of the plates blurred along their rows, the share whose motion is undone again, as reading does it in
             doubt, see `lpr_e2e.common.motion`.
+        equalised: of the other plates, the share whose contrast is evened out, as reading does it where the first
+            glimpse is not enough, see `lpr_e2e.common.contrast`.
         further: share of the photographs with several plates all of which are learned; of the others only the largest,
             and the rest is taken for background.
         hardness: strength of the changes of light, sharpness, detail and tilt; 1 is what real photographs need.
@@ -71,6 +73,7 @@ class Mixture:
     harsh: float = 0.2
     moved: float = 0.3
     undone: float = 0.4
+    equalised: float = 0.25
     further: float = 1.0
     hardness: float = 1.0
 
@@ -202,7 +205,9 @@ class Settings:
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
             # Runs from before plates were shown in part, and other writing at all.
-            "mixture": Mixture(**{"partly": 0.0, "written": 0.0, "foreign": 0.0, "undone": 0.0, **values["mixture"]}),
+            "mixture": Mixture(
+                **{"partly": 0.0, "written": 0.0, "foreign": 0.0, "undone": 0.0, "equalised": 0.0, **values["mixture"]}
+            ),
             "fonts": tuple(values.get("fonts", ())),
         }
         # Runs from before it was taught where to look.
