@@ -28,6 +28,7 @@ PROCEDURE = Procedure(
 )
 # The procedure before there were versions: without what came later.
 LATER = {
+    "equalised": 0.0,
     "further_share": 1.0,
     "without_gaps": False,
     "spared_plates": 1000,

@@ -411,6 +411,26 @@ class TestAugmentation:
             spread = shown.canvas.astype(int).max(-1) - shown.canvas.astype(int).min(-1)
             assert np.percentile(spread, 99) < 110  # No saturated red anywhere, apart from noise.
 
+    def test_harsh_light_falls_on_plates_and_hardly_beside_them(self, monkeypatch):
+        monkeypatch.setattr("lpr_e2e.training.light.change_light", lambda canvas, rng, strength: canvas)
+        monkeypatch.setattr("lpr_e2e.training.light.change_sharpness", lambda canvas, rng, strength: canvas)
+        canvas = np.random.default_rng(1).integers(60, 190, (256, 256, 3)).astype("uint8")
+        canvas = cv2.GaussianBlur(canvas, (0, 0), 2)
+        boxes = [(100.0, 60.0, 140.0, 180.0), (200.0, 220.0, 240.0, 320.0), (300.0, 300.0, 340.0, 400.0)]
+        around = np.zeros((256, 256), bool)
+        around[95:145, 55:185] = around[195:245, 215:] = True
+        changed, harsh = [], Light(1.0, 1.0, 0.0, 0.0, 0.02)
+        for seed in range(60):
+            lit = harsh.on_canvas(canvas, np.random.default_rng(seed), 120.0, boxes)
+            where = (lit != canvas).any(-1)
+            assert lit.shape == canvas.shape and not where[~around].any()
+            changed.append(where[105:135, 70:170].mean() > 0.3)
+        assert 15 <= sum(changed) <= 40
+        for light, shown in ((replace(harsh, harsh=0.0), boxes), (harsh, [])):
+            for seed in range(10):
+                lit = light.on_canvas(canvas, np.random.default_rng(seed), 120.0, shown)
+                np.testing.assert_array_equal(lit, canvas)
+
     def test_pasting_changes_the_box_and_nothing_else(self):
         photograph, box = self.marked_photograph()
         plate = np.zeros((80, 320, 3), "uint8")

@@ -54,8 +54,11 @@ class TestProcedure:
         earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
         second = {**TODAY.as_config(), "version": 2}
-        del second["other_form"], second["edge"], second["moved"], second["moved_noise"]
-        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0, moved=(0.0,))
+        del second["other_form"], second["edge"], second["moved"], second["moved_noise"], second["equalised"]
+        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0, moved=(0.0,), equalised=0.0)
+        fourth = {**replace(TODAY, equalised=0.0).as_config(), "version": 4}
+        del fourth["equalised"]
+        assert Procedure.from_config(fourth, {}) == replace(TODAY, equalised=0.0)
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):
             Procedure.from_config(earlier, {})
