@@ -293,6 +293,7 @@ MOTION = CanvasMotion(
     tilted=0.3,
     close=0.3,
     close_side=2.7,
+    distant=0.3,
     straight_aspect=3.4,
 )
 
@@ -304,13 +305,15 @@ class TestAugmentation:
         photograph[150:180, 100:220] = (250, 20, 20)
         return photograph, (150.0, 100.0, 180.0, 220.0)
 
-    def test_the_box_follows_the_plate(self, monkeypatch):
+    @pytest.mark.parametrize("distant", [0.0, 1.0])
+    def test_the_box_follows_the_plate(self, monkeypatch, distant):
         """Whatever is done to the photograph, the red plate is where the box says."""
         monkeypatch.setattr(Light, "on_canvas", lambda self, canvas, *others: canvas)
         photograph, box = self.marked_photograph()
         turned = set()
         for seed in range(40):
-            shown = photograph_on_canvas(photograph, [box], MOTION, np.random.default_rng(seed))
+            motion = replace(MOTION, distant=distant)
+            shown = photograph_on_canvas(photograph, [box], motion, np.random.default_rng(seed))
             turned.add(shown.quarters)
             if not shown.whole()[0]:
                 continue
@@ -318,6 +321,21 @@ class TestAugmentation:
             sides = shown.boxes_rel[0, 2:] - shown.boxes_rel[0, :2]
             assert (sides[0] > sides[1]) == bool(shown.quarters % 2)
         assert turned == {0, 1, 2, 3}
+
+    @pytest.mark.parametrize(("plate", "fewer"), [(120, True), (30, False)])
+    def test_some_photographs_have_fewer_pixels_unless_the_plate_has_few_already(self, monkeypatch, plate, fewer):
+        monkeypatch.setattr(Light, "on_canvas", lambda self, canvas, *others: canvas)
+        photograph = np.random.default_rng(0).integers(0, 256, (300, 400, 3)).astype("uint8")
+        box, boxes, detail = (150.0, 100.0, 150.0 + plate / 4, 100.0 + plate), [], []
+        for distant in (0.0, 1.0):
+            motion = replace(MOTION, size=512, distant=distant)
+            shown = [photograph_on_canvas(photograph, [box], motion, np.random.default_rng(seed)) for seed in range(12)]
+            detail.append(np.array([one.canvas.astype(float).std() for one in shown]))
+            boxes.append([one.boxes_rel for one in shown])
+        np.testing.assert_array_equal(*boxes)
+        assert ((detail[1] < 0.97 * detail[0]).mean() > 0.7) == fewer
+        if not fewer:
+            np.testing.assert_array_equal(*detail)
 
     def assert_red_is_in(self, canvas, box_rel):
         red = np.argwhere((canvas[..., 0] > 200) & (canvas[..., 1] < 90))

@@ -63,6 +63,7 @@ LEVERS = (
     Lever("tilting", "photographs tilted by some ten degrees", ("mixture.tilted=0",)),
     Lever("turning", "photographs turned by quarters", ("mixture.turned=0",)),
     Lever("closeness", "photographs as the second look shows them", ("mixture.close=0",)),
+    Lever("distant", "photographs as if from further away", ("mixture.distant=0",)),
     Lever("unreadable", "plates the wrong way up, to be read as nothing", ("mixture.unreadable=0",), "training"),
     Lever("written", "writing that is no plate", ("mixture.written=0",), "training"),
     Lever("partly", "plates of which something cannot be seen", ("mixture.partly=0",), "training"),

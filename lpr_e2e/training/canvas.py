@@ -22,6 +22,8 @@ from lpr_e2e.training.light import Light
 CLOSE_VIEW = 1.3
 # A band beside the plates that is thinner than this, in pixels, is no room for a window.
 _LEAST_BAND = 16
+# Photographs as if taken from further away: pixels of their first plate, at least, along its longer side.
+_DISTANT_PLATE = 40.0
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class CanvasMotion:
             it is about one degree.
         close: odds of a close view, in which the canvas is about `close_side` longer sides of the box wide.
         close_side: see `close`.
+        distant: odds of fewer pixels, as if the photograph had been taken from further away.
         straight_aspect: longer by shorter side from which on a plate fills its box.
     """
 
@@ -77,6 +80,7 @@ class CanvasMotion:
     tilted: float
     close: float
     close_side: float
+    distant: float
     straight_aspect: float
 
 
@@ -112,13 +116,18 @@ def photograph_on_canvas(
     )
     matrix, angle, sheared = _motion(scale, tilt, rng)
     matrix[:, 2] = motion.size / 2 - matrix[:, :2] @ centre
-    if scale < 0.7:
-        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 / scale)
+    sides = photograph.shape[:2]
+    if len(boxes_px) and not hidden and rng.random() < motion.distant:
+        shrink = np.exp(rng.uniform(min(0.0, np.log(_DISTANT_PLATE / _longer(boxes_px[0]))), 0))
+        photograph = cv2.resize(photograph, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    left = np.array(photograph.shape[1::-1]) / sides[::-1]  # Of the pixels, along x and y.
+    if scale < 0.7 * left[0]:
+        photograph = cv2.GaussianBlur(photograph, (0, 0), 0.4 * left[0] / scale)
     # With a fourth channel OpenCV takes half the time, for the same colours.
     layers = cv2.cvtColor(photograph, cv2.COLOR_RGB2RGBA)
-    layers = cv2.warpAffine(layers, matrix, (motion.size,) * 2, borderValue=(motion.grey,) * 4)
+    layers = cv2.warpAffine(layers, _of_shrunk(matrix, left), (motion.size,) * 2, borderValue=(motion.grey,) * 4)
     canvas = cv2.cvtColor(layers, cv2.COLOR_RGBA2RGB)
-    width = scale * float(np.max(boxes_px[0, 2:] - boxes_px[0, :2])) if len(boxes_px) and not hidden else 0.0
+    width = scale * _longer(boxes_px[0]) if len(boxes_px) and not hidden else 0.0
     moved = [_moved_box(box, matrix, tilt) for box in boxes_px]
     canvas = motion.light.on_canvas(canvas, rng, width, [] if hidden else moved)
     boxes = [turn_box(box / motion.size, 1, 1, quarters) for box in moved]
@@ -128,6 +137,19 @@ def photograph_on_canvas(
     written = [_moved_box(box, matrix, False) / motion.size for box in ([] if hidden else written_px)]
     written_rel = np.array([turn_box(box, 1, 1, quarters) for box in written], "float32").reshape(-1, 4)
     return OnCanvas(turn_picture(canvas, quarters), boxes_rel, quarters, np.array(angles), hidden, written_rel)
+
+
+def _longer(box_px) -> float:
+    """The longer side of a box `(4,)`."""
+    return float(max(box_px[2] - box_px[0], box_px[3] - box_px[1]))
+
+
+def _of_shrunk(matrix: np.ndarray, left: np.ndarray) -> np.ndarray:
+    """What a matrix `(2, 3)` of xy is for a picture that has these shares `(2,)` of its pixels left along x and y.
+
+    A pixel's place is that of its middle.
+    """
+    return np.column_stack([matrix[:, :2] / left, matrix[:, 2] + matrix[:, :2] @ ((1 / left - 1) / 2)])
 
 
 def _band_without_plate(photograph, boxes_px) -> np.ndarray | None:

@@ -16,6 +16,8 @@ import numpy as np
 OPAQUE, CLEAR = 235, 50
 # Cover and what is around it differ by this much at least, in grey levels: else it could be a gap between characters.
 _CONTRAST = 30
+# Share of the bars that are flat.
+_FLAT = 0.4
 _SKIN = np.array([(241, 194, 160), (224, 172, 125), (198, 134, 95), (141, 85, 54), (90, 58, 40)], "float64")
 
 Cover = tuple[np.ndarray, np.ndarray]
@@ -63,7 +65,7 @@ def _grey(rng, low: float, high: float) -> np.ndarray:
 
 
 def _bar(sides, box, rng) -> Cover:
-    """A post, a tow bar or a cable from top to bottom, round and therefore lit on one side."""
+    """A post, a tow bar or a cable from top to bottom, round and therefore lit on one side; or a flat lath."""
     height, width = sides
     top, left, bottom, right = box
     middle, half = (left + right) / 2, (right - left) / 2 * rng.uniform(1.05, 1.35)
@@ -77,8 +79,11 @@ def _bar(sides, box, rng) -> Cover:
     cv2.fillConvexPoly(mask, np.round(points * 8).astype("int32"), 255, cv2.LINE_AA, shift=3)
     across = np.clip((np.arange(width) - middle) / max(half, 1), -1.2, 1.2)
     lit = np.cos((across - rng.uniform(-0.6, 0.6)) * rng.uniform(0.6, 1.5))[None, :, None]
-    colour = _grey(rng, 25, 230) if rng.random() < 0.8 else rng.uniform(20, 220, 3)
-    shaded = _painted(sides, colour, rng).astype("float32") * np.float32(0.45 + 0.6 * np.clip(lit, 0, 1))
+    colour = _grey(rng, 25, 230) if rng.random() < 0.5 else rng.uniform(0, 255, 3)
+    paint = _painted(sides, colour, rng)
+    if rng.random() < _FLAT:
+        return mask, paint
+    shaded = paint.astype("float32") * np.float32(0.45 + 0.6 * np.clip(lit, 0, 1))
     return mask, np.clip(shaded, 0, 255).astype("uint8")
 
 

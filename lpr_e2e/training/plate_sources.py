@@ -35,8 +35,8 @@ ECHOES, ECHO_STEPS, _ECHO_CACHE, _PARTLY_CACHE, _WRITINGS = 8, 8, 1024, 128, 512
 # turns of the others: upside down is what is mistaken most.
 _NOTHING, _WRITTEN, _WRONG_TURNS = 0.3, 0.35, (1, 2, 2, 3)
 # The least share of the glimpse's resolution that is left of a real plate, whose picture has lost some already, and of
-# a drawn one.
-_DETAIL_REAL, _DETAIL_DRAWN = 0.4, 0.17
+# a drawn one: where a text can only be guessed, it is to be read without certainty, and only what was shown teaches so.
+_DETAIL_REAL, _DETAIL_DRAWN = 0.25, 0.17
 
 
 class Upright(NamedTuple):

@@ -97,6 +97,7 @@ class SetSamples:
             mixture.tilted,
             mixture.close if procedure.second_look else 0.0,
             CLOSE_VIEW * procedure.second_look,
+            mixture.distant,
             self.straight_aspect,
         )
         self.crops: list[Crop] = [crop for crop in dataset.crops if crop.turns is not None]

@@ -38,6 +38,7 @@ class Mixture:
         real_letters: share of the synthetic plates set in the letters of the real ones, as far as these are known
             after stage one.
         close: share of photographs shown about as large as the second look shows them.
+        distant: share of photographs shown with fewer pixels, down to a plate of 40, as if from further away.
         turned: share of photographs turned by one to three quarters.
         tilted: share of photographs tilted or sheared by some ten degrees, of those whose plate lies straight.
         worn: share of the synthetic plates that have seen the road, see `lpr_e2e.drawing.plates.PlatePainter`.
@@ -67,6 +68,7 @@ class Mixture:
     rearranged: float = 0.5
     real_letters: float = 0.5
     close: float = 0.4
+    distant: float = 0.3
     turned: float = 0.2
     tilted: float = 0.3
     worn: float = 1.0
@@ -83,6 +85,9 @@ class Mixture:
             if one.name != "hardness" and not 0 <= share <= 1:
                 raise UserError(f"setting mixture.{one.name}: {share}; expected a share from 0 to 1")
 
+
+# Shares of the mixture that runs from before they came have none of.
+_CAME_LATER = ("partly", "written", "foreign", "undone", "equalised", "distant")
 
 # Of a training that starts from weights, unless a preset says otherwise.
 _STARTED_STEPS = 2500
@@ -204,10 +209,7 @@ class Settings:
             # Runs from before procedures were stored keep some of its numbers in the architecture.
             "procedure": Procedure.from_config(values.get("procedure"), values["architecture"]),
             **{stage: _stage_settings(stage, values[stage]) for stage in DECIDING},
-            # Runs from before plates were shown in part, and other writing at all.
-            "mixture": Mixture(
-                **{"partly": 0.0, "written": 0.0, "foreign": 0.0, "undone": 0.0, "equalised": 0.0, **values["mixture"]}
-            ),
+            "mixture": Mixture(**{**dict.fromkeys(_CAME_LATER, 0.0), **values["mixture"]}),
             "fonts": tuple(values.get("fonts", ())),
         }
         # Runs from before it was taught where to look.
