@@ -288,7 +288,7 @@ def test_plain_batches_read_a_plate_whose_text_is_known(dataset, tiny_settings):
 MOTION = CanvasMotion(
     size=256,
     grey=114,
-    light=Light(1.0, 0.15, 0.12, 0.0, 0.02),
+    light=Light(1.0, 0.15, 0.12, 0.0, 0.02, 0.1, 2.0),
     turned=0.2,
     tilted=0.3,
     close=0.3,
@@ -437,7 +437,7 @@ class TestAugmentation:
         boxes = [(100.0, 60.0, 140.0, 180.0), (200.0, 220.0, 240.0, 320.0), (300.0, 300.0, 340.0, 400.0)]
         around = np.zeros((256, 256), bool)
         around[95:145, 55:185] = around[195:245, 215:] = True
-        changed, harsh = [], Light(1.0, 1.0, 0.0, 0.0, 0.02)
+        changed, harsh = [], Light(1.0, 1.0, 0.0, 0.0, 0.02, 0.0, 0.0)
         for seed in range(60):
             lit = harsh.on_canvas(canvas, np.random.default_rng(seed), 120.0, boxes)
             where = (lit != canvas).any(-1)

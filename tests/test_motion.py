@@ -112,7 +112,7 @@ class TestReading:
 
 class TestTraining:
     def glimpses(self, undone: float) -> list[np.ndarray]:
-        light = Light(1.0, 0.0, 1.0, undone, NOISE)
+        light = Light(1.0, 0.0, 1.0, undone, NOISE, 0.0, 0.0)
         return [light.on_glimpse(strokes(), np.random.default_rng(seed), 170.0, (32, 192)) for seed in range(40)]
 
     def test_some_blurred_glimpses_are_shown_as_reading_shows_them_in_doubt(self):

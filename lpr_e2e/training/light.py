@@ -53,8 +53,8 @@ class Light:
     moved: float
     undone: float
     moved_noise: float
-    equalised: float = 0.0
-    limit: float = 0.0
+    equalised: float
+    limit: float
 
     def on_glimpse(self, glimpse: np.ndarray, rng, plate_width: float, size: tuple[int, int]) -> np.ndarray:
         """A glimpse, uint8 `(h, w, 3)`, whose plate is so many pixels wide, in some light, as it is read: of `size`."""
