@@ -135,6 +135,11 @@ class RunFolder:
                 f"first: {','.join(changed.iloc[0])}); restore it, or start a new run, from the weights with --weights"
             )
 
+    def held_out(self) -> frozenset[tuple[str, ...]]:
+        """Of `split.csv`, the rows of what is held out, as they are there."""
+        rows = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
+        return frozenset(rows[rows["side"] == "held"].itertuples(index=False, name=None))
+
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}

@@ -27,12 +27,12 @@ from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.callbacks import EpochEnd, Progress, Record
 from lpr_e2e.training.distribution import Job, Replicas
-from lpr_e2e.training.evaluators import SHOWN, HeldOut, Photographs, Validation, best_temperature
+from lpr_e2e.training.evaluators import SHOWN, HeldOut, Validation
+from lpr_e2e.training.finishing import finish
 from lpr_e2e.training.gallery import Gallery
 from lpr_e2e.training.labelling import label
 from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.optimizer import make_optimizer
-from lpr_e2e.training.promising import best_promise
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, styles_of
 from lpr_e2e.training.run_folder import RunFolder
@@ -283,25 +283,11 @@ class Training:
         model, path = self.replicas.own, self.folder.path / "best.keras"
         if path.exists():
             model.set_weights(load(path).get_weights())
-        model.temperature.assign(best_temperature(model, self.held))
-        model.promise = best_promise(model, self.held.dataset.validation_photographs)
-        photographs = Photographs(self.held)
-        figures = photographs.figures(model)
+        finished = finish(model, self.held)
         self.folder.save_model(model, path.name)
-        values, by_set = figures.as_dict(), photographs.figures_by_set()
-        for name, of_set in by_set.items():
+        for name, of_set in finished.by_set.items():
             self.say(f"\n{name}, held-out photographs:\n{of_set.table()}")
-        of_sets = {name: {**of_set.as_dict(), **of_set.sizes()} for name, of_set in by_set.items()}
-        self.folder.write_figures(
-            {
-                **values,
-                **figures.sizes(),
-                "temperature": float(model.temperature),
-                "promise": model.promise.as_config(),
-                **({"by data set": of_sets} if of_sets else {}),
-                "mistakes": [[one.img_id, one.truth, one.read, round(one.confidence, 4)] for one in figures.mistakes],
-            }
-        )
-        self.record.board.settings(self.settings.as_dict(), values, self.progress.epoch)
-        self.record.gallery.show_validation(self.progress.epoch + 1, model, photographs, self.shown)
-        return figures
+        self.folder.write_figures(finished.values)
+        self.record.board.settings(self.settings.as_dict(), finished.figures.as_dict(), self.progress.epoch)
+        self.record.gallery.show_validation(self.progress.epoch + 1, model, finished.photographs, self.shown)
+        return finished.figures
