@@ -13,8 +13,8 @@ the attack goes on. It ends with exit code 1 if there was one.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import hashlib
+import importlib
 import os
 import random
 import re
@@ -71,7 +71,6 @@ class Attempt:
         self._folder = Path(tempfile.mkdtemp(prefix="attack-"))
         self._seen: set[str] = set()
         self.executions = 0
-        os.fsync = lambda file: None  # No power fails meanwhile, and waiting for the disk is most of the time.
 
     def seeds(self) -> Iterator[bytes]:
         """Inputs to begin with."""
@@ -115,19 +114,18 @@ class Attempt:
         print(f"FIND {self._finds / name}: {type(error).__name__}: {str(error)[:200]}", file=sys.stderr, flush=True)
 
 
-def _imported(names: Sequence[str]) -> list:
+def _readers(module: str) -> dict:
     sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
-    from foreign_files import READERS
-
-    return [READERS[name] for name in names]
+    return importlib.import_module(module).READERS
 
 
 def _guided(options: argparse.Namespace) -> None:
     """The process that attacks, guided: libFuzzer's loop, which never returns."""
     import atheris
 
-    with atheris.instrument_imports(include=_GUIDES):
-        attempt = Attempt(_imported(options.readers), options.corpus / "finds")
+    with atheris.instrument_imports(include=[*_GUIDES, options.module]):
+        readers = _readers(options.module)
+        attempt = Attempt([readers[name] for name in options.readers], options.corpus / "finds")
         corpus = options.corpus / "+".join(options.readers)[:80]
         corpus.mkdir(parents=True, exist_ok=True)
         for seed in attempt.seeds():
@@ -138,7 +136,8 @@ def _guided(options: argparse.Namespace) -> None:
         sys.argv[0],
         str(corpus),
         f"-max_len={max(_MOST_BYTES, 2 * longest)}",
-        f"-timeout={MOST_SECONDS}",
+        f"-timeout={_MOST_WAITING}",
+        f"-report_slow_units={_MOST_WAITING}",
         f"-rss_limit_mb={MOST_MB}",
         f"-artifact_prefix={options.corpus / 'finds' / options.readers[0]}-",
         f"-seed={options.seed}",
@@ -153,22 +152,28 @@ def _guided(options: argparse.Namespace) -> None:
 
 
 def _at_random(options: argparse.Namespace) -> None:
-    """The process that damages at random."""
-    attempt = Attempt(_imported(options.readers), options.corpus / "finds")
+    """The process that damages at random, each reader's files as often."""
+    executions, readers = 0, _readers(options.module)
     from foreign_files import damage
 
-    last = options.corpus / "finds" / f"{options.readers[0]}-ended"
-    last.parent.mkdir(exist_ok=True)
-    rng, seeds = random.Random(options.seed), list(attempt.seeds())
-    for _ in range(options.damages):
-        data = damage(rng.choice(seeds), rng)
-        # Should it hang or crash, this is what it was at.
-        last.write_bytes(data)
-        signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)  # Of computing; at the end, the process is killed.
-        signal.alarm(_MOST_WAITING)
-        attempt.give(data)
-    last.unlink()
-    print(f"stat::number_of_executed_units: {attempt.executions}", file=sys.stderr)
+    for reader in (readers[name] for name in options.readers):
+        attempt, rng = Attempt([reader], options.corpus / "finds"), random.Random(options.seed)
+        seeds = list(attempt.seeds())
+        last = options.corpus / "finds" / f"{reader.name}-ended"
+        last.parent.mkdir(exist_ok=True)
+        for _ in range(options.damages):
+            data = damage(rng.choice(seeds), rng)
+            # Should it hang or crash, this is what it was at.
+            last.write_bytes(data)
+            signal.setitimer(signal.ITIMER_PROF, MOST_SECONDS)  # Of computing; at the end, the process is killed.
+            signal.alarm(_MOST_WAITING)
+            attempt.give(data)
+        last.unlink()
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.alarm(0)
+        executions += attempt.executions
+        print(f"{reader.name}: {attempt.executions} damages", flush=True)
+    print(f"stat::number_of_executed_units: {executions}", file=sys.stderr)
 
 
 def attack(reader: str, options: argparse.Namespace) -> Outcome:
@@ -180,7 +185,7 @@ def attack(reader: str, options: argparse.Namespace) -> Outcome:
         left = max(0.0, end - time.monotonic()) / 60
         call = [sys.executable, __file__, *reader.split(","), "--inside", "--corpus", str(options.corpus)]
         call += ["--seed", str(options.seed + attempt), "--minutes", str(left if options.minutes else 0)]
-        call += ["--runs", str(runs), "--damages", str(options.damages)]
+        call += ["--module", options.module, "--runs", str(runs), "--damages", str(options.damages)]
         environment = {"KERAS_BACKEND": "numpy", "TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", **os.environ}
         done = subprocess.run(call, stderr=subprocess.PIPE, errors="backslashreplace", env=environment, cwd=ROOT)
         ran = re.findall(r"(?:^#|stat::number_of_executed_units: +)(\d+)", done.stderr, re.MULTILINE)
@@ -218,26 +223,26 @@ def main() -> int:
     parser.add_argument("--repeat", type=Path, help="an input that was found")
     parser.add_argument("--list", action="store_true", help="name the readers")
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--module", default="foreign_files", help="which has other READERS than those of the project")
     options = parser.parse_args()
-    sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
     if options.inside:
+        os.fsync = lambda file: None  # No power fails meanwhile, and waiting for the disk is most of the time.
         (_at_random if options.damages else _guided)(options)
         return 0
-    from foreign_files import READERS
-
+    known = _readers(options.module)
     if options.list:
-        print(*READERS, sep="\n")
+        print(*known, sep="\n")
         return 0
-    unknown = {one for name in options.readers for one in name.split(",")} - set(READERS)
+    unknown = {one for name in options.readers for one in name.split(",")} - set(known)
     if unknown:
-        parser.error(f"no reader {', '.join(sorted(unknown))}; expected one of {', '.join(READERS)}")
+        parser.error(f"no reader {', '.join(sorted(unknown))}; expected one of {', '.join(known)}")
     if options.repeat:
         (reader,) = options.readers
         with tempfile.TemporaryDirectory() as folder:
-            READERS[reader].check(options.repeat.read_bytes(), Path(folder))
+            known[reader].check(options.repeat.read_bytes(), Path(folder))
         print("answered as it may be")
         return 0
-    readers = options.readers or list(READERS)
+    readers = options.readers or list(known)
     options.corpus = (options.corpus or Path(tempfile.mkdtemp(prefix="corpus-"))).resolve()
     options.corpus.mkdir(parents=True, exist_ok=True)
     if not (options.minutes or options.runs or options.damages):
@@ -249,8 +254,8 @@ def main() -> int:
     print(f"{'reader':<24}{'executions':>12}{'coverage':>10}{'corpus':>8}{'finds':>7}")
     print(*[outcome.row() for outcome in outcomes], sep="\n")
     for find in (find for outcome in outcomes for find in outcome.finds):
-        with contextlib.suppress(OSError):
-            print(f"{find}: {find.with_name(find.name + '.txt').read_text(encoding='utf-8').splitlines()[-1]}")
+        told = find.with_name(f"{find.name}.txt")
+        print(f"{find}: {told.read_text(encoding='utf-8').splitlines()[-1] if told.exists() else 'the process ended'}")
     return 1 if any(outcome.finds for outcome in outcomes) else 0
 
 

@@ -37,11 +37,13 @@ class Reader:
             others stand for.
         check: reads bytes, and raises whatever is no allowed answer to them. The folder is empty the first time, and
             stays.
+        slow: whether it takes far longer than the others.
     """
 
     name: str
     seeds: Callable[[], list[bytes]]
     check: Callable[[bytes, Path], None]
+    slow: bool = False
 
 
 def damage(data: bytes, rng: random.Random) -> bytes:
@@ -441,7 +443,7 @@ def check_description(data: bytes, folder: Path) -> None:
 STATE = (np.arange(600.0, dtype="float32").reshape(20, 30), np.arange(5000.0), np.array(7))
 
 
-class _Variable:
+class Variable:
     def __init__(self, shape):
         self.shape, self.value = shape, None
 
@@ -463,7 +465,7 @@ def check_state(data: bytes, folder: Path) -> None:
     from lpr_e2e.training.run_folder import RunFolder
 
     def read(path: Path) -> None:
-        run, variables = RunFolder(path.parent), [_Variable(one.shape) for one in STATE]
+        run, variables = RunFolder(path.parent), [Variable(one.shape) for one in STATE]
         assert run.progress() == {"stage": "joint", "epoch": 3}, "not the progress that was saved"
         run.load_variables(variables)
         assert all(np.array_equal(one.value, saved) for one, saved in zip(variables, STATE, strict=True))
@@ -482,7 +484,7 @@ def check_state_members(data: bytes, folder: Path) -> None:
     from lpr_e2e.training.run_folder import RunFolder
 
     def read(path: Path) -> None:
-        run, variables = RunFolder(path.parent), [_Variable(one.shape) for one in STATE]
+        run, variables = RunFolder(path.parent), [Variable(one.shape) for one in STATE]
         assert isinstance(run.progress(), dict)
         run.load_variables(variables)
         assert all(one.value.shape == one.shape for one in variables)
@@ -504,7 +506,7 @@ def read_any_config(path: Path) -> None:
     assert isinstance(RunFolder(path.parent).config()["settings"], Settings)
 
 
-def _dataset():
+def small_dataset():
     from lpr_e2e.data.samples import Crop, Dataset
 
     crops = [Crop(name, Path(name), text, None) for name, text in (("a.png", "12"), ("ü.png", "سطن"), ("c.png", "NA"))]
@@ -514,13 +516,13 @@ def _dataset():
 def split_bytes() -> list[bytes]:
     from lpr_e2e.training.run_folder import split
 
-    return [split(_dataset()).to_csv(index=False).encode()]
+    return [split(small_dataset()).to_csv(index=False).encode()]
 
 
 def read_any_split(path: Path) -> None:
     from lpr_e2e.training.run_folder import RunFolder
 
-    RunFolder(path.parent).check_split(_dataset())
+    RunFolder(path.parent).check_split(small_dataset())
 
 
 HISTORY = b"stage,epoch,loss\nrecognition,1,0.5\njoint,2,0.25\n"
@@ -557,7 +559,7 @@ def read_any_own_labels(path: Path) -> None:
     assert all(math.isfinite(tilt) for tilt in own.tilts.values())
     assert all(text and turns in range(4) for text, turns in own.readings.values())
     for groups in own.cuts.values():
-        assert all(start >= 0 and np.isfinite(cuts).all() for start, cuts in groups)
+        assert all(start >= 0 and np.isfinite(cuts).all() and (np.diff(cuts) >= 0).all() for start, cuts in groups)
 
 
 LETTERS = {
@@ -820,9 +822,9 @@ READERS = {
         Reader("answers_sent", lambda: list(ANSWERS_SENT), check_answer_sent),
         Reader("forms_sent", forms_sent, check_form_sent),
         Reader("description", description_file, check_description),
-        Reader("exported", exported_files, check_exported),
-        Reader("keras", lambda: [keras_bytes()], check_keras),
-        Reader("keras_members", keras_members, check_keras_members),
+        Reader("exported", exported_files, check_exported, slow=True),
+        Reader("keras", lambda: [keras_bytes()], check_keras, slow=True),
+        Reader("keras_members", keras_members, check_keras_members, slow=True),
         Reader("config", config_bytes, in_file("config.json", read_any_config)),
         Reader("split", split_bytes, in_file("split.csv", read_any_split)),
         Reader("history", lambda: [HISTORY], in_file("history.csv", read_any_history)),

@@ -41,7 +41,6 @@ FUZZ = settings(
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 # Reading a whole model takes long: a tenth of the cases.
-SLOW_READERS = ("exported", "keras", "keras_members")
 SLOW = settings(FUZZ, max_examples=max(10, CASES // 10))
 
 numbers = st.one_of(
@@ -66,7 +65,7 @@ class TestReaders:
     def test_any_bytes_are_read_or_refused(self, name, tmp_path):
         reader = READERS[name]
 
-        @(SLOW if name in SLOW_READERS else FUZZ)
+        @(SLOW if reader.slow else FUZZ)
         @given(data=damaged(reader.seeds()) | st.binary(max_size=200))
         def attempt(data):
             reader.check(data, tmp_path)
