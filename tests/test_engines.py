@@ -15,7 +15,7 @@ from lpr_e2e import PlateReader
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.export.exporting import export
 from lpr_e2e.model.plate_model import PlateModel
-from lpr_e2e.prediction.description import FILE, Description
+from lpr_e2e.prediction.description import FILE, Description, with_checksum
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
 from lpr_e2e.prediction.engines.loading import load_drivers
 
@@ -133,7 +133,7 @@ class TestDescription:
     )
     def test_what_it_cannot_be_is_one_line(self, folder, tmp_path, change, words):
         values = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        (tmp_path / FILE).write_text(json.dumps(values | change), encoding="utf-8")
+        (tmp_path / FILE).write_text(json.dumps(with_checksum(values | change)), encoding="utf-8")
         with pytest.raises(UserError, match=rf"{FILE}.*{words}.*export the model anew") as error:
             load_drivers(tmp_path, 1, 1)
         assert "\n" not in str(error.value)

@@ -257,7 +257,7 @@ class TestLoad:
         with zipfile.ZipFile(tmp_path / "bomb.keras", "w", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(name, bytes(100 * 2**20))
         monkeypatch.setattr(keras.saving, "load_model", lambda *_, **__: pytest.fail("it is unpacked"))
-        with pytest.raises(UserError, match="bomb.keras: 0.1 MiB that unpack to 100.0 MiB"):
+        with pytest.raises(UserError, match="bomb.keras: .*: 0.1 MiB that unpack to 100.0 MiB"):
             load(tmp_path / "bomb.keras")
 
     def test_a_file_that_somebody_has_compressed_is_read(self, seeing_model, tmp_path):

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
+from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.data.fingerprints import (
@@ -161,6 +162,7 @@ class FingerprintCache:
         try:
             file = self._folder / FILE
             self._read_as = _identity(file)
+            refuse_unsound(file)
             with np.load(file, allow_pickle=False) as columns:
                 if int(columns["version"]) != VERSION:
                     return

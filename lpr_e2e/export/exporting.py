@@ -21,6 +21,7 @@ from lpr_e2e.export.tflite import write_tflite, write_tflite_int8
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.checksums import checksum
 from lpr_e2e.prediction.description import FILE as DESCRIPTION
+from lpr_e2e.prediction.description import with_checksum
 from lpr_e2e.prediction.engines.keras_model import describe
 
 # Within the folder of the export, while it is being written.
@@ -90,7 +91,7 @@ def _replace(folder: Path, staging: Path, model: PlateModel) -> None:
     for name in written:
         os.replace(staging / name, folder / name)
     with whole_file(folder / DESCRIPTION) as temporary:
-        text = json.dumps(facts | {"files": dict(sorted(sums.items()))}, indent=2)
+        text = json.dumps(with_checksum(facts | {"files": dict(sorted(sums.items()))}), indent=2)
         temporary.write_text(text + "\n", encoding="utf-8")
     if removed:
         say(f"{folder}: removed {', '.join(removed)}: not known to be of this model", file=sys.stderr)
@@ -100,7 +101,7 @@ def _description_in(folder: Path) -> dict:
     """What an earlier export says of itself; nothing if there is none, or none that can be read."""
     try:
         facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) and isinstance(facts.get("files"), dict) else {}
 

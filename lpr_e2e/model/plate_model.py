@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -12,6 +11,7 @@ import numpy as np
 from keras import layers, ops
 
 from lpr_e2e.common.architecture import Architecture
+from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.backend import our_settings
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
@@ -23,9 +23,6 @@ from lpr_e2e.model.backbone import Backbone, convolution_block
 from lpr_e2e.model.box_head import box_head
 from lpr_e2e.model.decoder import AttentionDecoder
 from lpr_e2e.model.glimpse import cut_glimpses
-
-# A .keras file may be so many times larger unpacked, and so many bytes more: it is stored, not compressed.
-_UNPACKED_RATIO, _UNPACKED_BYTES = 4, 16 * 2**20
 
 
 @keras.saving.register_keras_serializable("lpr_e2e")
@@ -192,8 +189,8 @@ def load(path: str | Path) -> PlateModel:
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such model file; train one with `python train.py`, or name another")
-    _check_unpacked_size(path)
     try:
+        refuse_unsound(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a foreign or broken file.
         reason = next(iter(str(error).splitlines()), type(error).__name__)
@@ -201,26 +198,6 @@ def load(path: str | Path) -> PlateModel:
     if not isinstance(model, PlateModel):
         raise UserError(f"{path}: holds a {type(model).__name__}, expected a PlateModel written by `python train.py`")
     return model
-
-
-def _check_unpacked_size(path: Path) -> None:
-    """Refuse a file that is far larger unpacked: weights are numbers that hardly compress.
-
-    Raises:
-        UserError: it is.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            unpacked = sum(member.file_size for member in archive.infolist())
-    except (zipfile.BadZipFile, OSError, NotImplementedError):
-        return  # Keras says what is wrong with it.
-    size = path.stat().st_size
-    if unpacked > _UNPACKED_BYTES + _UNPACKED_RATIO * size:
-        sizes = [f"{one / 2**20:.1f} MiB" for one in (size, unpacked)]
-        raise UserError(
-            f"{path}: {sizes[0]} that unpack to {sizes[1]}; expected a .keras file written by `python train.py`, "
-            "hardly compressed"
-        )
 
 
 def parameters(model: keras.Model) -> int:

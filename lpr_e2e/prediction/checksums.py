@@ -49,7 +49,7 @@ def check_files(folder: Path, files: Iterable[str]) -> None:
     if checksums is None:
         return
     for file in files:
-        if checksums.get(file) != checksum(folder / file):
+        if not isinstance(checksums, dict) or checksums.get(file) != checksum(folder / file):
             raise UserError(
                 f"{folder / file}: damaged, or not exported together with the {FILE} beside it; "
                 "export the model anew with `python -m lpr_e2e export`"

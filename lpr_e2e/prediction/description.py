@@ -16,6 +16,8 @@ from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import Vocabulary
 
 FILE = "model.json"
+# Where it has the checksum of all else that stands in it. Those from before it have none.
+_CHECKSUM = "checksum"
 # Larger sizes than anybody trains are a mistake in the file, and would fill the memory.
 _LARGEST = 100_000
 
@@ -105,14 +107,24 @@ class Description:
             raise FileNotFoundError(
                 f"{folder}: no exported model (there is no {FILE}); write one with `python -m lpr_e2e export`"
             ) from None
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise UserError(f"{path}: damaged ({error}); {remedy}") from None
         if not isinstance(values, dict):
             raise UserError(f"{path}: expected an object of JSON, found {type(values).__name__}; {remedy}")
+        if _CHECKSUM in values and values != with_checksum(values):
+            raise UserError(f"{path}: damaged, or changed after it was exported; {remedy}")
         try:
             return cls.from_json(values)
         except UserError as error:
             raise UserError(f"{path}: {error}; {remedy}") from None
+
+
+def with_checksum(values: Mapping) -> dict:
+    """Values for `model.json` with a checksum of all of them, by which `Description.load` knows them again."""
+    import hashlib  # Late: models from before checksums need none.
+
+    kept = {name: value for name, value in values.items() if name != _CHECKSUM}
+    return kept | {_CHECKSUM: hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()}
 
 
 def _checked(name: str, value, kind: type):

@@ -17,6 +17,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import whole_file
 from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
@@ -121,6 +122,7 @@ def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
         return {}
     letters: dict[str, dict[str, tuple[np.ndarray, ...]]] = defaultdict(dict)
     try:
+        refuse_unsound(path)
         with np.load(path, allow_pickle=False) as file:
             for key in file.files:  # In the order in which they were written.
                 name, _, code = key.rpartition(_AFTER_NAME)

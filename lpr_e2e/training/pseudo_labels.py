@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -58,14 +59,14 @@ class PseudoLabels:
         try:
             for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True):
                 # Runs from before there were several plates on a photograph do not number them.
-                key = row["set"], row["img_id"], int(row.get("plate", 0))
+                key = row["set"], row["img_id"], _number(row.get("plate", 0))
                 if row["text"]:
-                    own.readings[key] = (row["text"], int(row["turns"]))
+                    own.readings[key] = (row["text"], _number(row["turns"], 3))
                 elif row["tilt"]:
-                    own.tilts[key] = float(np.clip(float(row["tilt"]), -MOST_TILT, MOST_TILT))
+                    own.tilts[key] = float(np.clip(_rising([row["tilt"]])[0], -MOST_TILT, MOST_TILT))
                 else:
                     groups = [group.split() for group in row["cuts"].split(";")]
-                    own.cuts[key] = [(int(start), np.array(cuts, "float64")) for start, *cuts in groups]
+                    own.cuts[key] = [(_number(start), _rising(cuts)) for start, *cuts in groups]
         except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
             raise UserError(f"{path}: damaged ({error}); remove it, it is made again") from error
         return own
@@ -84,3 +85,19 @@ class PseudoLabels:
             replace(one, plates=tuple(plate_of(one, number) for number in range(len(one.plates))))
             for one in photographs
         ]
+
+
+def _number(written: str | int, most: float = math.inf) -> int:
+    """A whole number from 0 on; a ValueError if it is none."""
+    found = int(written)
+    if not 0 <= found <= most:
+        raise ValueError(f"{found}: expected a number from 0 to {most}")
+    return found
+
+
+def _rising(written: Sequence[str]) -> np.ndarray:
+    """Finite numbers, none smaller than the one before; a ValueError if they are not."""
+    found = np.array(written, "float64")
+    if not len(found) or not np.isfinite(found).all() or (np.diff(found) < 0).any():
+        raise ValueError(f"{' '.join(written)}: expected numbers that rise")
+    return found

@@ -15,6 +15,7 @@ import contextlib
 import json
 import os
 import platform
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -22,6 +23,7 @@ import keras
 import numpy as np
 import pandas as pd
 
+from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import owned, whole_file
 from lpr_e2e.common.vocabulary import Vocabulary
@@ -110,7 +112,7 @@ class RunFolder:
             return {**config, "settings": Settings.from_dict(config["settings"])}
         except FileNotFoundError:
             raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
-        except (KeyError, TypeError, ValueError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
 
     def note_source(self, source: DataSource) -> None:
@@ -123,9 +125,10 @@ class RunFolder:
         """Make sure that the data is still what the run started with.
 
         Raises:
-            RunError: a picture was added, removed, or changed sides, text or boxes.
+            RunError: a picture was added, removed, or changed sides, text or boxes; or the file is damaged.
         """
-        before = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
+        # What is missing in a row that is cut off is no text otherwise.
+        before = self._table("split.csv", dtype=str, keep_default_na=False).fillna("")
         # Runs from before boxes were noted have no such column.
         now = split(dataset).reindex(columns=before.columns, fill_value="")
         changed = pd.concat([before, now]).drop_duplicates(keep=False)
@@ -177,6 +180,7 @@ class RunFolder:
         if not path.exists():
             return None
         try:
+            refuse_unsound(path)
             with np.load(path, allow_pickle=False) as state:
                 return use(state)
         except RunError:
@@ -192,11 +196,15 @@ class RunFolder:
             model.save(temporary)
 
     def add_history(self, row: dict) -> None:
-        """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it."""
+        """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         path = self.path / "history.csv"
         history = pd.DataFrame([row])
         if path.exists():
-            before = pd.read_csv(path)
+            before = self._table(path.name, columns=("stage", "epoch"))
             again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
             history = pd.concat([before[~again], history], ignore_index=True)
         with whole_file(path) as temporary:
@@ -205,6 +213,22 @@ class RunFolder:
     def write_figures(self, figures: dict) -> None:
         """Write the final figures as `figures.json`."""
         self._write_json("figures.json", figures)
+
+    def _table(self, name: str, columns: Sequence[str] = (), **options) -> pd.DataFrame:
+        """A table of the run, read by pandas with these options.
+
+        Raises:
+            RunError: it is damaged, or lacks one of the columns.
+        """
+        path = self.path / name
+        try:
+            table = pd.read_csv(path, **options)
+            if not set(columns) <= set(table.columns):
+                raise ValueError(f"expected the columns {', '.join(columns)}")
+        except ValueError as error:  # What pandas raises are such, too.
+            reason = " ".join(str(error).split())
+            raise RunError(f"{path}: damaged ({reason}); restore it, or start a new run with --weights") from None
+        return table
 
     def _write_json(self, name: str, values: dict) -> None:
         """Write a file of JSON, at once or not at all."""

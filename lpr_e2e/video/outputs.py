@@ -7,7 +7,7 @@ import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, owned, whole_file
@@ -74,16 +74,36 @@ def read_passes(path: Path) -> Iterator[Pass]:
     Raises:
         UserError: a line of it is no pass.
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.endswith("\n"):
+            if not line.endswith(b"\n"):
                 return
             try:
-                yield Pass(**json.loads(line))
-            except (ValueError, TypeError):
+                one = _pass(line)
+            except (ValueError, TypeError, RecursionError):
                 raise UserError(
                     f"{path}, line {number}: no pass as this version writes it; name another folder with --output"
                 ) from None
+            yield one
+
+
+def _pass(line: bytes) -> Pass:
+    """The pass of a line.
+
+    Raises:
+        ValueError, TypeError, RecursionError: it is none, or its pictures are not in the folder of pictures.
+    """
+    one = Pass(**json.loads(line.decode("utf-8")))
+    numbers = (one.number, one.confidence, one.frames, one.ymin, one.xmin, one.ymax, one.xmax, one.box_confidence)
+    stamps, texts = (one.first, one.last, one.best), (one.text, one.status, one.plate, one.frame, one.source)
+    for values, kinds in (((*numbers, *one.certainties), int | float), (texts, str), (stamps, str | int | float)):
+        if not all(isinstance(value, kinds) for value in values):
+            raise ValueError("expected numbers and texts")
+    "".join(map(str, (*texts, *stamps))).encode("utf-8")  # Half a character can be written nowhere.
+    for name in (one.plate, one.frame):
+        if PurePosixPath(name).parts[:-1] != (PICTURES,) or not name.isprintable():
+            raise ValueError("expected pictures beside it")
+    return one
 
 
 class PassWriter:
