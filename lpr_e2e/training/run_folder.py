@@ -140,7 +140,7 @@ class RunFolder:
 
     def held_out(self) -> frozenset[tuple[str, ...]]:
         """Of `split.csv`, the rows of what is held out, as they are there."""
-        rows = pd.read_csv(self.path / "split.csv", dtype=str, keep_default_na=False)
+        rows = self._table("split.csv", ("side",), dtype=str, keep_default_na=False)
         return frozenset(rows[rows["side"] == "held"].itertuples(index=False, name=None))
 
     def save_state(self, variables: list, progress: dict) -> None:
