@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -15,6 +16,12 @@ import stand_in  # noqa: E402
 from lpr_e2e.common.procedure import TODAY  # noqa: E402
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
 from lpr_e2e.training.settings import PRESETS, Settings  # noqa: E402
+
+
+def pytest_configure() -> None:
+    """Processes that the tests start notice Ctrl-C: a shell's `&` has it ignored, and what is ignored is inherited."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

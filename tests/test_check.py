@@ -494,13 +494,18 @@ def test_a_copy_is_not_written_where_it_could_destroy_something(tmp_path, capsys
         (["data", "--test", "nowhere"], "nowhere: no such folder"),
         (["data", "--test", "empty"], "no pictures in empty"),
         (["data", "--output", "nowhere/check.html"], "nowhere/check.html"),
+        (["data", "--output", "mine.txt"], "mine.txt: is there already, and no page"),
+        (["data", "--output", "empty"], "empty: is a folder; expected a file"),
+        (["data", "--output", "new", "--problems", "new"], "new: is to be written twice"),
     ],
 )
 def test_what_cannot_be_done_is_said_in_one_line(tmp_path, capsys, monkeypatch, arguments, reason):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty").mkdir()
+    (tmp_path / "mine.txt").write_text("mine")
     data_folder(tmp_path).load()
     assert main(["check", *arguments]) == 2
+    assert (tmp_path / "mine.txt").read_text() == "mine"
     error = capsys.readouterr().err
     assert reason in error and error.count("\n") == 1
 

@@ -252,3 +252,39 @@ def test_the_module_is_the_command():
     assert done.returncode == 0 and done.stdout.startswith("name ")
     done = python("-m", "lpr_e2e", "draw", "nowhere", "--cars", "9")
     assert done.returncode == 2 and done.stderr == "lpr-e2e draw: cars: 9; expected 1 to 3\n"
+
+
+@pytest.mark.parametrize("option", ["--hard", "--test=1"])
+@pytest.mark.parametrize("name", ["truth.csv", "validation.csv", "notes.txt"])
+def test_nothing_is_drawn_over_what_somebody_has(option, name, tmp_path, capsys):
+    (tmp_path / name).write_text("mine")
+    assert cli.main(["draw", str(tmp_path), option]) == 2
+    assert "expected a new or empty folder" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [name] and (tmp_path / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["ablation", "d", "--effort", "nan"],
+        ["ablation", "d", "--effort", "-1"],
+        ["benchmark", "d", "--other-format", "inf"],
+        ["robustness", "d", "--windows", "-1"],
+    ],
+)
+def test_numbers_that_make_no_sense_are_refused_before_anything_is_done(arguments, capsys):
+    with pytest.raises(SystemExit) as raised:
+        cli.main(arguments)
+    assert raised.value.code == 2 and f"{arguments[-1]}: expected" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", [["robustness", "d", "--output"], ["benchmark", "d", "--json"]])
+@pytest.mark.parametrize("target", ["nowhere/figures.json", "d/labels.json", "d/below/car.jpg", "d"])
+def test_figures_are_never_written_over_the_data(command, target, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "d/below").mkdir(parents=True)
+    for name in ("d/labels.json", "d/below/car.jpg"):
+        (tmp_path / name).write_text("mine")
+    assert cli.main([*command, target]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert (tmp_path / "d/labels.json").read_text() == (tmp_path / "d/below/car.jpg").read_text() == "mine"

@@ -14,6 +14,7 @@ from lpr_e2e.commands import evaluate
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
 from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.evaluation.summary import Summary
 from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
@@ -176,9 +177,13 @@ def test_photographs_are_found_with_other_folders_before_them(files, capsys):
     assert "33.3% (1 of 3;" in shown
 
 
-def test_figures_that_cannot_be_written_are_shown_nevertheless(files, capsys):
-    with pytest.raises(OSError, match="nowhere"):
-        run(files / "known.csv", files / "predictions.csv", "--figures", files / "nowhere" / "figures.md")
+def test_figures_that_cannot_be_written_are_shown_nevertheless(files, capsys, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device", "figures.md")
+
+    monkeypatch.setattr(Summary, "write", full)
+    with pytest.raises(OSError, match="No space left"):
+        run(files / "known.csv", files / "predictions.csv", "--figures", files / "figures.md")
     assert "plate accuracy" in capsys.readouterr().out
 
 

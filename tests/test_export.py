@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -229,6 +230,41 @@ class TestFolder:
         (written / "notes.txt").write_text("mine")
         export(other, written, forms=["tflite"])
         assert (written / "notes.txt").read_text() == "mine"
+
+    @pytest.mark.parametrize("name", ["saved_model/saved_model.pb", "weights.bin", "plates.tflite"])
+    def test_files_that_no_export_wrote_stay(self, model, quick, tmp_path, name):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match="was not written by this command"):
+            export(model, tmp_path, forms=["onnx"])
+        assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "model.json").exists()
+
+    @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+    def test_asked_to_end_between_the_last_steps_it_leaves_the_new_model(
+        self, model, other, quick, tmp_path, monkeypatch, number
+    ):
+        export(model, tmp_path, forms=["onnx"])
+        replace, asked = exporting.os.replace, []
+
+        def replaced(*arguments):
+            replace(*arguments)
+            if not asked:
+                asked.append(number)
+                signal.raise_signal(number)
+
+        def ends(*_):
+            raise KeyboardInterrupt
+
+        before = signal.signal(number, ends)
+        try:
+            monkeypatch.setattr(exporting.os, "replace", replaced)
+            with pytest.raises(KeyboardInterrupt):
+                export(other, tmp_path, forms=["onnx"])
+        finally:
+            signal.signal(number, before)
+        facts = facts_in(tmp_path)
+        check_files(tmp_path, facts["files"])
+        assert facts["temperature"] == 0.5 and names(tmp_path) == {*FORMS["onnx"], "model.json"}
 
     def test_an_export_that_fails_leaves_the_folder_as_it_was(self, other, written, monkeypatch):
         before = {path: path.read_bytes() for path in written.rglob("*") if path.is_file()}

@@ -15,15 +15,17 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import predict
 import train
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import WholeLines
 from lpr_e2e.common.photographs import find_photographs
+from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training.board import Board
-from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.run_folder import RunError, RunFolder, split
 
 
 @contextlib.contextmanager
@@ -127,6 +129,43 @@ class TestWholeLines:
             writer.write("a\udcff.jpg", None, [Reading("a\udcff.jpg")])
         written = (tmp_path / f"predictions.{kind}").read_text(encoding="utf-8")
         assert "a\\udcff.jpg" in written
+
+
+class TestDamagedRun:
+    """What is gone on with is looked at before a step is trained."""
+
+    @pytest.fixture
+    def dataset(self, tiny_data):
+        return load_dataset(tiny_data)
+
+    @pytest.fixture
+    def run(self, dataset, tmp_path):
+        folder = RunFolder(tmp_path)
+        split(dataset).to_csv(tmp_path / "split.csv", index=False)
+        folder.add_history({"stage": "recognition", "epoch": 1, "loss": 2.0})
+        return folder
+
+    @pytest.mark.parametrize("name", ["split.csv", "history.csv"])
+    @pytest.mark.parametrize("content", [b"", b"a,b\n1,2\n", b"\xff\xfe\x00\xd8", b'"'])
+    def test_a_table_that_is_damaged_is_named_with_the_remedy(self, run, dataset, name, content):
+        run.check_split(dataset)
+        (run.path / name).write_bytes(content)
+        with pytest.raises(RunError, match=f"{name}: .*--weights") as raised:
+            run.check_split(dataset)
+        assert "\n" not in str(raised.value).strip()
+        if name == "history.csv":
+            with pytest.raises(RunError, match="damaged"):
+                run.add_history({"stage": "recognition", "epoch": 2})
+            assert (run.path / name).read_bytes() == content
+
+    @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
+    def test_a_new_run_replaces_nothing_that_no_training_wrote(self, tmp_path, name):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("mine")
+        with pytest.raises(UserError, match="was not written by this command.*--run"):
+            RunFolder(tmp_path).refuse_filled()
+        (tmp_path / "versions.json").write_text("{}")  # Killed before it was a run.
+        RunFolder(tmp_path).refuse_filled()
 
 
 def test_a_hundred_thousand_files_are_listed(tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +11,17 @@ from pathlib import Path
 import pytest
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, as_cell, from_cell, owned, refuse_inputs, whole_file
+from lpr_e2e.common.files import (
+    WholeLines,
+    as_cell,
+    from_cell,
+    owned,
+    refuse_foreign,
+    refuse_inputs,
+    require_places,
+    whole_file,
+    whole_folder,
+)
 
 
 class TestWholeFile:
@@ -82,6 +93,9 @@ class TestInputsAreKept:
         (tmp_path / "truth.csv").write_text("truth")
         (tmp_path / "below").mkdir()
         (tmp_path / "below/labels.json").write_text("labels")
+        (tmp_path / "below/deep").mkdir()
+        (tmp_path / "below/deep/car.jpg").write_text("picture")
+        (tmp_path / "deep link").symlink_to("below/deep/car.jpg")
         (tmp_path / "link.csv").symlink_to("truth.csv")
         (tmp_path / "hard.csv").hardlink_to(tmp_path / "truth.csv")
         return tmp_path
@@ -95,6 +109,8 @@ class TestInputsAreKept:
             ("truth.csv", "link.csv"),
             ("hard.csv", "truth.csv"),
             ("below/labels.json", "below"),
+            ("below/deep/car.jpg", "below"),
+            ("deep link", "below"),
         ],
     )
     def test_a_target_that_is_read_is_refused_whatever_leads_to_it(self, folder, target, given):
@@ -124,3 +140,78 @@ def test_what_a_spreadsheet_would_compute_gets_an_apostrophe(text):
 def test_other_texts_stay_as_they_are(text):
     assert as_cell(text) == text
     assert from_cell(text) == text
+
+
+class TestWhatIsNotOurs:
+    """A folder in which no command has written yet is somebody else's."""
+
+    @pytest.mark.parametrize("found", ["report.html", "pictures/mine.jpg", "link.html"])
+    def test_it_is_not_replaced(self, found, tmp_path):
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "elsewhere").write_text("mine")
+        path = tmp_path / found
+        path.symlink_to("elsewhere") if found.startswith("link") else path.write_text("mine")
+        with pytest.raises(UserError, match="is there already, and was not written by this command.*--output"):
+            refuse_foreign(tmp_path, ["predictions.csv"], ["report.html", "pictures", "link.html"])
+        (tmp_path / "predictions.csv").touch()
+        refuse_foreign(tmp_path, ["predictions.csv"], ["report.html", "pictures", "link.html"])
+
+    def test_an_empty_folder_and_other_names_may_be_there(self, tmp_path):
+        (tmp_path / "pictures").mkdir()
+        (tmp_path / "notes.txt").write_text("mine")
+        refuse_foreign(tmp_path, ["predictions.csv"], ["report.html", "pictures"])
+        refuse_foreign(tmp_path / "new", ["predictions.csv"], ["report.html"])
+
+
+class TestPlaces:
+    """What cannot be written is said before anything is worked for."""
+
+    @pytest.mark.parametrize(
+        ("targets", "words"),
+        [
+            (["nowhere/a.md"], "there is no folder"),
+            (["folder"], "is a folder; expected a file"),
+            (["a.csv", "folder/../a.csv"], "written twice"),
+            (["a.csv", "link.csv"], "written twice"),
+            (["made/deeper/a.csv"], "there is no folder"),
+        ],
+    )
+    def test_what_cannot_be_is_refused(self, targets, words, tmp_path):
+        (tmp_path / "folder").mkdir()
+        (tmp_path / "link.csv").symlink_to("a.csv")
+        with pytest.raises(UserError, match=words):
+            require_places([tmp_path / one for one in targets], tmp_path / "made")
+
+    def test_others_are_not(self, tmp_path):
+        (tmp_path / "old.csv").write_text("old")
+        require_places([tmp_path / "old.csv", tmp_path / "new.csv", tmp_path / "made/a.csv"], tmp_path / "made")
+        require_places([])
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("again", [False, True])
+def test_a_folder_is_whole_or_not_there_whenever_somebody_asks_to_end(number, again, tmp_path, monkeypatch):
+    """Also between the moves of what was written."""
+    rename, moved = Path.rename, []
+
+    def asked(self, target):
+        moved.append(self.name)
+        rename(self, target)
+        if len(moved) == 1:
+            for _ in range(1 + again):
+                signal.raise_signal(number)
+
+    def ends(*_):
+        raise KeyboardInterrupt
+
+    before = signal.signal(number, ends)
+    try:
+        monkeypatch.setattr(Path, "rename", asked)
+        with pytest.raises(KeyboardInterrupt):
+            with whole_folder(tmp_path / "new") as part:
+                for name in ("a.csv", "b.csv"):
+                    (part / name).write_text("whole")
+        assert signal.getsignal(number) is ends
+    finally:
+        signal.signal(number, before)
+    assert sorted(os.listdir(tmp_path / "new")) == ["a.csv", "b.csv"]

@@ -131,3 +131,23 @@ def test_a_wrong_number_of_answers_is_refused(folder, wrong, capsys):
     with pytest.raises(SystemExit) as raised:
         main(["loop", str(folder), f"--round={wrong}"])
     assert raised.value.code == 2 and f"{wrong}: expected at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "content"),
+    [
+        ("round-03.json", "[]"),
+        ("round-03.json", "{}"),
+        ("round-03.json", '{"answered": "many"}'),
+        ("round-03/figures.json", "7"),
+        ("round-03/figures.json", '{"texts": 2, "plates_right": 40}'),
+        ("round-03/figures.json", '{"texts": Infinity}'),
+    ],
+)
+def test_a_round_that_says_something_else_is_named(folder, tmp_path, monkeypatch, capsys, file, content):
+    Person(monkeypatch, folder)
+    assert main(called(folder, tmp_path)) == 0
+    (tmp_path / "runs" / file).write_text(content)
+    assert main(called(folder, tmp_path)) == 2
+    said = capsys.readouterr().err
+    assert "round-03: no round of a loop" in said and said.count("\n") == 1

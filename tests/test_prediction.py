@@ -421,3 +421,24 @@ def test_a_link_to_itself_is_a_row_like_any_other(tmp_path, engine):
     (tmp_path / "in/self.jpg").symlink_to("self.jpg")
     assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
     assert [row["status"].split(":")[0] for row in rows_of(tmp_path / "out")] == ["ok", "unreadable"]
+
+
+@pytest.mark.parametrize("mine", ["pictures/car.jpg", "report.html", "predictions.jsonl"])
+def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys):
+    save(tmp_path / "in", "car.jpg")
+    (tmp_path / "out" / mine).parent.mkdir(parents=True)
+    (tmp_path / "out" / mine).write_text("mine")
+    assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jsonl"]) == 2
+    assert "was not written by this command" in capsys.readouterr().err
+    assert (tmp_path / "out" / mine).read_text() == "mine"
+
+
+@pytest.mark.parametrize("name", ["out/predictions.csv", "out/report.html", "out/predictions.jsonl", "nowhere/x.csv"])
+def test_no_two_results_go_into_one_file(name, tmp_path, engine, capsys):
+    save(tmp_path / "in", "car.jpg")
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jsonl", "--submission"]
+    assert predict.main([*arguments, str(tmp_path / name)]) == 2
+    said = capsys.readouterr().err
+    assert "written twice" in said or "there is no folder" in said
+    assert not (tmp_path / "out").exists()
+    assert predict.main(arguments[:-1]) == 0

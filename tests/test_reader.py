@@ -19,7 +19,7 @@ from PIL import Image
 from stand_in import MagentaEngine, car, reader
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.images import PictureError, read_picture, read_size
 from lpr_e2e.prediction import reader as reading
 from lpr_e2e.prediction.reader import PlateReader
 
@@ -345,3 +345,43 @@ def test_the_runtime_leaves_nothing_behind_and_reports_nothing(tmp_path):
     environment = {**kept, "HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
     subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=60)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+class TestCost:
+    """What would take minutes is refused in seconds, by its file alone."""
+
+    @staticmethod
+    def jpeg() -> bytes:
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30), (90, 120, 150)).save(file, "JPEG")
+        return file.getvalue()
+
+    def crowded(self, kind: str) -> bytes:
+        if kind == "jpeg":
+            whole = self.jpeg()
+            return whole[:2] + (b"\xff\xe1\x00\x10Exif\0\0" + bytes(8)) * 100_000 + whole[2:]
+        if kind == "gif":
+            file = io.BytesIO()
+            Image.new("P", (40, 30)).save(file, "GIF")
+            whole = file.getvalue()
+            return whole[:13] + b"\x21\xfe" + (b"\xff" + bytes(255)) * 60_000 + b"\0" + whole[13:]
+        if kind == "ppm":
+            return b"P6\n#" + b"x" * 1_000_000 + b"\n2 2 255\n" + bytes(12)
+        return b"P2 4000 4000 255\n" + b"1 " * 16_000_000
+
+    @pytest.mark.parametrize("kind", ["jpeg", "gif", "ppm", "digits"])
+    def test_notes_and_digits_without_end_are_refused(self, kind, tmp_path):
+        (tmp_path / "a.jpg").write_bytes(self.crowded(kind))
+        for source in (tmp_path / "a.jpg", (tmp_path / "a.jpg").read_bytes()):
+            with pytest.raises(PictureError, match="would take minutes"):
+                read_picture(source)
+        with pytest.raises(PictureError, match="would take minutes"):
+            read_size(tmp_path / "a.jpg")
+
+    def test_what_cameras_write_is_read(self, tmp_path):
+        """Three hundred parts of notes, a colour profile in 255, a small picture in digits."""
+        whole = self.jpeg()
+        notes = (b"\xff\xe1\xff\xff" + b"http://ns.adobe.com/xmp/extension/\0" + bytes(65_498)) * 300
+        (tmp_path / "a.jpg").write_bytes(whole[:2] + notes + whole[2:])
+        assert read_picture(tmp_path / "a.jpg").shape == (30, 40, 3)
+        assert read_picture(b"P2 20 10 255\n" + b"1 " * 200).shape == (10, 20, 3)

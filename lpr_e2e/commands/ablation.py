@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from lpr_e2e.commands.arguments import above_zero
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output", type=Path, default=Path("runs/ablation"), metavar="DIR", help="default: %(default)s"
     )
     parser.add_argument("--preset", choices=("standard", "small"), default="standard", help="default: %(default)s")
-    parser.add_argument("--effort", type=float, default=1.0, metavar="SHARE", help="scale of the steps, default 1")
+    parser.add_argument("--effort", type=above_zero, default=1.0, metavar="SHARE", help="scale of the steps, default 1")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="default 0")
     parser.add_argument("--only", nargs="+", metavar="PART", help="leave out these parts only; a wrong name lists them")
     parser.add_argument(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,6 +30,17 @@ def _at_least(least: int, text: str) -> int:
         number = least - 1
     if number < least:
         raise argparse.ArgumentTypeError(f"{text}: expected at least {least}")
+    return number
+
+
+def above_zero(text: str) -> float:
+    """A number above 0, as an argument's type."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"{text}: expected a number above 0")
     return number
 
 

@@ -20,7 +20,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lpr_e2e.commands.arguments import at_least_one
+from lpr_e2e.commands.arguments import above_zero, at_least_one
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add("--exclude", type=Path, metavar="CSV", help="with --data, as for training")
     add(
         "--other-format",
-        type=float,
+        type=above_zero,
         metavar="EFFORT",
         help="train on drawn plates of another format, with this share of the preset's steps, in runs/other-format",
     )
@@ -51,9 +51,13 @@ def run(options: argparse.Namespace) -> int:
     if options.other_format is None and not options.photographs:
         raise UserError("expected a FOLDER of photographs, or --other-format EFFORT")
 
-    from lpr_e2e.common.files import whole_file
+    from lpr_e2e.common.files import refuse_inputs, require_places, whole_file
     from lpr_e2e.experiments.benchmark import other_format, table, training
 
+    if options.json:
+        require_places([options.json])
+        given = (options.photographs, options.keras, options.exported, options.data, options.exclude)
+        refuse_inputs([options.json], [Path(one) for one in given if one])
     found: dict = {}
     if options.other_format is not None:
         found["other format"] = other_format(options.other_format, Path("runs") / "other-format")

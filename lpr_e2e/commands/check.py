@@ -50,9 +50,9 @@ def check(
     options: argparse.Namespace, output: Path = DEFAULT_PAGE, test: Path | None = None, table: Path | None = None
 ) -> int:
     """As `run`, with the options that `train` has, too."""
-    from lpr_e2e.common.files import whole_file
+    from lpr_e2e.common.files import require_places, whole_file
     from lpr_e2e.data.check import check_data
-    from lpr_e2e.data.check_page import write_page
+    from lpr_e2e.data.check_page import is_page, write_page
     from lpr_e2e.data.cleaning import refuse_unsafe, write_fixed
     from lpr_e2e.data.problems import COLUMNS
     from lpr_e2e.data.tables import read_table, write_table
@@ -61,9 +61,9 @@ def check(
     # Measuring takes a while: what cannot be done is said before.
     if options.fix is not None:
         refuse_unsafe(options.fix, options.data)
-    for file in (output, table):
-        if file is not None and not file.parent.is_dir():
-            raise UserError(f"{file}: there is no folder {file.parent}")
+    require_places([file for file in (output, table) if file is not None])
+    if output.is_file() and not is_page(output):
+        raise UserError(f"{output}: is there already, and no page; expected a new name")
     if table is not None and table.exists() and tuple(read_table(table).columns) != COLUMNS:
         raise UserError(f"{table}: is there already, and no table of faults; expected a new name")
     settings, start = settings_of(options), start_of(options)

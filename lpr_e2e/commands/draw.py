@@ -30,7 +30,7 @@ _CHOICES = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command: those of `lpr_e2e.drawing.scenes.write_demo`."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to; it is made")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="where to; a new or empty folder")
     for name, what in (
         ("photographs", "photographs with plates, those held out included, default 400"),
         ("empty", "further photographs without a plate, default 0"),
@@ -71,9 +71,11 @@ def run(options: argparse.Namespace) -> int:
     chosen = {name: value for name, value in vars(options).items() if name in _CHOICES}
     if options.hard:
         return _draw_hard(options, chosen)
+    from lpr_e2e.common.files import whole_folder
     from lpr_e2e.drawing.scenes import write_demo
 
-    lacking = write_demo(options.folder, **chosen)
+    with whole_folder(options.folder) as part:
+        lacking = write_demo(part, **chosen)
     if lacking:
         say(f"no font on this machine has {''.join(sorted(lacking))}: not drawn; --font names one that has")
     say(f"drawn into {options.folder}; train on it: {options.spelled('train')} --data {options.folder}")
@@ -81,6 +83,7 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _draw_hard(options: argparse.Namespace, chosen: dict) -> int:
+    from lpr_e2e.common.files import whole_folder
     from lpr_e2e.drawing.scenes import EXAMPLE_TEXTS
     from lpr_e2e.experiments.hard_pictures import write_hard_pictures
 
@@ -88,7 +91,8 @@ def _draw_hard(options: argparse.Namespace, chosen: dict) -> int:
     if others:
         named = {"fonts": "font", "two_lines": "two-lines"}.get(others[0], others[0])
         raise UserError(f"--hard: expected only --like and --seed beside it, found --{named}")
-    count = write_hard_pictures(options.folder, **{"like": EXAMPLE_TEXTS, **chosen})
+    with whole_folder(options.folder) as part:
+        count = write_hard_pictures(part, **{"like": EXAMPLE_TEXTS, **chosen})
     truth = options.folder / "truth.csv"
     say(
         f"{count} hard pictures drawn into {options.folder}; read them: "

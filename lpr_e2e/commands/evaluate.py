@@ -54,14 +54,16 @@ def run(options: argparse.Namespace) -> int:
         UserError: wrong options or files.
         OSError: the figures cannot be written.
     """
-    from lpr_e2e.common.files import refuse_inputs
+    from lpr_e2e.common.files import refuse_inputs, require_places
     from lpr_e2e.evaluation.summary import Summary, require_form
     from lpr_e2e.evaluation.truth import read_texts, read_truth
+    from lpr_e2e.prediction.models import find
 
     if options.figures:
         require_form(options.figures)
+        require_places([options.figures])
         given = [options.truth, *map(Path, options.readings), *([options.seen] if options.seen else [])]
-        refuse_inputs([options.figures], given)
+        refuse_inputs([options.figures], [*given, find(options.model)])
     notes: list[str] = []
     truths = read_truth(options.truth, notes)
     for note in notes:

@@ -55,13 +55,13 @@ def run(options: argparse.Namespace) -> int:
         OSError: a file cannot be read or written.
     """
     from lpr_e2e.annotation.beginning import Beginning
-    from lpr_e2e.common.files import refuse_inputs
+    from lpr_e2e.common.files import refuse_inputs, require_places
 
     folder, output = options.folder, options.output or options.folder / TABLE
     if options.predictions and options.model not in (None, NO_MODEL):
         raise UserError("--from shows what was read before, and --model reads anew: expected one of them")
-    if options.output and not output.parent.is_dir():
-        raise UserError(f"{output}: there is no folder {output.parent}")
+    if options.output:
+        require_places([output])
     refuse_inputs([output], [path for path in (options.predictions, options.problems, options.validation) if path])
     beginning = Beginning.of(folder, label_options(options), options.predictions, options.problems)
     for note in beginning.notes:

@@ -107,9 +107,13 @@ def _figures(run_folder: Path) -> dict[str, Any]:
     """
     try:
         noted = json.loads(run_folder.with_name(f"{run_folder.name}.json").read_text(encoding="utf-8"))
-        return {**json.loads((run_folder / "figures.json").read_text(encoding="utf-8")), **noted}
-    except (OSError, ValueError) as error:
+        figures = {**json.loads((run_folder / "figures.json").read_text(encoding="utf-8")), **noted}
+        answered, texts, right = int(figures["answered"]), int(figures["texts"]), figures.get("plates_right") or 0.0
+        if min(answered, texts) < 0 or not 0 <= right <= 1:
+            raise ValueError(f"{answered} answered, {texts} texts, {right} of them right")
+    except (OSError, ValueError, TypeError, KeyError, OverflowError) as error:
         raise UserError(f"{run_folder}: no round of a loop ({error}); name another folder with --runs") from None
+    return {"answered": answered, "texts": texts, "plates_right": right}
 
 
 def _table(rounds: list[Path]) -> str:
@@ -119,7 +123,7 @@ def _table(rounds: list[Path]) -> str:
     lines = ["round  answered  held-out plates read without an error"]
     for number, one in enumerate(rounds, start=1):
         figures = _figures(one)
-        texts = int(figures["texts"])
+        texts = figures["texts"]
         right = round(figures["plates_right"] * texts)
         read = f"{figures['plates_right']:.0%} {interval_in_words(right, texts)}" if texts else "none is held out"
         lines.append(f"{number:>5}  {figures['answered']:>8}  {read}")

@@ -106,9 +106,10 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
-    from lpr_e2e.common.files import refuse_inputs
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter, default_output
+    from lpr_e2e.prediction.models import find
+    from lpr_e2e.prediction.outputs import CSV, JSONL, PICTURES, JsonLines, PredictionsWriter, default_output
     from lpr_e2e.prediction.reader import PlateReader
 
     # What only some ask for is imported for them alone: nobody else should wait for it.
@@ -118,12 +119,14 @@ def _prepare(options: argparse.Namespace) -> _Job:
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
     output = options.output or default_output(options.photographs)
-    targets = [output / name for name in ("predictions.csv", "predictions.jsonl", "report.html", "redacted.csv")]
-    named = [path for path in (options.truth, options.seen) if path]
-    refuse_inputs(
-        [*targets, *(path for path in (options.submission, options.figures) if path)],
-        [*named, *(path for _, path in photographs)],
-    )
+    written = [JSONL] * options.jsonl + ["report.html"] * (not options.no_report)
+    written += ["redacted.csv"] * bool(options.redact)
+    targets = [path for path in (options.submission, options.figures) if path]
+    require_places([*targets, *(output / name for name in (CSV, *written))], made=output)
+    given = [*(path for path in (options.truth, options.seen) if path), *(path for _, path in photographs)]
+    refuse_inputs([*targets, *(output / name for name in (CSV, *written))], given)
+    refuse_inputs(targets, [find(options.model)])
+    refuse_foreign(output, [CSV], [*written, *([PICTURES] * (not options.no_pictures))])
     if options.redact:
         from lpr_e2e.prediction import redaction as redacting
 
@@ -138,7 +141,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
 
         form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs])
     writer = PredictionsWriter(output, not options.no_pictures, photographs)
-    lines = JsonLines(output / "predictions.jsonl") if options.jsonl else None
+    lines = JsonLines(output / JSONL) if options.jsonl else None
     page = None
     if not options.no_report:
         from lpr_e2e.evaluation.report import ReportWriter

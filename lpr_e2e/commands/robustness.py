@@ -16,7 +16,7 @@ import argparse
 import json
 from pathlib import Path
 
-from lpr_e2e.commands.arguments import add_data_options, add_model, add_threads, data_source
+from lpr_e2e.commands.arguments import add_data_options, add_model, add_threads, at_least_zero, data_source
 from lpr_e2e.common.terminal import say
 
 
@@ -24,7 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     parser.add_argument("data", type=Path, metavar="DIR", help="data folder, as for training")
     add_model(parser)
-    parser.add_argument("--windows", type=int, default=200, metavar="N", help="windows without a plate, default 200")
+    parser.add_argument(
+        "--windows", type=at_least_zero, default=200, metavar="N", help="windows without a plate, default 200"
+    )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the figures to this JSON file")
     add_threads(parser)
     add_data_options(parser)
@@ -32,11 +34,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the table."""
-    from lpr_e2e.common.files import whole_file
+    from lpr_e2e.common.files import refuse_inputs, require_places, whole_file
     from lpr_e2e.data.dataset import load
     from lpr_e2e.experiments.robustness import measure
+    from lpr_e2e.prediction.models import find
     from lpr_e2e.prediction.reader import PlateReader
 
+    if options.output:
+        require_places([options.output])
+        refuse_inputs([options.output], [path for path in (options.data, options.exclude, find(options.model)) if path])
     dataset = load(data_source(options, [options.data], None)).dataset
     reader = PlateReader.load(options.model)
     held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)

@@ -101,6 +101,8 @@ def _train(options: argparse.Namespace) -> int:
     if job.processes > 1 and not (options.resume or options.run):
         raise TrainingError("several processes: need one run folder for all; name it with --run")
     folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))
+    if not options.resume and job.chief:
+        folder.refuse_filled()
     settings, source = _described(options, settings, folder)
     if not (options.resume or options.data) and job.chief:
         _draw_demo()
@@ -165,8 +167,10 @@ def _adapted(settings: Settings, dataset: Dataset, weights: Path, options: argpa
 
 def _draw_demo() -> None:
     """Draw the demo set into `demo_data/`, if it is not there yet."""
+    from lpr_e2e.common.files import whole_folder
     from lpr_e2e.drawing.scenes import write_demo
 
     if not (DEMO_DATA / "SampleSubmission.csv").exists():
         say(f"no --data given: drawing a demo set into {DEMO_DATA}")
-        write_demo(DEMO_DATA)
+        with whole_folder(DEMO_DATA) as part:
+            write_demo(part)

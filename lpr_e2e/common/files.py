@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.interrupts import postponed
 
 # A name may have 255 bytes, and a character four of them: so many are kept of it where something is put before it.
 _NAME_KEPT = 60
@@ -67,10 +68,11 @@ def whole_folder(path: Path) -> Iterator[Path]:
         raise UserError(f"{path}: another process writes to this folder; expected a new or empty one") from None
     try:
         yield part
-        # Files last: they are the tables that tell what is in the folders.
-        for child in sorted(part.iterdir(), key=Path.is_file):
-            child.rename(path / child.name)
-        part.rmdir()
+        with postponed():
+            # Files last: they are the tables that tell what is in the folders.
+            for child in sorted(part.iterdir(), key=Path.is_file):
+                child.rename(path / child.name)
+            part.rmdir()
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
         if is_new:
@@ -89,23 +91,75 @@ def refuse_filled(path: Path) -> None:
         raise UserError(f"{path}: expected a new or empty folder")
 
 
+def refuse_foreign(folder: Path, marks: Iterable[str], names: Iterable[str], option: str = "--output") -> None:
+    """Make sure that nothing is replaced in a folder that holds no earlier result of the same kind.
+
+    Args:
+        folder: where a result goes; it need not exist.
+        marks: names of which each is in a folder that holds such a result, or the beginning of one.
+        names: what a result replaces or removes.
+        option: of the command, that names the folder.
+
+    Raises:
+        UserError: something of these names is there, and no mark.
+    """
+    if any((folder / mark).exists() for mark in marks):
+        return
+    for name in names:
+        found = folder / name
+        if found.is_file() or (found.is_dir() and any(found.iterdir())):
+            raise UserError(
+                f"{found}: is there already, and was not written by this command; name another folder with {option}"
+            )
+
+
+def require_places(targets: Iterable[Path], made: Path | None = None) -> None:
+    """Make sure that files can be written where they were asked for, before they are worked for.
+
+    Args:
+        targets: files that somebody has named; they need not exist.
+        made: a folder that will be made.
+
+    Raises:
+        UserError: one of them is a folder, or in a folder that is not there, or two are the same file.
+    """
+    seen: dict[str, Path] = {}
+    for target in targets:
+        if target.is_dir():
+            raise UserError(f"{target}: is a folder; expected a file")
+        folder = target.parent
+        if not folder.is_dir() and (made is None or os.path.realpath(folder) != os.path.realpath(made)):
+            raise UserError(f"{target}: there is no folder {folder}")
+        other = seen.setdefault(os.path.realpath(target), target)
+        if other is not target:
+            raise UserError(f"{target}: is to be written twice, with different contents; name another file")
+
+
 def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     """Make sure that nothing that is read is written over, whatever names and links lead to it.
 
     Args:
         targets: files that will be written; they need not exist.
-        inputs: what is read: files, and folders, which stand for the files right in them.
+        inputs: what is read: files, and folders, which stand for all files in them.
 
     Raises:
         UserError: a target is one of the inputs.
     """
-    there = {}
+    there, places = {}, {}
     for target in targets:
         with contextlib.suppress(OSError):
             there[_identity(target)] = target
+            places[target] = Path(os.path.realpath(target))
     if not there:
         return
     for given in inputs:
+        if given.is_dir():
+            folder = os.path.realpath(given)
+            for target, place in places.items():
+                if target.is_file() and place.is_relative_to(folder):
+                    raise UserError(
+                        f"{target}: this would overwrite a file in {given}, which is read; name another file"
+                    )
         for path in (given, *(given.iterdir() if given.is_dir() else ())):
             with contextlib.suppress(OSError):
                 written = there.get(_identity(path))

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
@@ -25,6 +25,10 @@ FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "GIF", "TIFF", "PPM", "JPEG2000", "AVIF
 # A progressive JPEG is decoded once for each of its scans; cameras and programs write about ten. So many are taken,
 # times millions of pixels.
 _MOST_SCANS = 2_000
+# What opening a picture may cost, see `_Metered`; twenty megabytes of notes in three hundred parts cost less.
+_MOST_OPENING = 30_000_000_000
+# A PPM may have its pixels in digits, which are read at a hundredth of the usual speed: so many numbers at most.
+_MOST_DIGITS = 3_000_000
 # The marker of a scan. Within one, no byte 255 is followed by this one.
 _SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
@@ -65,7 +69,7 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             size = os.stat(file).st_size
         if size == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(file, formats=FORMATS) as image:
+        with _opened(file) as image:
             if image.format in ("JPEG", "MPO"):
                 _refuse_many_scans(image)
             return _decoded(image)
@@ -102,7 +106,7 @@ def read_size(source: str | PathLike | bytes) -> PictureSize:
     with _reasons():
         if (len(source) if isinstance(source, bytes) else Path(source).stat().st_size) == 0:
             raise PictureError("empty file (0 bytes)")
-        with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+        with _opened(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{width} x {height} pixels"))
@@ -180,6 +184,52 @@ def _decoded(image: Image.Image) -> np.ndarray:
     image.load()
     ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
     return _to_rgb(image)
+
+
+class _Metered:
+    """A picture's file, which says when opening it costs more than any camera's.
+
+    Before the pixels, a file may hold notes in any number of parts. Pillow puts some kinds together part by part, which
+    takes minutes for a few megabytes of tiny ones: every read costs as many bytes as were read so far.
+
+    Attributes:
+        counts: whether it still is being opened.
+    """
+
+    def __init__(self, file: BinaryIO):
+        self._file, self._bytes, self._cost, self.counts = file, 0, 0, True
+
+    def read(self, size: int = -1) -> bytes:
+        """As of the file.
+
+        Raises:
+            PictureError: it is enough.
+        """
+        data = self._file.read(size)
+        if self.counts:
+            self._bytes += len(data)
+            self._cost += self._bytes
+            if self._cost > _MOST_OPENING:
+                raise PictureError("a picture whose notes have so many parts that opening it would take minutes")
+        return data
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+
+@contextlib.contextmanager
+def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
+    """A picture of one of `FORMATS`, opened and not yet decoded."""
+    with contextlib.ExitStack() as stack:
+        file = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
+        metered = _Metered(file)
+        image = stack.enter_context(Image.open(cast("BinaryIO", metered), formats=FORMATS))
+        metered.counts = False
+        if image.format == "PPM" and image.tile and image.tile[0][0] == "ppm_plain":
+            numbers = image.width * image.height * len(image.getbands())
+            if numbers > _MOST_DIGITS:
+                raise PictureError(f"a PPM of {numbers} numbers in digits, which would take minutes; save it as PNG")
+        yield image
 
 
 def _refuse_many_scans(image: ImageFile.ImageFile) -> None:

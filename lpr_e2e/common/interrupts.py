@@ -76,6 +76,30 @@ def noticed() -> Iterator[Requests]:
                 signal.signal(number, handler)
 
 
+@contextlib.contextmanager
+def postponed() -> Iterator[None]:
+    """Within it, a request to end waits for its end: for a few quick steps that make sense only together.
+
+    In another thread than the main one, in which no request interrupts anything, nothing changes.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    came: list[int] = []
+    before = {number: signal.getsignal(number) for number in REQUESTS}
+    try:
+        for number, handler in before.items():
+            if handler is not None and handler != signal.SIG_IGN:
+                signal.signal(number, lambda one, frame: came.append(one))
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:
+                signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
 def as_process(call: Callable[[], int]) -> NoReturn:
     """End this process with the exit code that a call returns, whatever comes in between: within
     `Requests.grace_seconds` of a request, even if the main thread is busy and cannot notice it."""

@@ -21,6 +21,8 @@ from lpr_e2e.data.problems import by_kind
 
 # Rows of each problem and finding.
 ROWS_SHOWN = 200
+# How pages of HTML begin.
+_BEGINNING = b"<!DOCTYPE HTML>"
 
 
 def write_page(check: Check, path: str | PathLike) -> None:
@@ -49,6 +51,12 @@ def write_page(check: Check, path: str | PathLike) -> None:
     # A file name may hold bytes that are no text.
     with whole_file(Path(path)) as temporary:
         temporary.write_text(page, encoding="utf-8", errors="backslashreplace")
+
+
+def is_page(path: Path) -> bool:
+    """Whether a file begins as a page of HTML does."""
+    with path.open("rb") as file:
+        return file.read(len(_BEGINNING)).upper() == _BEGINNING
 
 
 def _on_page(view: View) -> dict:

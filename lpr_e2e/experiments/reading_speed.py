@@ -93,7 +93,11 @@ def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: i
     """
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        lists = {"single": photographs, "few": cycled(photographs, many // 10), "many": cycled(photographs, many)}
+        lists = {
+            "single": photographs,
+            "few": cycled(photographs, max(1, many // 10)),
+            "many": cycled(photographs, many),
+        }
         for name, files in lists.items():
             (folder / name).write_text("\n".join(map(str, files)), encoding="utf-8")
         return {name: _one_form(model, photographs[0], folder, runs) for name, model in models.items()}

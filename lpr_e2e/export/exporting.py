@@ -10,7 +10,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lpr_e2e.common.backend import our_settings
-from lpr_e2e.common.files import owned, whole_file
+from lpr_e2e.common.files import owned, refuse_foreign, whole_file
+from lpr_e2e.common.interrupts import postponed
 from lpr_e2e.common.terminal import say
 from lpr_e2e.export.forms import FORMS
 from lpr_e2e.export.networks import fingerprint
@@ -45,12 +46,13 @@ def export(
         forms: some of `FORMS`.
 
     Raises:
-        UserError: another process is writing there.
+        UserError: another process is writing there, or there are files of such names that no export wrote.
         OSError: a file cannot be written.
         ImportError: a converter is not installed.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     staging = folder / _STAGING
+    refuse_foreign(folder, (DESCRIPTION, _STAGING), [name for files in FORMS.values() for name in files])
+    folder.mkdir(parents=True, exist_ok=True)
     with owned(folder / _LOCK, f"{folder}: another process is exporting a model there; wait, or name another folder"):
         shutil.rmtree(staging, ignore_errors=True)  # Of a process that was killed.
         staging.mkdir()
@@ -84,15 +86,16 @@ def _replace(folder: Path, staging: Path, model: PlateModel) -> None:
         removed = []
     else:
         removed = left
-    # Without its description the folder is no exported model. So none is read while it holds files of two.
-    (folder / DESCRIPTION).unlink(missing_ok=True)
-    for name in [*removed, *written]:
-        _remove(folder / name)
-    for name in written:
-        os.replace(staging / name, folder / name)
-    with whole_file(folder / DESCRIPTION) as temporary:
-        text = json.dumps(with_checksum(facts | {"files": dict(sorted(sums.items()))}), indent=2)
-        temporary.write_text(text + "\n", encoding="utf-8")
+    with postponed():
+        # Without its description the folder is no exported model. So none is read while it holds files of two.
+        (folder / DESCRIPTION).unlink(missing_ok=True)
+        for name in [*removed, *written]:
+            _remove(folder / name)
+        for name in written:
+            os.replace(staging / name, folder / name)
+        with whole_file(folder / DESCRIPTION) as temporary:
+            text = json.dumps(with_checksum(facts | {"files": dict(sorted(sums.items()))}), indent=2)
+            temporary.write_text(text + "\n", encoding="utf-8")
     if removed:
         say(f"{folder}: removed {', '.join(removed)}: not known to be of this model", file=sys.stderr)
 

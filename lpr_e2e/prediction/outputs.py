@@ -18,6 +18,8 @@ from lpr_e2e.common.files import WholeLines, csv_lines, owned
 from lpr_e2e.prediction.pictures import annotate, write_picture
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 
+# What is in the folder of a prediction: the first one always.
+CSV, JSONL, PICTURES = "predictions.csv", "predictions.jsonl", "pictures"
 # The lock of a folder that a prediction writes into.
 _LOCK = ".predictions.lock"
 # A name in a folder may have so many bytes.
@@ -56,8 +58,8 @@ class PredictionsWriter:
     """
 
     def __init__(self, output: Path, pictures: bool, photographs: Sequence[tuple[str, Path]]):
-        self.csv_path = output / "predictions.csv"
-        self.pictures = output / "pictures" if pictures else None
+        self.csv_path = output / CSV
+        self.pictures = output / PICTURES if pictures else None
         self.count = 0
         self.statuses: Counter = Counter()
         if self.pictures:

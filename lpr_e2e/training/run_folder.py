@@ -25,7 +25,7 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, whole_file
+from lpr_e2e.common.files import owned, refuse_foreign, whole_file
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -33,6 +33,13 @@ from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.data.tables import write_table
 from lpr_e2e.training.settings import Settings
 
+# What a run writes; `versions.json` before all of these.
+_FILES = (
+    *("split.csv", "problems.csv", "own_labels.csv", "letters.npz", "history.csv", "figures.json"),
+    *("best.keras", "last.keras", "state.npz", "tensorboard"),
+)
+# The columns of `split.csv`, the last of which runs of before boxes were noted lack; what names rows of `history.csv`.
+SPLIT_COLUMNS, _EPOCH = ("set", "side", "img_id", "text", "box"), ("stage", "epoch")
 # Whose versions are written down, where they are there.
 _PACKAGES = (
     "tensorflow",
@@ -61,16 +68,26 @@ class RunFolder:
     def __init__(self, path: str | Path):
         self.path = Path(path)
 
-    def start(self, settings: Settings, source: DataSource, dataset: Dataset, vocabulary: Vocabulary) -> None:
-        """Make the folder and write down what is trained on what.
+    def refuse_filled(self) -> None:
+        """Make sure that a new run overwrites nothing.
 
         Raises:
             RunError: the folder already holds a run.
+            UserError: it holds files of such names that no training wrote.
         """
         if (self.path / "config.json").exists():
             raise RunError(
                 f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
             )
+        refuse_foreign(self.path, ["versions.json"], _FILES, "--run")
+
+    def start(self, settings: Settings, source: DataSource, dataset: Dataset, vocabulary: Vocabulary) -> None:
+        """Make the folder and write down what is trained on what.
+
+        Raises:
+            UserError: see `refuse_filled`.
+        """
+        self.refuse_filled()
         self.path.mkdir(parents=True, exist_ok=True)
         versions = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
         versions["backend"] = keras.backend.backend()
@@ -125,10 +142,12 @@ class RunFolder:
         """Make sure that the data is still what the run started with.
 
         Raises:
-            RunError: a picture was added, removed, or changed sides, text or boxes; or the file is damaged.
+            RunError: a picture was added, removed, or changed sides, text or boxes; or a table of the run is damaged.
         """
         # What is missing in a row that is cut off is no text otherwise.
-        before = self._table("split.csv", dtype=str, keep_default_na=False).fillna("")
+        before = self._table("split.csv", SPLIT_COLUMNS[:4], dtype=str, keep_default_na=False).fillna("")
+        if (self.path / "history.csv").exists():
+            self._table("history.csv", _EPOCH)  # What is gone on with is looked at before a step is trained.
         # Runs from before boxes were noted have no such column.
         now = split(dataset).reindex(columns=before.columns, fill_value="")
         changed = pd.concat([before, now]).drop_duplicates(keep=False)
@@ -204,7 +223,7 @@ class RunFolder:
         path = self.path / "history.csv"
         history = pd.DataFrame([row])
         if path.exists():
-            before = self._table(path.name, columns=("stage", "epoch"))
+            before = self._table(path.name, _EPOCH)
             again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
             history = pd.concat([before[~again], history], ignore_index=True)
         with whole_file(path) as temporary:
@@ -223,9 +242,10 @@ class RunFolder:
         path = self.path / name
         try:
             table = pd.read_csv(path, **options)
-            if not set(columns) <= set(table.columns):
-                raise ValueError(f"expected the columns {', '.join(columns)}")
-        except ValueError as error:  # What pandas raises are such, too.
+            missing = [column for column in columns if column not in table.columns]
+            if missing:
+                raise ValueError(f"no column {missing[0]}")
+        except (OSError, ValueError) as error:  # What pandas raises are ValueErrors.
             reason = " ".join(str(error).split())
             raise RunError(f"{path}: damaged ({reason}); restore it, or start a new run with --weights") from None
         return table
@@ -249,4 +269,4 @@ def split(dataset: Dataset) -> pd.DataFrame:
         else:
             plates = [(one.text, "")]
         rows += [(name, side, one.img_id, *plate) for plate in plates or [("", "")]]
-    return pd.DataFrame(rows, columns=["set", "side", "img_id", "text", "box"])
+    return pd.DataFrame(rows, columns=SPLIT_COLUMNS)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, owned, whole_file
+from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, owned, refuse_foreign, whole_file
 from lpr_e2e.prediction.outputs import own_file
 from lpr_e2e.video.frames import Source
 from lpr_e2e.video.passes import Vehicle
@@ -117,7 +117,8 @@ class PassWriter:
         source: what the passes are of.
 
     Raises:
-        UserError: the folder holds passes of a file or of another source, or another process writes into it.
+        UserError: the folder holds passes of a file or of another source, or what no video left there, or another
+            process writes into it.
         OSError: the folder cannot be written.
 
     Attributes:
@@ -129,6 +130,7 @@ class PassWriter:
     def __init__(self, output: Path, source: Source):
         self.output, self._source, self.statuses = output, source, Counter[str]()
         self.path = output / LINES
+        refuse_foreign(output, [LINES], [TABLE, PAGE, PICTURES])
         output.mkdir(parents=True, exist_ok=True)
         refusal = f"{output}: another process writes its passes there; name another folder with --output"
         with contextlib.ExitStack() as stack:
