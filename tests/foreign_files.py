@@ -608,7 +608,7 @@ def check_letters_members(data: bytes, folder: Path) -> None:
 # ------------------------------------------------------------------------------------------------- kept fingerprints
 
 
-def _cached(folder: Path):
+def cached(folder: Path):
     """A cache that has the fingerprint of a crop, the crop's path, and the fingerprint."""
     from lpr_e2e.data.fingerprint_cache import FingerprintCache
     from lpr_e2e.data.fingerprints import crop_fingerprint
@@ -627,7 +627,7 @@ def _cached(folder: Path):
 
 def _cached_bytes(name: str) -> bytes:
     with tempfile.TemporaryDirectory() as folder:
-        _cached(Path(folder))
+        cached(Path(folder))
         return Path(folder, name).read_bytes()
 
 
@@ -636,7 +636,7 @@ def check_fingerprints(data: bytes, folder: Path) -> None:
     from lpr_e2e.data.fingerprint_cache import FILE, FingerprintCache, digest
 
     if not (folder / "a.png").exists():
-        _cached(folder)
+        cached(folder)
     _, path, fingerprint = _known(folder)
     (folder / FILE).write_bytes(data)
     found = FingerprintCache(folder).get(path, None)
@@ -645,7 +645,7 @@ def check_fingerprints(data: bytes, folder: Path) -> None:
 
 @functools.cache
 def _known(folder: Path):
-    return _cached(folder)
+    return cached(folder)
 
 
 def check_comparisons(data: bytes, folder: Path) -> None:
@@ -747,9 +747,9 @@ def check_answer_sent(data: bytes, folder: Path) -> None:
     # Most would be refused for their revision alone.
     data = data.replace(b'"0123"', f'"{revision_of(answers.get("00.png"))}"'.encode())
     answer = client.put("/photographs/0", content=data, headers={"content-type": "application/json"})
-    if answer.status_code != 200:  # 400 is FastAPI's own word on what is no text at all.
-        assert answer.json()["message" if answer.status_code == 422 else "detail"], answer.status_code
-        assert answer.status_code in (400, 422)
+    if answer.status_code != 200:  # 400 is FastAPI's own word on what is no text at all; 409: of another revision.
+        assert answer.status_code in (400, 409, 422), answer.text
+        assert answer.json()["detail" if answer.status_code == 400 else "message"]
     else:
         path = folder / "copy.csv"
         shutil.copy(answers.path, path)

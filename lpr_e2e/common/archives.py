@@ -17,9 +17,17 @@ def refuse_unsound(path: Path) -> None:
 
     Raises:
         OSError: it cannot be read.
-        Exception: it is no archive, a file in it is not what was written, or it is far larger unpacked. Damaged ones
-            raise many kinds.
+        zipfile.BadZipFile: it is no archive, a file in it is not what was written, or it is far larger unpacked.
     """
+    try:
+        _look_at(path)
+    except (OSError, zipfile.BadZipFile):
+        raise
+    except Exception as error:  # A damaged one raises many kinds, such as that it is of a version to come.
+        raise zipfile.BadZipFile(str(error) or type(error).__name__) from error
+
+
+def _look_at(path: Path) -> None:
     with zipfile.ZipFile(path) as archive:
         unpacked, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
         if unpacked > _UNPACKED_RATIO * size + _UNPACKED_BYTES:
