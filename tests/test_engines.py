@@ -57,7 +57,7 @@ def with_procedure(model, folder, target, **numbers):
     shutil.copytree(folder, path)
     values = json.loads((path / FILE).read_text(encoding="utf-8"))
     values["procedure"] |= numbers
-    (path / FILE).write_text(json.dumps(values), encoding="utf-8")
+    (path / FILE).write_text(json.dumps(with_checksum(values)), encoding="utf-8")
     config = model.get_config()
     config["procedure"] |= numbers
     changed = PlateModel.from_config(config)

@@ -44,6 +44,7 @@ ROOMS = {
     "evaluate": "evaluation",
     "robustness": "experiments",
     "ablation": "experiments",
+    "average": "training",
     "benchmark": "experiments",
     "batch": "serving",
     "serve": "serving",

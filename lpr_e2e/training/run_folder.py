@@ -176,7 +176,14 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        return self._load_state(lambda state: json.loads(str(state["progress"])))
+
+        def told(state) -> dict:
+            found = json.loads(str(state["progress"]))
+            if not isinstance(found, dict):
+                raise ValueError(f"its progress is {found!r}")
+            return found
+
+        return self._load_state(told)
 
     def load_variables(self, variables: list) -> None:
         """Put the saved values into the variables, which must be the same and in the same order.
