@@ -30,7 +30,7 @@ from lpr_e2e.common.terminal import OutputError, complain
 # By name: the module, and one line of help.
 COMMANDS = {
     "train": ("lpr_e2e.commands.train", "train a reader on your photographs and crops, or on a drawn demo set"),
-    "average": ("lpr_e2e.commands.average", "make one better model of several trainings"),
+    "average": ("lpr_e2e.commands.average", "make one model of several trainings"),
     "predict": ("lpr_e2e.commands.predict", "read the licence plates on photographs"),
     "video": ("lpr_e2e.commands.video", "read the plates of a clip, a camera or a stream"),
     "check": ("lpr_e2e.commands.check", "what is in a data folder, and what is wrong with it"),

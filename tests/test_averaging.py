@@ -109,6 +109,11 @@ class TestRefused:
         other = make(tmp_path / "other", 1, data=data)
         assert "validation.csv" in self.refused(capsys, runs[0], other, "--output", tmp_path / "mean.keras")
 
+    def test_figures_that_somebody_else_has_there_stay(self, runs, tmp_path, capsys):
+        (tmp_path / "mean.json").write_text("{}")
+        assert "mean.json" in self.refused(capsys, *runs, "--output", tmp_path / "mean.keras")
+        assert (tmp_path / "mean.json").read_text() == "{}" and not (tmp_path / "mean.keras").exists()
+
     def test_an_output_that_is_no_model_or_is_one_of_the_runs(self, runs, tmp_path, capsys):
         assert ".keras" in self.refused(capsys, *runs, "--output", tmp_path / "mean.h5")
         assert "overwrite" in self.refused(capsys, *runs, "--output", f"{runs[1]}/best.keras")

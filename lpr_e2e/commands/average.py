@@ -1,4 +1,4 @@
-"""One model of several trainings that differ in their seed: the mean of their weights reads better than each.
+"""One model of several trainings that differ in their seed: the mean of their weights, which mostly reads better.
 
     lpr-e2e train --data DIR --seed 0 --run runs/0
     lpr-e2e train --data DIR --seed 1 --run runs/1
@@ -34,17 +34,18 @@ def run(options: argparse.Namespace) -> int:
     """Average the runs, and write the model and its figures.
 
     Raises:
-        UserError: the runs do not go together, or the output is none.
+        UserError: the runs do not go together, or the output is no model, one of them, or beside figures of another.
     """
     import json
 
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
-    from lpr_e2e.common.files import refuse_inputs, whole_file
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, whole_file
 
     output, figures = options.output, options.output.with_suffix(".json")
     if output.suffix != ".keras":
         raise UserError(f"--output {output}: expected a name that ends in .keras")
     refuse_inputs([output, figures], options.runs)
+    refuse_foreign(output.parent, [output.name], [figures.name])
     require_backend(TRAINING_BACKENDS, "averaging")
     from lpr_e2e.training.averaging import average
 

@@ -59,17 +59,18 @@ def run(options: argparse.Namespace) -> int:
     from lpr_e2e.evaluation.truth import read_texts, read_truth
     from lpr_e2e.prediction.models import find
 
+    is_table = any(name.lower().endswith(".csv") for name in options.readings)
     if options.figures:
         require_form(options.figures)
         require_places([options.figures])
         given = [options.truth, *map(Path, options.readings), *([options.seen] if options.seen else [])]
-        refuse_inputs([options.figures], [*given, find(options.model)])
+        refuse_inputs([options.figures], given if is_table else [*given, find(options.model)])
     notes: list[str] = []
     truths = read_truth(options.truth, notes)
     for note in notes:
         say(note)
     seen = read_texts(options.seen) if options.seen else None
-    if any(name.lower().endswith(".csv") for name in options.readings):
+    if is_table:
         scoring, vocabulary = _score_predictions(truths, options), None
     else:
         scoring, vocabulary = _score_photographs(truths, options)

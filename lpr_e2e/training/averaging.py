@@ -1,7 +1,7 @@
 """One model of several trainings: the mean of their weights.
 
 Trainings that start from the same weights, and differ in their seed, end in one valley of the loss, so that the mean of
-their weights is a model, too, and a better one than each: what one of them made up by chance, the others did not
+their weights is a model, too, and mostly a better one: what one of them made up by chance, the others did not
 (model soups, Wortsman et al. 2022, https://arxiv.org/abs/2203.05482). It reads as fast as one. Of trainings that start
 from nothing it is none: their filters do not correspond.
 """
@@ -26,8 +26,8 @@ def averaged(models: Sequence[PlateModel], names: Sequence[object]) -> PlateMode
     """The mean of models: the first one, with the mean of all weights.
 
     Args:
-        models: of the same sizes and characters; how photographs are read is taken from the first.
-        names: of the models, for messages.
+        models: of the same sizes and characters; how photographs are read is taken from the first, which is changed.
+        names: of the models, as many, for messages.
 
     Raises:
         UserError: they do not have the same sizes or characters.
@@ -62,12 +62,12 @@ def average(runs: Sequence[Path], data: Sequence[Path] | None = None) -> tuple[P
     folders = [RunFolder(path) for path in runs]
     if len({folder.path.resolve() for folder in folders}) < 2:
         raise UserError(f"{runs[0]}: is one run; expected at least two different ones")
-    configs = [folder.config() for folder in folders]
+    configs, held_out = [folder.config() for folder in folders], folders[0].held_out()
     for folder in folders:
         progress = folder.progress()
         if progress is None or progress["stage"] != "done":
             raise UserError(f"{folder.path}: not trained to its end; go on with `train --resume {folder.path}`")
-        if folder.held_out() != folders[0].held_out():
+        if folder.held_out() != held_out:
             raise UserError(
                 f"{folder.path}: holds out other pictures than {folders[0].path}: one has learned what the other is "
                 "judged by; train on the same data, with the held-out photographs in validation.csv"

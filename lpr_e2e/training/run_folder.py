@@ -158,7 +158,11 @@ class RunFolder:
             )
 
     def held_out(self) -> frozenset[tuple[str, ...]]:
-        """Of `split.csv`, the rows of what is held out, as they are there."""
+        """Of `split.csv`, the rows of what is held out, as they are there.
+
+        Raises:
+            RunError: the file is damaged.
+        """
         rows = self._table("split.csv", ("side",), dtype=str, keep_default_na=False)
         return frozenset(rows[rows["side"] == "held"].itertuples(index=False, name=None))
 
@@ -240,7 +244,7 @@ class RunFolder:
         """Write the final figures as `figures.json`."""
         self._write_json("figures.json", figures)
 
-    def _table(self, name: str, columns: Sequence[str] = (), **options) -> pd.DataFrame:
+    def _table(self, name: str, columns: Sequence[str], **options) -> pd.DataFrame:
         """A table of the run, read by pandas with these options.
 
         Raises:
