@@ -155,10 +155,10 @@ def refuse_inputs(targets: Iterable[Path], inputs: Iterable[Path]) -> None:
     for given in inputs:
         if given.is_dir():
             folder = os.path.realpath(given)
-            for written, place in places.items():
-                if written.is_file() and place.is_relative_to(folder):
+            for target, place in places.items():
+                if target.is_file() and place.is_relative_to(folder):
                     raise UserError(
-                        f"{written}: this would overwrite a file in {given}, which is read; name another file"
+                        f"{target}: this would overwrite a file in {given}, which is read; name another file"
                     )
         for path in (given, *(given.iterdir() if given.is_dir() else ())):
             with contextlib.suppress(OSError):
