@@ -219,3 +219,45 @@ interrupts.as_process(lambda: script("predict", arguments))
     assert process.returncode == 128 + number and "interrupted: " in errors and "Traceback" not in errors
     rows = (tmp_path / "out" / "predictions.csv").read_text().splitlines()
     assert 1 < len(rows) < 2001 and len({row.count(",") for row in rows}) == 1
+
+
+@pytest.mark.parametrize("waiting", [ALL, ALL[::-1], ALL[:2], [signal.SIGINT, signal.SIGINT, signal.SIGHUP]])
+def test_requests_that_wait_beside_each_other_are_one(waiting):
+    """They come while a library is at work: Python sees all of them at once."""
+    process = started(f"""
+import threading
+def call():
+    print("ready", flush=True)
+    try:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {[int(one) for one in ALL]})
+        for number in {[int(one) for one in waiting]}:
+            signal.pthread_kill(threading.get_ident(), number)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {[int(one) for one in ALL]})
+        time.sleep(5)
+    except KeyboardInterrupt:
+        time.sleep(0.2)
+    return 130
+interrupts.as_process(call)
+""")
+    _, errors = process.communicate(timeout=20)
+    assert errors == "" and process.returncode == 130
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_request_that_comes_while_python_collects_garbage_is_not_lost(number):
+    process = started(f"""
+import gc
+def collects(phase, about):
+    gc.callbacks.clear()
+    print("ready", flush=True)
+    signal.raise_signal({int(number)})
+    time.sleep(0)
+def call():
+    gc.callbacks.append(collects)
+    gc.collect()
+    time.sleep(20)
+    return 0
+interrupts.as_process(call)
+""")
+    _, errors = process.communicate(timeout=10)
+    assert errors == "" and process.returncode == 128 + number

@@ -94,10 +94,11 @@ def answer(
         if desk.wanted == 0:
             return desk.progress()
         with Server(desk, port) as server:
-            say(f"{desk.progress()['answered']} of {len(beginning.photographs)} photographs are answered in {output}.")
-            say(f"The page, on this machine alone: {server.address}")
-            say("Ctrl-C ends it; every answer is on disk when it is given.")
-            try:
+            try:  # Whoever is told about Ctrl-C may use it at once.
+                progress, total = desk.progress(), len(beginning.photographs)
+                say(f"{progress['answered']} of {total} photographs are answered in {output}.")
+                say(f"The page, on this machine alone: {server.address}")
+                say("Ctrl-C ends it; every answer is on disk when it is given.")
                 if reader is not None:
                     _read_ahead(desk, reader)
                 if opens_browser:

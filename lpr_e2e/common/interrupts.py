@@ -21,6 +21,8 @@ from typing import NoReturn
 GRACE_SECONDS = 2.5
 # As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
 SIGNALLED = 128
+# A request that got lost comes again after so many seconds.
+_AGAIN_SECONDS = 0.05
 # A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
 REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -42,10 +44,21 @@ class Requests:
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
-        if self.code is None:
+        # Further ones come here, too: of signals that wait beside this one, Python would say that they are ignored.
+        if self.code is None and not self.last:
             self.code = SIGNALLED + number
-            ignore()
             raise KeyboardInterrupt
+
+    def lost(self, unraisable: sys.UnraisableHookArgs) -> bool:
+        """Whether Python has caught a request where nothing can be raised, as while it collects garbage; it comes again
+        then."""
+        if self.code is None or not isinstance(unraisable.exc_value, KeyboardInterrupt):
+            return False
+        number, self.code = self.code - SIGNALLED, None
+        timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+        timer.daemon = True
+        timer.start()
+        return True
 
 
 _noticed: Requests | None = None
@@ -64,12 +77,15 @@ def noticed() -> Iterator[Requests]:
         return
     requests = _noticed = Requests()
     before = {number: signal.getsignal(number) for number in REQUESTS}
+    hook = sys.unraisablehook
     try:
+        sys.unraisablehook = lambda unraisable: None if requests.lost(unraisable) else hook(unraisable)
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
                 signal.signal(number, requests.notice)
         yield requests
     finally:
+        sys.unraisablehook = hook
         _noticed = None
         for number, handler in before.items():
             if handler is not None and not requests.last:
