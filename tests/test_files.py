@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from lpr_e2e.common.files import (
     require_places,
     whole_file,
     whole_folder,
+    write_json,
 )
 
 
@@ -43,6 +45,15 @@ class TestWholeFile:
                 part.write_text("hal")
             raise error
         assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+    def test_json_that_cannot_be_written_leaves_what_was_there(self, tmp_path):
+        path = tmp_path / "figures.json"
+        write_json(path, {"text": "京A12 م"})
+        for wrong in ({"a": object()}, {"a": "\udcff"}):
+            with pytest.raises((TypeError, UnicodeError)):
+                write_json(path, wrong)
+        assert json.loads(path.read_text(encoding="utf-8")) == {"text": "京A12 م"}
+        assert list(tmp_path.iterdir()) == [path]
 
     @pytest.mark.parametrize("name", ["a" * 255, "é" * 127 + "x", "京" * 85, "a" * 250 + ".json", ".hidden", "a.b.c"])
     def test_any_name_that_a_file_may_have(self, name, tmp_path):

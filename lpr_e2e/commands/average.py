@@ -36,10 +36,9 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the runs do not go together, or the output is no model, one of them, or beside figures of another.
     """
-    import json
 
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
-    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, whole_file
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, whole_file, write_json
 
     output, figures = options.output, options.output.with_suffix(".json")
     if output.suffix != ".keras":
@@ -53,8 +52,7 @@ def run(options: argparse.Namespace) -> int:
     output.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(output) as temporary:
         model.save(temporary)
-    with whole_file(figures) as temporary:
-        temporary.write_text(json.dumps(finished.values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    write_json(figures, finished.values)
     say(f"held-out photographs, photograph in, text out:\n{finished.figures.table()}")
     say(f"\nread photographs with it: {options.spelled('predict')} FOLDER --model {output}")
     return 0

@@ -14,7 +14,6 @@ them, so compare within one run. RapidOCR is installed into an environment of it
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import tempfile
@@ -51,7 +50,7 @@ def run(options: argparse.Namespace) -> int:
     if options.other_format is None and not options.photographs:
         raise UserError("expected a FOLDER of photographs, or --other-format EFFORT")
 
-    from lpr_e2e.common.files import refuse_inputs, require_places, whole_file
+    from lpr_e2e.common.files import refuse_inputs, require_places, write_json
     from lpr_e2e.experiments.benchmark import other_format, table, training
 
     if options.json:
@@ -67,8 +66,7 @@ def run(options: argparse.Namespace) -> int:
         found["training"] = training(options.data, options.exclude, rounds=5, steps=20)
     say(table(found))
     if options.json:
-        with whole_file(options.json) as part:
-            part.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
+        write_json(options.json, found)
     return 0
 
 

@@ -21,7 +21,7 @@ from typing import Any
 from lpr_e2e.commands.arguments import at_least_one
 from lpr_e2e.commands.label import TABLE, answer
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.files import write_json
 from lpr_e2e.common.terminal import say
 
 ROUND, PRESET = 25, "quick"
@@ -91,8 +91,7 @@ def _train(folder: Path, run_folder: Path, preset: str, answered: int | None = N
     run_folder.parent.mkdir(parents=True, exist_ok=True)
     noted = run_folder.with_name(f"{run_folder.name}.json")
     if answered is not None:
-        with whole_file(noted) as part:
-            part.write_text(json.dumps({"answered": answered}), encoding="utf-8")
+        write_json(noted, {"answered": answered})
     new = ["--data", str(folder), "--preset", preset, "--run", str(run_folder)]
     going_on = (run_folder / "config.json").exists()
     called = [sys.executable, "-m", "lpr_e2e", "train", *(["--resume", str(run_folder)] if going_on else new)]

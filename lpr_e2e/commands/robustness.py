@@ -13,7 +13,6 @@ readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import add_data_options, add_model, add_threads, at_least_zero, data_source
@@ -34,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Measure, and print the table."""
-    from lpr_e2e.common.files import refuse_inputs, require_places, whole_file
+    from lpr_e2e.common.files import refuse_inputs, require_places, write_json
     from lpr_e2e.data.dataset import load
     from lpr_e2e.experiments.robustness import measure
     from lpr_e2e.prediction.models import find
@@ -51,6 +50,5 @@ def run(options: argparse.Namespace) -> int:
     if options.windows and not robustness.windows:
         say("no window is sure to show no plate: further plates may be unlabelled (--labels complete: there are none)")
     if options.output:
-        with whole_file(options.output) as part:
-            part.write_text(json.dumps(robustness.as_dict(), indent=2) + "\n", encoding="utf-8")
+        write_json(options.output, robustness.as_dict())
     return 0

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lpr_e2e.common.backend import our_settings
-from lpr_e2e.common.files import owned, refuse_foreign, whole_file
+from lpr_e2e.common.files import owned, refuse_foreign, write_json
 from lpr_e2e.common.interrupts import postponed
 from lpr_e2e.common.terminal import say
 from lpr_e2e.export.forms import FORMS
@@ -93,9 +93,7 @@ def _replace(folder: Path, staging: Path, model: PlateModel) -> None:
             _remove(folder / name)
         for name in written:
             os.replace(staging / name, folder / name)
-        with whole_file(folder / DESCRIPTION) as temporary:
-            text = json.dumps(with_checksum(facts | {"files": dict(sorted(sums.items()))}), indent=2)
-            temporary.write_text(text + "\n", encoding="utf-8")
+        write_json(folder / DESCRIPTION, with_checksum(facts | {"files": dict(sorted(sums.items()))}))
     if removed:
         say(f"{folder}: removed {', '.join(removed)}: not known to be of this model", file=sys.stderr)
 

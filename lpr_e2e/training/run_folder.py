@@ -25,7 +25,7 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, refuse_foreign, whole_file
+from lpr_e2e.common.files import owned, refuse_foreign, whole_file, write_json
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -96,7 +96,7 @@ class RunFolder:
                 versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
                 continue
-        self._write_json("versions.json", versions)
+        write_json(self.path / "versions.json", versions)
         split(dataset).to_csv(self.path / "split.csv", index=False)
         write_table(self.path / "problems.csv", COLUMNS, [one.cells() for one in dataset.problems])
         config = {
@@ -106,7 +106,7 @@ class RunFolder:
             "settings": settings.as_dict(),
         }
         # Last, because it makes the folder a run: whoever is killed before this starts anew.
-        self._write_json("config.json", config)
+        write_json(self.path / "config.json", config)
 
     def locked(self) -> contextlib.AbstractContextManager[None]:
         """Keep every other process from writing this run, until the end of the context or of this process.
@@ -136,7 +136,7 @@ class RunFolder:
         """Write down where the data of the run are now."""
         path = self.path / "config.json"
         config = json.loads(path.read_text(encoding="utf-8"))
-        self._write_json(path.name, {**config, **source.as_config()})
+        write_json(path, {**config, **source.as_config()})
 
     def check_split(self, dataset: Dataset) -> None:
         """Make sure that the data is still what the run started with.
@@ -242,7 +242,7 @@ class RunFolder:
 
     def write_figures(self, figures: dict) -> None:
         """Write the final figures as `figures.json`."""
-        self._write_json("figures.json", figures)
+        write_json(self.path / "figures.json", figures)
 
     def _table(self, name: str, columns: Sequence[str], **options) -> pd.DataFrame:
         """A table of the run, read by pandas with these options.
@@ -260,11 +260,6 @@ class RunFolder:
             reason = " ".join(str(error).split())
             raise RunError(f"{path}: damaged ({reason}); restore it, or start a new run with --weights") from None
         return table
-
-    def _write_json(self, name: str, values: dict) -> None:
-        """Write a file of JSON, at once or not at all."""
-        with whole_file(self.path / name) as temporary:
-            temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def split(dataset: Dataset) -> pd.DataFrame:
