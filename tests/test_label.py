@@ -491,6 +491,17 @@ class TestSite:
         assert page.get("/photographs/0").json()["source"] == "nothing"
         assert page.put("/photographs/0", content=form, headers={**foreign, "Origin": HOME}).status_code == 200
 
+    def test_a_body_longer_than_any_answer_is_not_read(self, page):
+        form = json.dumps({"revision": NEW, "plates": []}).encode()
+        as_json = {"Content-Type": "application/json"}
+        for body in (b" " * 1_000_000 + form, iter([form]), iter([b" "] * 2_000_000)):  # An iterator says no length.
+            assert page.put("/photographs/0", content=body, headers=as_json).status_code == 413
+        said = {**as_json, "Content-Length": "many"}
+        assert page.put("/photographs/0", content=form, headers=said).status_code == 413
+        assert page.get("/photographs/0").json()["source"] == "nothing"
+        longest = [((4 * row, 0, 4 * row + 3, 12.123456789012345), "\u20ac" * 200) for row in range(HEIGHT // 4)]
+        assert give(page, 0, longest).status_code == 200
+
     @pytest.mark.parametrize("number", ["6", "-1", "x", "../labels.csv"])
     def test_photographs_have_numbers_alone(self, page, number):
         for what in ("", "/picture", "/plate?box=1&box=2&box=3&box=4"):

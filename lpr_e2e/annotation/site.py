@@ -6,6 +6,7 @@
 * Pages of strangers in the same browser: the cookie is not sent along with what they ask for, nothing is changed for
   them (Origin), and there is no CORS.
 * A name of a stranger's that leads to 127.0.0.1 (DNS rebinding): the Host header has to name this machine.
+* Bodies of any size: what is longer than the longest answer, or does not say how long it is, is not read.
 * Texts and names that are HTML: the page's scripts write them as text, and the policy forbids scripts in the page.
 * Paths of files: there are none in addresses, photographs have numbers.
 """
@@ -59,6 +60,8 @@ _FILES = {
 }
 # More than any photograph or plate has; and what the page asks for at once.
 _MOST_PLATES, _MOST_CHARACTERS, _MOST_ASKED = 500, 200, 20
+# No answer is longer, in bytes: a box, and six bytes for each character, as JSON may write it.
+_MOST_BYTES = _MOST_PLATES * (200 + 6 * _MOST_CHARACTERS)
 _SECRET_BYTES = 24
 # After a request to end, open connections have so long, seconds.
 _GRACE_SECONDS = 1
@@ -145,6 +148,9 @@ def _refusal(request: Request, token: str, tickets: set[str]) -> Response | None
     if not secrets.compare_digest(request.cookies.get(cookie, "").encode(), token.encode()):
         said = "Open this page by the whole address that the program prints, with its token."
         return Response(said, 403, media_type="text/plain")
+    length = request.headers.get("content-length", "0")
+    if "transfer-encoding" in request.headers or not length.isdecimal() or int(length) > _MOST_BYTES:
+        return Response(f"expected at most {_MOST_BYTES} bytes, and their number", 413, media_type="text/plain")
     return None
 
 
