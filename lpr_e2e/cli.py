@@ -22,7 +22,7 @@ from typing import NoReturn
 
 from lpr_e2e import __version__
 from lpr_e2e.common.cores import use_threads
-from lpr_e2e.common.errors import UserError, in_words
+from lpr_e2e.common.errors import UnwrittenError, UserError, in_words
 from lpr_e2e.common.extras import remedy
 from lpr_e2e.common.interrupts import as_process, noticed
 from lpr_e2e.common.terminal import OutputError, complain
@@ -54,7 +54,7 @@ SHELLS = ("bash", "zsh", "tcsh")
 INSTALLED, MODULE, SCRIPT = "lpr-e2e {}", "python -m lpr_e2e {}", "python {}.py"
 SCRIPTS = ("train", "predict")
 
-WRONG_INPUT, INTERRUPTED = 2, 130
+UNWRITTEN, WRONG_INPUT, INTERRUPTED = 1, 2, 130
 _CLOSED_PIPE = 141  # As a shell reports a program that a closed pipe has ended.
 _DIRECTORIES = ("DIR", "FOLDER")  # Names of arguments, in help, that only folders can be given for.
 
@@ -134,6 +134,9 @@ def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
         return INTERRUPTED
     except OutputError as error:
         return _give_up_output(called, error)
+    except UnwrittenError as error:
+        complain(f"{called}: {error}")
+        return UNWRITTEN
     except (UserError, OSError) as error:
         complain(f"{called}: {in_words(error)}")
         return WRONG_INPUT
@@ -194,7 +197,7 @@ def _give_up_output(called: str, error: OutputError) -> int:
     if error.errno == errno.EPIPE:
         return _CLOSED_PIPE
     complain(f"{called}: the output cannot be printed: {error}")
-    return 1
+    return UNWRITTEN
 
 
 if __name__ == "__main__":  # `python -m lpr_e2e.cli` would do nothing, and say nothing, otherwise.

@@ -5,10 +5,16 @@ from __future__ import annotations
 import contextlib
 import csv
 import json
+import os
 import resource
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from foreign_files import clip_bytes
 from PIL import Image
 from stand_in import reader
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
@@ -20,12 +26,15 @@ from lpr_e2e.common.files import WholeLines
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.data.dataset import load_dataset
 from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.prediction.models import shipped
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.run_folder import RunError, RunFolder, split
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @contextlib.contextmanager
@@ -109,6 +118,54 @@ class TestFullDisk:
         assert {len(row) for row in rows} == {len(COLUMNS)}
         assert 3 < len(rows) < 60 and f"{len(rows) - 1} of 60 photographs are in" in said
         assert all(json.loads(line)["img_id"] for line in lines)
+
+
+class TestNoRights:
+    """A folder that nothing can be written to; a file in its place is a wrong call, as it always was."""
+
+    @pytest.fixture
+    def called(self, tmp_path):
+        """Calls a command as a user whose rights are those that the files say; root has all."""
+        Image.new("RGB", (64, 48)).save(tmp_path / "a.png")
+        (tmp_path / "shut").mkdir()
+        (tmp_path / "shut").chmod(0o555)
+        (tmp_path / "file").touch()
+        setpriv = ["setpriv", "--bounding-set=-dac_override,-dac_read_search"] if os.getuid() == 0 else []
+        if setpriv and shutil.which("setpriv") is None:
+            pytest.skip("setpriv is not installed, without which root may write everywhere")
+
+        def call(*arguments: str) -> subprocess.CompletedProcess:
+            environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+            command = [*setpriv, sys.executable, "-m", "lpr_e2e", *arguments]
+            return subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+
+        return call
+
+    @pytest.mark.skipif("ONNX Runtime" not in shipped()["tunisia"].forms, reason="saved_models/tunisia is not there")
+    @pytest.mark.parametrize(
+        ("arguments", "code"),
+        [
+            (("predict", "a.png", "--output", "shut"), 1),
+            (("predict", "a.png", "--output", "shut/below"), 1),
+            (("predict", "a.png", "--output", "new", "--submission", "shut/submission.csv"), 1),
+            (("predict", "a.png", "--output", "file"), 2),
+            (("predict", "a.png", "--output", "file/below"), 2),
+            (("predict", "a.png", "--output", "new"), 0),
+        ],
+        ids=lambda value: value if isinstance(value, int) else " ".join(value[2:]),
+    )
+    def test_results_that_cannot_be_written_are_no_wrong_call(self, called, arguments, code):
+        done = called(*arguments)
+        said = [line for line in done.stderr.splitlines() if line.startswith("lpr-e2e predict: ")]
+        assert done.returncode == code and len(said) == (code != 0), done.stderr
+        assert "Traceback" not in done.stderr and ".lock" not in done.stderr
+
+    def test_the_same_of_a_clip(self, called, tmp_path):
+        pytest.importorskip("av")
+        (tmp_path / "clip.mp4").write_bytes(clip_bytes())
+        for output, code in (("shut", 1), ("shut/below", 1), ("file", 2)):
+            done = called("video", "clip.mp4", "--output", output)
+            assert done.returncode == code and f"video: {output}: " in done.stderr, done.stderr
 
 
 class TestWholeLines:

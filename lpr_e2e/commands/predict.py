@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lpr_e2e.cli import INTERRUPTED
+from lpr_e2e.cli import INTERRUPTED, UNWRITTEN
 from lpr_e2e.commands.arguments import add_model, add_precision, add_redact, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import complain, say
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from lpr_e2e.prediction.outputs import PredictionsWriter
     from lpr_e2e.prediction.reader import PlateReader
     from lpr_e2e.prediction.redaction import RedactionWriter
-
-CANNOT_WRITE = 1
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,7 +90,7 @@ def run(options: argparse.Namespace) -> int:
         reason = "interrupted" if interrupted else f"stopped, {stopped}"
         done = f"{job.writer.count} of {len(job.photographs)} photographs are in {job.writer.csv_path}"
         complain(f"{options.called}: {reason}: {done}")
-        return INTERRUPTED if interrupted else CANNOT_WRITE
+        return INTERRUPTED if interrupted else UNWRITTEN
     counts = ", ".join(f"{count} {status}" for status, count in job.writer.statuses.most_common())
     place = job.page.path if job.page else job.writer.csv_path
     say(f"{job.writer.count} photograph{'s' * (job.writer.count != 1)}: {counts}; see {place}")
@@ -106,7 +104,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
-    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places, results_in
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.prediction.models import find
     from lpr_e2e.prediction.outputs import CSV, JSONL, PICTURES, JsonLines, PredictionsWriter, default_output
@@ -140,25 +138,13 @@ def _prepare(options: argparse.Namespace) -> _Job:
         from lpr_e2e.prediction.challenge import SubmissionForm
 
         form = SubmissionForm(reader.vocabulary, [img_id for img_id, _ in photographs])
-    writer = PredictionsWriter(output, not options.no_pictures, photographs)
-    lines = JsonLines(output / JSONL) if options.jsonl else None
-    page = None
-    if not options.no_report:
-        from lpr_e2e.evaluation.report import ReportWriter
-
-        others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
-        title = f"Licence plates of {options.photographs[0]}{others}"
-        promise = reader.description.promise
-        page = ReportWriter(
-            output / "report.html",
-            title,
-            scoring.truths if scoring else None,
-            promise.in_words(options.precision) if promise.bars else "",
-            max(reader.least_certainty, reader.procedure.certainty_threshold),
-        )
     redaction = None
-    if options.redact:
-        redaction = redacting.RedactionWriter(output, options.redact, reader.driver)
+    with results_in(output):
+        writer = PredictionsWriter(output, not options.no_pictures, photographs)
+        lines = JsonLines(output / JSONL) if options.jsonl else None
+        page = None if options.no_report else _page(options, output, scoring, reader)
+        if options.redact:
+            redaction = redacting.RedactionWriter(output, options.redact, reader.driver)
     files = [file for file in (writer, lines, page, redaction) if file is not None]
     return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files)
 
@@ -176,6 +162,21 @@ def _truth(options: argparse.Namespace, photographs: list[tuple[str, Path]]) -> 
     for one in [*notes, *([note] if note else [])]:
         say(one)
     return Scoring(truths), read_texts(options.seen) if options.seen else None
+
+
+def _page(options: argparse.Namespace, output: Path, scoring: Scoring | None, reader: PlateReader) -> ReportWriter:
+    """The report."""
+    from lpr_e2e.evaluation.report import ReportWriter
+
+    others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
+    promise = reader.description.promise
+    return ReportWriter(
+        output / "report.html",
+        f"Licence plates of {options.photographs[0]}{others}",
+        scoring.truths if scoring else None,
+        promise.in_words(options.precision) if promise.bars else "",
+        max(reader.least_certainty, reader.procedure.certainty_threshold),
+    )
 
 
 def _read(job: _Job, options: argparse.Namespace) -> KeyboardInterrupt | OSError | None:
@@ -223,5 +224,5 @@ def _score(job: _Job, scoring: Scoring, options: argparse.Namespace) -> int:
             summary.write(options.figures)
         except OSError as error:
             complain(f"{options.called}: {error}")
-            return CANNOT_WRITE
+            return UNWRITTEN
     return 0

@@ -126,7 +126,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
     import av  # noqa: F401  # What is missing is said before a model is loaded.
     import scipy.optimize  # noqa: F401
 
-    from lpr_e2e.common.files import refuse_inputs
+    from lpr_e2e.common.files import refuse_inputs, results_in
     from lpr_e2e.prediction.reader import PlateReader
     from lpr_e2e.video import clips, outputs
     from lpr_e2e.video.frames import RECONNECTS, open_source
@@ -148,13 +148,14 @@ def _prepare(options: argparse.Namespace) -> _Job:
     if reader.format_warning:
         complain(reader.format_warning)
     book = PassBook(reader, options.gap or GAP, options.apart or APART)
-    writer = outputs.PassWriter(output, source)
-    page = None if options.no_page else PassPage(output, source.name)
     copies: list[Any] = []
-    if options.annotated:
-        copies.append(clips.AnnotatedClip(output / clips.ANNOTATED, source.rate))
-    if options.redact:
-        copies.append(clips.RedactedClip(output / clips.REDACTED, source.rate, options.redact, reader.driver))
+    with results_in(output):
+        writer = outputs.PassWriter(output, source)
+        page = None if options.no_page else PassPage(output, source.name)
+        if options.annotated:
+            copies.append(clips.AnnotatedClip(output / clips.ANNOTATED, source.rate))
+        if options.redact:
+            copies.append(clips.RedactedClip(output / clips.REDACTED, source.rate, options.redact, reader.driver))
     return _Job(source, reader, book, writer, page, copies)
 
 

@@ -14,6 +14,13 @@ class TrainingError(UserError):
     """The training cannot go on; the message says why and what to do."""
 
 
+class UnwrittenError(OSError):
+    """Results cannot be written where they are to go; the message says why and what to do.
+
+    The command line prints the message alone and ends with exit code 1: the call may be right, and the disk full.
+    """
+
+
 # What was expected where a file stands in place of a folder, or the other way round.
 _EXPECTED = {
     FileExistsError: "is a file; expected a folder, or a name that is not taken",

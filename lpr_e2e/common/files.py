@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
-from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.errors import UnwrittenError, UserError
 from lpr_e2e.common.interrupts import postponed
 
 # A name may have 255 bytes, and a character four of them: so many are kept of it where something is put before it.
@@ -178,6 +178,23 @@ def _identity(path: Path) -> tuple[int, int]:
     """What tells a file from all others, links followed."""
     found = path.stat()
     return found.st_dev, found.st_ino
+
+
+@contextlib.contextmanager
+def results_in(folder: Path) -> Iterator[None]:
+    """Begin to write results to a folder that the user has named with --output.
+
+    Raises:
+        UnwrittenError: the system does not let anything be written there: no rights, no room.
+        OSError: a file stands in place of a folder, or the other way round.
+    """
+    try:
+        yield
+    except (FileExistsError, NotADirectoryError, IsADirectoryError):
+        raise
+    except OSError as error:
+        reason = error.strerror or error
+        raise UnwrittenError(f"{folder}: nothing can be written there ({reason}); name another with --output") from None
 
 
 @contextlib.contextmanager
