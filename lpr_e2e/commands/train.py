@@ -126,7 +126,7 @@ def _train(options: argparse.Namespace) -> int:
         try:
             figures = Training(settings, dataset, folder, weights=weights, job=job).run()
         except OSError as error:  # The disk is full, say.
-            raise TrainingError(f"{error}\nwhat was done is kept; go on with --resume {folder.path}") from error
+            raise TrainingError(f"{error}; what was done is kept, go on with --resume {folder.path}") from error
         except KeyboardInterrupt:
             complain(f"\ninterrupted; go on with: {options.spelled('train')} --resume {folder.path}")
             return INTERRUPTED
