@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import csv_lines
-from lpr_e2e.data.dialects import parse
+from lpr_e2e.common.files import csv_lines, read_file
+from lpr_e2e.data.dialects import TooWide, parse
 from lpr_e2e.data.encodings import UnclearEncoding, decode
 from lpr_e2e.data.problems import Problem
 
@@ -66,17 +66,20 @@ def read_table(path: Path) -> Table:
     """Read a CSV as texts without surrounding blanks, in whatever dialect and encoding; see `dialects`, `encodings`.
 
     Raises:
-        DatasetError: the file cannot be read, is no text, or may be text in several encodings.
+        DatasetError: the file cannot be read, is no text, may be text in several encodings, or has too many columns.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
     try:
         decoded = decode(data)
     except UnclearEncoding as error:
         raise DatasetError(f"{path}: expected UTF-8 text, found {error}; save it as UTF-8") from None
-    parsed = parse(decoded.text)
+    try:
+        parsed = parse(decoded.text)
+    except TooWide as error:
+        raise DatasetError(f"{path}: {error}") from None
     for name in set(_ONCE).intersection(parsed.repeated):
         raise DatasetError(f"{path}: several columns are named {name}; expected one, rename or remove the others")
     records = []

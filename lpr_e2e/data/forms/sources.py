@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -16,6 +17,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import read_file
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data import tables
@@ -99,7 +101,7 @@ def read_text(path: Path, expected: str) -> str:
         DatasetError: it cannot be read, or is none; `expected` says what should be there.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return io.TextIOWrapper(io.BytesIO(read_file(path)), encoding="utf-8-sig").read()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except UnicodeDecodeError as error:
@@ -149,7 +151,7 @@ def read_xml(path: Path, expected: str) -> Element:
     from defusedxml.ElementTree import parse
 
     try:
-        return parse(path).getroot()
+        return parse(io.BytesIO(read_file(path))).getroot()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except defusedxml.DefusedXmlException:
