@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
@@ -16,6 +15,8 @@ from lpr_e2e.data.problems import Problem
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 # Columns of which a table has one at most: of two, nobody could tell which is meant.
 _ONCE = ("img_id", *BOX_COLUMNS, "text")
+# No picture has as many pixels, and what is computed with numbers of this size stays a number.
+LARGEST = 1e15
 # Key of what a row has beyond the header's columns.
 EXTRA = "\0extra"
 # What stands there for a row that cannot be split into cells.
@@ -102,12 +103,12 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Sequence[str]
 
 
 def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
-    """The finite numbers that the values stand for, or None if one does not."""
+    """The numbers that the values stand for, or None if one stands for none, or for one beyond `LARGEST`."""
     try:
         found = tuple(float(value.replace("_", "?")) for value in values)  # Python reads 1_0 as 10.
     except ValueError:
         return None
-    return found if all(map(math.isfinite, found)) else None
+    return found if all(abs(number) <= LARGEST for number in found) else None
 
 
 def stays_inside(img_id: str) -> bool:
