@@ -263,6 +263,27 @@ class TestLoading:
             load_drivers(path, 1, 1, "ONNX")
         assert name in in_words(error.value) and "\n" not in in_words(error.value)
 
+    @pytest.mark.parametrize("kind", ["cut off", "header", "of ONNX", "empty", "holes"])
+    def test_a_damaged_file_of_tflite_is_one_line(self, folder, tmp_path, kind):
+        path, whole = tmp_path / "changed", (folder / "plates.tflite").read_bytes()
+        shutil.copytree(folder, path)
+        damaged = {
+            "cut off": whole[: len(whole) // 2],
+            "header": whole[:8] + bytes(64) + whole[72:],
+            "of ONNX": (folder / "read.onnx").read_bytes(),
+        }
+        (path / "plates.tflite").write_bytes(damaged.get(kind, b""))
+        if kind == "holes":
+            os.truncate(path / "plates.tflite", 2**36)
+        values = json.loads((path / FILE).read_text(encoding="utf-8"))
+        values.pop("files", None)  # By whose checksums every damage is known.
+        (path / FILE).write_text(json.dumps(with_checksum(values)), encoding="utf-8")
+        with pytest.raises((UserError, OSError)) as error:
+            load_drivers(path, 1, 1, "TFLite")
+        assert "plates.tflite: " in in_words(error.value) and "\n" not in in_words(error.value)
+        (path / "plates.tflite").write_bytes(whole)
+        assert load_drivers(path, 1, 1, "TFLite")
+
     def test_one_session_serves_several_threads_and_each_thread_has_its_interpreter(self, folder):
         shared, own = ([driver.engine for driver in load_drivers(folder, 3, 1, form)] for form in FORMS)
         assert len(shared) == len(own) == 3
