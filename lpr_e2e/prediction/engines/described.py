@@ -32,7 +32,7 @@ class DescribedEngine:
             UserError: the model cannot be run, or gives something else.
         """
         answer = self._engine.find(scenes)
-        cells = max(1, *getattr(answer.get("objectness"), "shape", ())[1:2], 1)
+        cells = max((1, *getattr(answer.get("objectness"), "shape", ())[1:2]))
         expected = {"objectness": (cells,), "cell_boxes": (cells, 4), "cell_turns": (cells, 4), "cell_tilts": (cells,)}
         return self._checked(answer, expected, len(scenes))
 
