@@ -122,6 +122,8 @@ def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         module.add_arguments(parser)
+        if any(re.fullmatch("(--[a-z-]+=)?", one) for one in arguments):
+            parser.error("an argument is empty; expected a value: has a variable of the shell none?")
         if getattr(module, "TAKES_REST", False):
             options, *rest = parser.parse_known_args(arguments)
         else:

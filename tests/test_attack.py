@@ -37,10 +37,11 @@ from foreign_files import (
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.fingerprint_cache import FILE, FingerprintCache
+from lpr_e2e.data.samples import Crop, Dataset
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.training import letterforms
 from lpr_e2e.training.pseudo_labels import PseudoLabels
-from lpr_e2e.training.run_folder import RunError, RunFolder
+from lpr_e2e.training.run_folder import RunError, RunFolder, write_split
 from lpr_e2e.video.outputs import read_passes
 
 DAMAGES = int(os.environ.get("DAMAGES", "0"))
@@ -209,6 +210,24 @@ class TestFinds:
         (tmp_path / "split.csv").write_bytes(data)
         with pytest.raises(RunError, match="split.csv"):
             run.check_split(small_dataset())
+
+    @pytest.mark.parametrize(
+        "name", ["a\rb.png", "\r\n.png", "\u2028.png", "a\x85\x0b.png", "=1.png", '",".png', "'-1.png"]
+    )
+    def test_any_name_comes_back_of_the_tables_of_a_run(self, tmp_path, name):
+        plate = ("photograph", name, 0)
+        PseudoLabels(readings={plate: ("=12", 1)}, tilts={("photograph", name, 1): -0.25}).save(tmp_path / "own.csv")
+        own = PseudoLabels.load(tmp_path / "own.csv")
+        assert own.readings == {plate: ("=12", 1)} and own.tilts == {("photograph", name, 1): -0.25}
+        dataset = Dataset([], [Crop(name, Path(name), "-12", None)], [], [Crop("plain.png", Path("a"), "NA", None)])
+        write_split(tmp_path / "split.csv", dataset)
+        RunFolder(tmp_path).check_split(dataset)
+        assert {row[2:4] for row in RunFolder(tmp_path).held_out()} == {("plain.png", "NA")}
+        for table in ("own.csv", "split.csv"):
+            cells = [cell for row in csv.reader((tmp_path / table).open(newline="", encoding="utf-8")) for cell in row]
+            assert not any(cell.startswith(("=", "-", "\r")) for cell in cells)
+        with pytest.raises(RunError, match="the data changed"):
+            RunFolder(tmp_path).check_split(small_dataset())
 
     def test_a_split_that_is_cut_off_within_a_row_is_refused(self, tmp_path):
         whole = split_bytes()[0]

@@ -288,3 +288,31 @@ def test_figures_are_never_written_over_the_data(command, target, tmp_path, monk
     assert cli.main([*command, target]) == 2
     assert capsys.readouterr().err.count("\n") == 1
     assert (tmp_path / "d/labels.json").read_text() == (tmp_path / "d/below/car.jpg").read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", ""],
+        ["predict", "a.jpg", "--output", ""],
+        ["predict", "a.jpg", "--output="],
+        ["check", ""],
+        ["evaluate", "", "a.csv"],
+        ["import", "auto", "a.csv", ""],
+        ["export-labels", "a.csv", "--output", "b.json", "--text-key", ""],
+        ["train", "--data", ""],
+    ],
+)
+def test_an_argument_that_is_empty_stands_for_nothing(arguments, tmp_path, monkeypatch, capsys):
+    """A variable of the shell that has no value: as a path, it would be the folder that one is in."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2 and "an argument is empty" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_folder_that_one_is_in_is_none(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    assert main(["check", "."]) == 2
+    assert "an argument is empty" not in capsys.readouterr().err

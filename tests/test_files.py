@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import os
 import signal
@@ -9,14 +11,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.errors import UserError, in_words
 from lpr_e2e.common.files import (
     WholeLines,
     as_cell,
+    csv_lines,
     from_cell,
+    name_as_cell,
     owned,
+    read_file,
     refuse_foreign,
     refuse_inputs,
     require_places,
@@ -141,16 +147,96 @@ class TestInputsAreKept:
         WholeLines(folder / "nowhere.csv").close()  # Nothing is lost.
 
 
-@pytest.mark.parametrize("text", ["=1+1", "+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", '=HYPERLINK("http://x")'])
+COMPUTED = ["=1+1", "+1", "-2+3", "@SUM(1)", "\t=1", "\r=1", '=HYPERLINK("http://x")']
+HIDDEN = [
+    "\uff1d1+1",
+    "\uff20SUM(1)",
+    "  =1",
+    "\u00a0\u3000-1",
+    "\n+1",
+    "\ufeff=1",
+    "\u202e=1",
+    "\x0b@a",
+    "\u200b\uff0b1",
+]
+
+
+@pytest.mark.parametrize("text", [*COMPUTED, *HIDDEN, "'=1", "''\uff1d1"])
 def test_what_a_spreadsheet_would_compute_gets_an_apostrophe(text):
     assert as_cell(text) == f"'{text}"
     assert from_cell(as_cell(text)) == text
+
+
+@pytest.mark.parametrize("name", [*COMPUTED, *HIDDEN])
+def test_a_name_that_a_spreadsheet_would_compute_is_another_name_of_its_file(name):
+    assert name_as_cell(name) == f"./{name}"
+    assert name_as_cell(f"a{name}") == f"a{name}"
 
 
 @pytest.mark.parametrize("text", ["", "12-345", "AB 12", "0012345", "'1", "NA", "12E4567", "سطن٧١٢٦", "京A12345"])
 def test_other_texts_stay_as_they_are(text):
     assert as_cell(text) == text
     assert from_cell(text) == text
+
+
+ODD_CELLS = [
+    *("a\rb", "a\r", "\r", "\r\n", "a\nb", 'a"b', '"', '","', "a,b", "a\tb", "a\0b", "\u2028", "a\x85b", "a\x0cb"),
+    *("\ufeffa", "\u202egpj.a", " a ", "NA", "", "\\", "\x1a", "plain", *HIDDEN),
+]
+
+
+@pytest.mark.parametrize("cell", ODD_CELLS)
+def test_no_cell_ends_itself_or_its_row(cell):
+    """Whoever reads the table gets the same cells, on every version of Python."""
+    rows = [["x", "y", "z"], ["before", cell, "behind"], [cell, "", cell]]
+    written = csv_lines(rows)
+    assert list(csv.reader(io.StringIO(written, newline=""), strict=True)) == rows
+    read = pd.read_csv(io.StringIO(written, newline=""), dtype=str, keep_default_na=False)
+    assert [[*read.columns], *read.to_numpy().tolist()] == rows
+
+
+class TestReadFile:
+    """What has no end, or more than the memory, is refused before it is read."""
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes in folders")
+    def test_a_pipe_is_not_waited_for(self, tmp_path):
+        os.mkfifo(tmp_path / "pipe")
+        with pytest.raises(OSError, match="no regular file"):
+            read_file(tmp_path / "pipe")
+
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no /dev/zero")
+    def test_a_device_without_an_end_is_not_read(self, tmp_path):
+        (tmp_path / "link").symlink_to("/dev/zero")
+        with pytest.raises(OSError, match="no regular file"):
+            read_file(tmp_path / "link")
+
+    def test_a_folder_is_none(self, tmp_path):
+        with pytest.raises(IsADirectoryError):
+            read_file(tmp_path)
+
+    def test_a_file_of_holes_does_not_fill_the_memory(self, tmp_path):
+        (tmp_path / "holes").touch()
+        os.truncate(tmp_path / "holes", 2**36)
+        with pytest.raises(OSError, match="larger than 1,024 MiB"):
+            read_file(tmp_path / "holes")
+
+    def test_a_link_to_itself_is_named(self, tmp_path):
+        (tmp_path / "self").symlink_to("self")
+        with pytest.raises(OSError, match="self"):
+            read_file(tmp_path / "self")
+
+    def test_others_are_read_to_the_last_byte(self, tmp_path):
+        (tmp_path / "a").write_bytes(bytes(range(256)))
+        assert read_file(tmp_path / "a", most=256) == bytes(range(256))
+        assert read_file(tmp_path / "a") == bytes(range(256))
+
+
+@pytest.mark.parametrize("value", ["a\nb", "x" * 1_000_000, "\n" * 50_000])
+def test_an_error_is_a_line_that_begins_with_the_place_and_ends_with_the_remedy(value):
+    said = in_words(UserError(f"a.csv, row 7: {value}: expected less; leave it out"))
+    assert len(said) < 2100 and "\n" not in said
+    assert said.startswith("a.csv, row 7: ") and said.endswith("expected less; leave it out")
+    assert in_words(UserError("a.csv: short")) == "a.csv: short"
 
 
 class TestWhatIsNotOurs:

@@ -80,7 +80,14 @@ def test_readings_follow_the_rule():
     assert ruled.confidence == pytest.approx(0.45) and ruled.status == "uncertain"
 
 
-@pytest.mark.parametrize("given", ["[0-9", "(?!12)[0-9]+", r"([0-9])\1", "(a{100}){100}", "x{1001}"])
+@pytest.mark.parametrize(
+    "given",
+    [
+        *("[0-9", "(?!12)[0-9]+", r"([0-9])\1", "(a{100}){100}", "x{1001}"),
+        *("(a{1000}){1000}", "((a{50}){50}){50}", "(?<=1)2", "(?<!1)2", "(?=1)1", r"(?P<a>1)(?P=a)"),
+        *("(?>1)", "(?R)", "[b-a]", "*", "(?#x", r"(\p{L}{300}){3}", r"[\p{L}\p{N}]{1000}"),
+    ],
+)
 def test_what_is_no_expression_or_one_that_could_take_for_ever_is_refused(given):
     with pytest.raises(ValueError, match="expected a regular expression as RE2 knows them; [a-z]"):
         rule(given)

@@ -860,3 +860,70 @@ def test_tasks_without_a_picture_are_named(task, tmp_path):
 
 def test_every_form_says_what_it_is():
     assert set(FORMS) == set(WRITERS) and all(form.ABOUT and form.SUFFIXES for form in FORMS.values())
+
+
+# Numbers that are none of a picture
+
+
+def numbers_of_coco(number):
+    image, box = {"id": 1, "file_name": "a.png", "width": 640, "height": number}, [number, 10, number, 40]
+    return "a.json", {"images": [image], "annotations": [{"id": 1, "image_id": 1, "category_id": 1, "bbox": box}]}
+
+
+def numbers_of_label_studio(number, turn=30):
+    value = {"points": [[number, number], [-number, 1], [1, -number]], "rotation": turn, "polygonlabels": ["plate"]}
+    region = {"id": "r", "type": "polygonlabels", "value": value, "original_width": number, "original_height": number}
+    return "a.json", [{"data": {"image": "/data/a.png"}, "annotations": [{"result": [region]}]}]
+
+
+@pytest.mark.parametrize("of", [numbers_of_coco, numbers_of_label_studio])
+@pytest.mark.parametrize("number", [10**308, 10**400, -(10**400), 1e308, 1.7e308, float("nan"), float("-inf"), 2e15])
+def test_numbers_beyond_every_picture_are_none(of, number, tmp_path, recwarn):
+    """They would make others, by which nobody can compute, in the midst of everything."""
+    name, content = of(number)
+    write_json(tmp_path / name, content)
+    save_picture(tmp_path / "a.png", 1)
+    found = read_labels(tmp_path / name)
+    assert [kind for _, _, kind in kinds_of(found)] in (["non-numeric box"], ["unusable region"])
+    assert not rows_of(found) and not recwarn.list
+
+
+@pytest.mark.parametrize("number", ["1e308", "-1e308", "1e16", "9" * 400, "nan"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "<annotation><filename>a.png</filename><object><name>plate</name><bndbox><xmin>{0}</xmin><ymin>1</ymin>"
+        "<xmax>9</xmax><ymax>{0}</ymax></bndbox></object></annotation>",
+        '<annotations><image name="a.png" width="9" height="9"><box label="p" xtl="1" ytl="{0}" xbr="{0}" ybr="5"/>'
+        "</image></annotations>",
+        '<annotations><image name="a.png"><box label="p" xtl="1" ytl="2" xbr="3" ybr="5" rotation="{0}"/></image>'
+        "</annotations>",
+    ],
+)
+def test_so_are_those_of_xml(number, content, tmp_path, recwarn):
+    write_text(tmp_path / "a.xml", content.format(number))
+    found = read_labels(tmp_path / "a.xml")
+    assert len(kinds_of(found)) == 1 and not rows_of(found) and not recwarn.list
+
+
+@pytest.mark.parametrize("number", [12, 12.5, 10**15])
+def test_other_numbers_are_read(number, tmp_path):
+    name, content = numbers_of_coco(number)
+    write_json(tmp_path / name, content)
+    assert rows_of(read_labels(tmp_path / name)) == [("a.png", (number, 10, number, 40), None)]
+
+
+@pytest.mark.parametrize("tag", ["object", "annotation", "attribute", "part"])
+def test_xml_that_is_nested_without_end_is_refused_at_once(tag, tmp_path):
+    """In each of the elements all inner ones would be looked through."""
+    write_text(tmp_path / "a.xml", f"<annotation>{f'<{tag}>' * 50_000}{f'</{tag}>' * 50_000}</annotation>")
+    with pytest.raises(DatasetError, match="a.xml: elements in elements, more than 50 deep"):
+        read_labels(tmp_path / "a.xml")
+
+
+def test_regions_of_label_studio_may_be_many(tmp_path):
+    """Their classes are found by their id, not by looking through all of them for each."""
+    regions = [{"id": f"r{n}", "type": "rectangle", "value": dict(x=1, y=1, width=9, height=9)} for n in range(10_000)]
+    classes = [{"id": f"r{n}", "type": "labels", "value": {"labels": ["plate"]}} for n in range(10_000)]
+    write_json(tmp_path / "a.json", [{"data": {"image": "/a.png"}, "annotations": [{"result": regions + classes}]}])
+    assert len(rows_of(read_labels(tmp_path / "a.json"))) == 10_000

@@ -5,9 +5,11 @@ import json
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from label_files import (
     CROPS,
@@ -301,6 +303,46 @@ def test_pictures_of_one_name_in_two_folders_are_two_pictures(tmp_path):
         part = "train" if seed < 3 else "valid"
         assert one.held == (part == "valid")
         assert one.path.read_bytes() == (tmp_path / "source" / part / f"{seed % 3}.png").read_bytes()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.png", "a.png/b.png", "a.png/a.png/b.png"),
+        ("A.PNG/b.png", "a.png", "other/a.png/c.png"),
+        ("e\u0301.png", "\u00e9.png", "\u00c9.png/x.png"),
+    ],
+)
+def test_a_picture_that_is_called_like_a_folder_is_copied_beside_it(names, tmp_path):
+    """Labels name them alike, whatever folders they lie in."""
+    rows = [(f"{number}/{name}", *LARGE, f"{number}T{number}") for number, name in enumerate(names)]
+    write_csv(tmp_path / "source" / "labels.csv", COLUMNS, rows)
+    for number, name in enumerate(names):
+        save_picture(tmp_path / "source" / str(number) / name, number)
+    labelled = resolve(read_labels(tmp_path / "source"))
+    shorter = [replace(one, img_id=one.img_id.partition("/")[2]) for one in labelled.photographs]
+    import_labels(tmp_path / "data", replace(labelled, photographs=shorter))
+    found = resolved(tmp_path / "data").photographs
+    assert {one.plates[0].text for one in found} == {f"{number}T{number}" for number in range(len(names))}
+    for one in found:
+        number = int(one.plates[0].text[0])
+        assert one.path.read_bytes() == (tmp_path / "source" / str(number) / names[number]).read_bytes()
+
+
+@pytest.mark.parametrize("name", ["=1.png", "-2.png", "@3.png", "+4.png", "\uff1d5.png", "cr\ra.png", "a\u2028b.png"])
+def test_names_are_cells_of_our_tables_and_lead_back_to_their_pictures(name, tmp_path):
+    write_csv(tmp_path / "source/labels.csv", COLUMNS, [("plain.png", *LARGE, "1T1"), ("odd.png", *LARGE, "2T2")])
+    save_picture(tmp_path / "source/plain.png", 1)
+    save_picture(tmp_path / "source/odd.png", 2)
+    labelled = resolve(read_labels(tmp_path / "source"))
+    odd = [replace(one, img_id=name) if one.img_id == "odd.png" else one for one in labelled.photographs]
+    import_labels(tmp_path / "data", replace(labelled, photographs=odd))
+    table = pd.read_csv(tmp_path / "data/photographs.csv", dtype=str, keep_default_na=False)
+    cells = table["img_id"].tolist()
+    assert cells[0] == "plain.png" and cells[1].removeprefix("./") == name
+    assert not any(cell.startswith(("=", "+", "-", "@", "\uff1d")) for cell in cells)
+    (found,) = [one for one in resolved(tmp_path / "data").photographs if one.plates[0].text == "2T2"]
+    assert found.path.read_bytes() == (tmp_path / "source/odd.png").read_bytes()
 
 
 def test_pictures_that_show_no_plate_are_added(tmp_path):

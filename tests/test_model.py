@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 import zipfile
 from dataclasses import replace
 
 import cv2
+import h5py
 import keras
 import numpy as np
 import pytest
@@ -270,6 +272,50 @@ class TestLoad:
                 archive.writestr(member, stored.read(member))
         for before, after in zip(seeing_model.weights, load(tmp_path / "small.keras").weights, strict=True):
             np.testing.assert_array_equal(before, after)
+
+    @pytest.mark.parametrize("kind", ["link", "raw file", "virtual"])
+    def test_weights_outside_of_the_file_are_not_read(self, seeing_model, tmp_path, kind):
+        """HDF5 knows several ways to name another file; of none is anything taken."""
+        seeing_model.save(tmp_path / "whole.keras")
+        with zipfile.ZipFile(tmp_path / "whole.keras") as archive:
+            members = {name: archive.read(name) for name in archive.namelist()}
+        path = tmp_path / "weights.h5"
+        path.write_bytes(members["model.weights.h5"])
+        with h5py.File(path, "r+") as file:
+            name = file.visititems(lambda name, one: name if isinstance(one, h5py.Dataset) and one.shape else None)
+            secret = np.full(file[name].shape, 42, "float32")
+            with h5py.File(tmp_path / "secret.h5", "w") as other:
+                other["secret"] = secret
+            (tmp_path / "secret.bin").write_bytes(secret.tobytes())
+            del file[name]
+            if kind == "link":
+                file[name] = h5py.ExternalLink(str(tmp_path / "secret.h5"), "secret")
+            elif kind == "raw file":
+                outside = [(str(tmp_path / "secret.bin"), 0, secret.nbytes)]
+                file.create_dataset(name, secret.shape, "float32", external=outside)
+            else:
+                layout = h5py.VirtualLayout(secret.shape, "float32")
+                layout[...] = h5py.VirtualSource(tmp_path / "secret.h5", "secret", secret.shape)
+                file.create_virtual_dataset(name, layout)
+        with zipfile.ZipFile(tmp_path / "evil.keras", "w") as archive:
+            for member, data in members.items():
+                archive.writestr(member, path.read_bytes() if member == "model.weights.h5" else data)
+        with pytest.raises(UserError, match="evil.keras: expected a .keras file") as error:
+            load(tmp_path / "evil.keras")
+        assert "\n" not in str(error.value)
+
+    def test_of_two_files_of_one_name_neither_runs_code(self, tmp_path):
+        """Who checks one of them may load the other."""
+        keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]).save(tmp_path / "code.keras")
+        keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)]).save(tmp_path / "plain.keras")
+        configs = [zipfile.ZipFile(tmp_path / f"{name}.keras").read("config.json") for name in ("code", "plain")]
+        for order in (configs, configs[::-1]):
+            with zipfile.ZipFile(tmp_path / "two.keras", "w") as archive, warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # That there are two.
+                for config in order:
+                    archive.writestr("config.json", config)
+            with pytest.raises(UserError, match="two.keras"):
+                load(tmp_path / "two.keras")
 
     def test_code_in_the_file_is_refused(self, tmp_path):
         """A Lambda layer carries marshalled Python: safe mode must not run it."""

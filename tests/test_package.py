@@ -328,3 +328,25 @@ def test_the_lock_file_is_of_this_set_up():
     locked = dict(line.lower().replace("_", "-").split("==") for line in lines if "==" in line)
     for name, specifier in listed("requirements.txt").items():
         assert Version(locked[name.lower()]) in specifier, name
+
+
+def test_what_is_left_unmended_says_why_and_until_when():
+    """A line is an identifier and its reason; all else is a comment, as CI reads it."""
+    lines = (ROOT / ".ci/audit-exceptions.txt").read_text(encoding="utf-8").splitlines()
+    for line in filter(None, lines):
+        assert re.fullmatch(r"#.*|[A-Z]+(-[\w-]+)+\s+# .*\b20\d\d\b.*", line), line
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "lpr_e2e").rglob("*.html")), ids=lambda page: page.name)
+def test_pages_allow_nothing_from_outside(page):
+    """Nor may they send anything there: of forms and of the base of links, `default-src` says nothing."""
+    text = page.read_text(encoding="utf-8")
+    policies = re.findall('http-equiv="Content-Security-Policy" content="([^"]*)"', text)
+    served = page.parent.name == "annotation"  # This one gets its policy with the answer, see `test_label`.
+    assert len(policies) == (not served)
+    for policy in policies:
+        allowed = dict(one.strip().partition(" ")[::2] for one in policy.split(";"))
+        assert [allowed.pop(name) for name in ("default-src", "base-uri", "form-action")] == ["'none'"] * 3
+        assert allowed.pop("img-src") == "data:" and set(allowed) <= {"style-src", "script-src"}
+        assert set(allowed.values()) == {"'unsafe-inline'"}
+    assert not re.search(r"(?:src|href|action)=[\"']?(?:https?:|//)", text)

@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 from stand_in import MagentaEngine, car, description, reader
@@ -17,6 +18,7 @@ from stand_in import MagentaEngine, car, description, reader
 import predict
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import find_photographs
+from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.outputs import PredictionsWriter, default_output
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
@@ -112,6 +114,49 @@ def test_every_photograph_has_a_picture_of_its_own(tmp_path, engine):
     assert len(pictures) == len(names) and len({name.casefold() for name in pictures}) == len(names)
     assert {"b.jpg", "é" * 125 + "..jpg", "c" * 251 + ".jpg", "c" * 247 + " (2).jpg"} <= set(pictures)
     assert all(len(name.encode()) <= 255 and name.endswith(".jpg") for name in pictures)
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("a.png", "a.png.jpg/b.jpg"),
+        ("x.jpg", "X.JPG/x.jpg/x.jpg", "x.jpg (2)/y.jpg"),
+        ("e\u0301.jpg", "\u00e9.jpg/a.jpg", "\u00e9.jpg/a.JPG"),
+        ("c/d.bmp", "c/d.bmp.jpg/e/f.jpg", "c/d.bmp.jpg (2)/g.jpg"),
+    ],
+)
+def test_a_folder_that_is_called_like_a_picture_of_ours_stops_nobody(names, tmp_path, engine):
+    for name in names:
+        path = tmp_path / "in" / name
+        if path.parent.exists() and path.exists():
+            pytest.skip("this system takes two of the names for one")
+        save(tmp_path / "in", name, format="PNG")
+    given = [str(path) for path in (tmp_path / "in").rglob("*") if path.is_file()]  # In any order.
+    folder, found = tmp_path / "in", sorted(given)
+    for number, photographs in enumerate(([str(folder)], found, found[::-1])):
+        output = tmp_path / f"out{number}"
+        assert predict.main([*photographs, "--output", str(output), "--redact", "box"]) == 0
+        written = {row["img_id"] for row in rows_of(output)}
+        for made in ("pictures", "redacted"):
+            assert len([path for path in (output / made).rglob("*") if path.is_file()]) == len(names)
+        assert len(written) == len(names)
+
+
+@pytest.mark.parametrize(
+    "name", ["cr\ra.jpg", "\r.jpg", "lf\r\na.jpg", "\u2028.jpg", '"\r".jpg', "\uff1d1.jpg", "  =1.jpg"]
+)
+def test_a_name_is_one_cell_of_one_row(name, tmp_path, engine):
+    save(tmp_path / "in", "plain.jpg")
+    save(tmp_path / "in", name)
+    options = ["--jsonl", "--redact", "box"]
+    assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out"), *options]) == 0
+    for table in ("predictions.csv", "redacted.csv"):
+        read = pd.read_csv(tmp_path / "out" / table, dtype=str, keep_default_na=False)
+        assert {one.removeprefix("./") for one in read["img_id"]} == {name, "plain.jpg"}
+    assert {row["img_id"].removeprefix("./") for row in rows_of(tmp_path / "out")} == {name, "plain.jpg"}
+    assert {img_id for img_id in read_predictions(tmp_path / "out/predictions.csv") if "plain" in img_id} == {
+        "plain.jpg"
+    }
 
 
 def test_a_folder_has_one_prediction_at_a_time(tmp_path):

@@ -378,6 +378,24 @@ class TestCost:
         with pytest.raises(PictureError, match="would take minutes"):
             read_size(tmp_path / "a.jpg")
 
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
+    def test_a_picture_with_holes_behind_it_does_not_fill_the_memory(self, kind, tmp_path):
+        """What is behind the picture counts: all of a JPEG is searched for scans."""
+        Image.new("RGB", (40, 30)).save(tmp_path / "a.jpg", kind)
+        os.truncate(tmp_path / "a.jpg", 2**36)
+        with pytest.raises(PictureError, match="too large: expected at most 2 GiB, found 64"):
+            read_picture(tmp_path / "a.jpg")
+        os.truncate(tmp_path / "a.jpg", 2**21)
+        assert read_picture(tmp_path / "a.jpg").shape == (30, 40, 3)
+
+    def test_scans_are_counted_wherever_blocks_end(self):
+        """A marker may lie half in one block and half in the next one."""
+        whole = self.jpeg()
+        for before in range(3):
+            image = whole + b"\0" * (2**20 - len(whole) - 2 + before) + b"\xff\xda" * 2_000_000
+            with pytest.raises(PictureError, match="a JPEG of 2000001 scans"):
+                read_picture(image)
+
     def test_what_cameras_write_is_read(self, tmp_path):
         """Three hundred parts of notes, a colour profile in 255, a small picture in digits."""
         whole = self.jpeg()

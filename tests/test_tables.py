@@ -352,6 +352,22 @@ def test_what_is_written_is_read(path, cells):
     assert not any(values[EXTRA] for _, values in table.records)
 
 
+@pytest.mark.parametrize("between", [",", ";", "\t"])
+@pytest.mark.parametrize("name", ["", "x", "number {}"])
+def test_a_header_of_more_columns_than_any_table_has_is_refused_at_once(path, between, name):
+    """Each row would have a value for each of them."""
+    columns = [name.format(number) for number in range(20_000)]
+    path.write_text(between.join(["img_id", *columns, "text"]) + "\n" + "a.jpg\n" * 1000)
+    with pytest.raises(DatasetError, match="plates.csv: 20002 columns; expected at most 256"):
+        read_table(path)
+
+
+def test_wide_tables_and_rows_that_are_too_long_are_read(path):
+    columns = ",".join(f"c{number}" for number in range(254))
+    found, _ = rows(path, f"img_id,{columns},text\n1.jpg{',' * 255}AB12\n2.jpg{',1' * 1_000_000}\n3.jpg{',' * 255}CD\n")
+    assert [(row[1], row[-1]) for row in found] == [("1.jpg", "AB12"), ("2.jpg", "1"), ("3.jpg", "CD")]
+
+
 @pytest.mark.parametrize("values", [["1_0"], ["1e999"], ["nan"], [""], ["1,5"], ["0x1"]])
 def test_what_is_no_finite_number_is_none(values):
     assert numbers(values) is None

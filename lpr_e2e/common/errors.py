@@ -29,8 +29,17 @@ _EXPECTED = {
 }
 
 
+# A message has so many characters at most: it may quote what a file holds, and that may be of any length.
+_LONGEST = 2000
+
+
 def in_words(error: UserError | OSError) -> str:
-    """An error for people: of a fault of the system's, the file, what is wrong with it, and what was expected."""
-    if not isinstance(error, OSError) or error.filename is None or error.strerror is None:
-        return str(error)
-    return f"{error.filename}: {_EXPECTED.get(type(error), error.strerror)}"
+    """An error for people, a line: of a fault of the system's, the file, what is wrong with it, and what was expected.
+
+    Of a very long message the middle is left out: it begins with the place, and ends with what to do.
+    """
+    said = str(error)
+    if isinstance(error, OSError) and error.filename is not None and error.strerror is not None:
+        said = f"{error.filename}: {_EXPECTED.get(type(error), error.strerror)}"
+    said = said.replace("\n", "\\n")
+    return said if len(said) <= _LONGEST else f"{said[: _LONGEST // 2]} ... {said[-_LONGEST // 2 :]}"

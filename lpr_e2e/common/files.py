@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,41 @@ from lpr_e2e.common.interrupts import postponed
 _NAME_KEPT = 60
 # Read backwards at once, bytes.
 _BLOCK = 65_536
+# Larger tables and label files than anybody has: one of a million plates has a hundred million bytes.
+MOST_BYTES = 2**30
+
+
+def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
+    """What a file holds that is read as a whole.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, which may have no end, or has more than `most` bytes.
+    """
+    require_file(path, most)
+    with path.open("rb") as file:
+        data = file.read(most + 1)  # It may have grown.
+    if len(data) > most:
+        raise _too_large(path, most)
+    return data
+
+
+def require_file(path: Path, most: int = MOST_BYTES) -> None:
+    """Make sure that a file can be read as a whole.
+
+    Raises:
+        OSError: there is none, it is a pipe or a device, or has more than `most` bytes.
+    """
+    size = path.stat().st_size
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.is_file():  # Opening a pipe would wait for ever.
+        raise OSError(errno.EINVAL, "no regular file", str(path))
+    if size > most:
+        raise _too_large(path, most)
+
+
+def _too_large(path: Path, most: int) -> OSError:
+    return OSError(errno.EFBIG, f"larger than {most / 2**20:,.0f} MiB", str(path))
 
 
 @contextlib.contextmanager
@@ -270,14 +307,17 @@ def _whole_lines_end(file: io.RawIOBase) -> int:
     return 0
 
 
-# What a spreadsheet takes a value that begins so for.
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")
+# What a spreadsheet takes for the beginning of a formula, whatever blanks and invisible signs stand before it; some
+# take the wide signs of East Asian keyboards, too.
+_FORMULA = r"(?:[\t\r\n]|[\s\x00-\x1f\ufeff\u200b-\u200f\u202a-\u202e\u2060-\u2069]*[=+\-@\uff1d\uff0b\uff0d\uff20])"
+# What gets an apostrophe; and so that it can be taken away again, what looks like that.
+_MARKED, _UNMARKED = re.compile(f"'+{_FORMULA}"), re.compile(f"'*{_FORMULA}")
 
 
 def name_as_cell(name: str) -> str:
     """The name of a file for a table that a spreadsheet may open, which would take some for formulas: another name of
     the same file."""
-    return f"./{name}" if name.startswith(FORMULAS) else name
+    return f"./{name}" if re.match(_FORMULA, name) else name
 
 
 def as_cell(text: str) -> str:
@@ -285,16 +325,21 @@ def as_cell(text: str) -> str:
 
     That is how spreadsheets themselves mark a text. `from_cell` takes it away again.
     """
-    return f"'{text}" if text.startswith(FORMULAS) else text
+    return f"'{text}" if _UNMARKED.match(text) else text
 
 
 def from_cell(cell: str) -> str:
     """The text of which `as_cell` gives this cell."""
-    return cell[1:] if cell[:1] == "'" and cell[1:].startswith(FORMULAS) else cell
+    return cell[1:] if _MARKED.match(cell) else cell
 
 
 def csv_lines(rows: Iterable[Sequence[str]]) -> str:
     """Rows as they stand in a CSV file, each with its line end."""
-    lines = io.StringIO(newline="")
-    csv.writer(lines, lineterminator="\n").writerows(rows)
-    return lines.getvalue()
+    return "".join(map(_csv_line, rows))
+
+
+def _csv_line(row: Sequence[str]) -> str:
+    # Before Python 3.13, a carriage return gets no quotes unless it is a part of the line end.
+    line = io.StringIO(newline="")
+    csv.writer(line, lineterminator="\r\n").writerow(row)
+    return line.getvalue().removesuffix("\r\n") + "\n"

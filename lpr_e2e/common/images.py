@@ -29,10 +29,14 @@ _MOST_SCANS = 2_000
 _MOST_OPENING = 30_000_000_000
 # A PPM may have its pixels in digits, which are read at a hundredth of the usual speed: so many numbers at most.
 _MOST_DIGITS = 3_000_000
+# A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes.
+_MOST_BYTES = 2 * 2**30
 # The marker of a scan. Within one, no byte 255 is followed by this one.
 _SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
 _WHITES = tuple((1 << bits) - 1 for bits in (8, 10, 12, 14, 16))
+# Read at once where scans are counted, bytes.
+_BLOCK = 2**20
 # What `to_picture` takes.
 ACCEPTED = (
     "a path, the bytes of a picture file, a file opened with 'rb', a Pillow picture, or a uint8 RGB array (h, w, 3)"
@@ -54,8 +58,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
         source: path of the file, or what it holds.
 
     Raises:
-        PictureError: the file is missing, unreadable, empty, not a picture of these formats, damaged or truncated, or
-            holds more than 100 megapixels.
+        PictureError: the file is missing, unreadable, empty, not a picture of these formats, damaged or truncated, has
+            more than 2 GiB, or holds more than 100 megapixels.
     """
     file: io.BytesIO | str
     with _reasons():
@@ -69,6 +73,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             size = os.stat(file).st_size
         if size == 0:
             raise PictureError("empty file (0 bytes)")
+        if size > _MOST_BYTES:
+            raise PictureError(f"too large: expected at most {_MOST_BYTES // 2**30} GiB, found {size / 2**30:.1f}")
         with _opened(file) as image:
             if image.format in ("JPEG", "MPO"):
                 _refuse_many_scans(image)
@@ -237,7 +243,10 @@ def _refuse_many_scans(image: ImageFile.ImageFile) -> None:
     file = cast("BinaryIO", image.fp)
     place = file.tell()
     file.seek(0)
-    scans = file.read().count(_SCAN)
+    scans, last = 0, b""
+    while block := file.read(_BLOCK):
+        scans += (last + block).count(_SCAN)
+        last = block[-1:]
     file.seek(place)
     if scans * image.width * image.height > _MOST_SCANS * 1_000_000:
         raise PictureError(

@@ -15,6 +15,9 @@ VERSION = 5
 # Parts of a photograph that a closer look is at.
 PARTS = 4
 
+# Each of several numbers is another look at a plate: more would take minutes.
+_MOST_ITEMS = 32
+
 
 @dataclass(frozen=True)
 class Procedure:
@@ -143,12 +146,15 @@ class Procedure:
             example = one.default
             values = value if isinstance(example, tuple) else (value,)
             kind = type(example[0] if isinstance(example, tuple) else example)
-            right = isinstance(values, tuple) and bool(values) and all(_is_number(item, kind) for item in values)
+            right = isinstance(values, tuple) and 0 < len(values) <= _MOST_ITEMS
+            right = right and all(_is_number(item, kind) for item in values)
             right = right and all(low <= item <= high for item in values)
             if one.name == "margin":
                 right = right and len(values) == 2
             if not right:
-                raise UserError(f"procedure.{one.name}: {value!r}; expected a value like {example!r}, {low} to {high}")
+                raise UserError(
+                    f"procedure.{one.name}: {value!r:.60}; expected a value like {example!r}, {low} to {high}"
+                )
 
     def window_margin(self, scale: float) -> tuple[float, float]:
         """`margin` of a window that is higher by the factor `scale`, and wider by a third of the difference."""
@@ -193,12 +199,16 @@ class Procedure:
             values = _NOT_YET[1] | {name: before[name] for name in names if name in before}
         else:
             found = config.get("version") if isinstance(config, Mapping) else config
-            if not isinstance(config, Mapping) or found not in (*_NOT_YET, VERSION):
-                raise UserError(f"procedure: version {found!r}, expected {VERSION}; update lpr_e2e to read this model")
+            if not isinstance(config, Mapping) or type(found) is not int or found not in (*_NOT_YET, VERSION):
+                raise UserError(
+                    f"procedure: version {found!r:.60}, expected {VERSION}; update lpr_e2e to read this model"
+                )
             values = _NOT_YET.get(found, {}) | {name: value for name, value in config.items() if name != "version"}
             wrong = sorted(set(names) ^ set(values))
             if wrong:
-                raise UserError(f"procedure: expected the numbers {', '.join(names)}; missing or unknown: {wrong}")
+                raise UserError(
+                    f"procedure: expected the numbers {', '.join(names)}; missing or unknown: {wrong!r:.200}"
+                )
         numbers: dict[str, Any] = {
             name: tuple(value) if isinstance(value, list) else value for name, value in values.items()
         }

@@ -26,6 +26,12 @@ _ONE_COMMA, _THOUSANDS = re.compile(r"[-+]?\d+,\d+"), re.compile(r"[1-9],\d{3}")
 _OF_TEXTS = re.compile("text|transcription|ocr|(?:plate|number|plate.?num?|label|words?|registration)$")
 # So many lines above a header may be a title or remarks.
 _LINES_OF_A_TITLE = 10
+# As many as old spreadsheets have. Every row has a value for every column: a few letters a row would fill the memory.
+_MOST_COLUMNS = 256
+
+
+class TooWide(ValueError):
+    """A header of more columns than any table of plates has; the message says how many."""
 
 
 @dataclass
@@ -48,7 +54,11 @@ class Parsed:
 
 
 def parse(text: str) -> Parsed:
-    """The cells of a CSV file."""
+    """The cells of a CSV file.
+
+    Raises:
+        TooWide: its header has more than 256 columns.
+    """
     notes = []
     if "\r" in text:
         if "\r" in text.replace("\r\n", ""):
@@ -79,6 +89,8 @@ def parse(text: str) -> Parsed:
     records = _records(lines, delimiter, first)
     _, header = next(records)
     width = max((number for number, name in enumerate(header, start=1) if name), default=1)
+    if width > _MOST_COLUMNS:
+        raise TooWide(f"{width} columns; expected at most {_MOST_COLUMNS}, leave the others out")
     if tail or width < len(header):
         notes.append("with empty last columns")
     rows = list(records)

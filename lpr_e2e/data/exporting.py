@@ -22,7 +22,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import csv_lines, whole_file
+from lpr_e2e.common.files import as_cell, csv_lines, name_as_cell, whole_file
 from lpr_e2e.common.images import read_size
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.importing import CROP_COLUMNS, Counts
@@ -119,7 +119,9 @@ def _coco(photographs: Sequence[LabelledPhotograph], root: Path | None) -> str:
 
 def _table(crops: Sequence[LabelledCrop], root: Path | None) -> str:
     """A CSV of some crops."""
-    return csv_lines([CROP_COLUMNS, *((_below(one.path, root), one.row.text or "") for one in crops)])
+    return csv_lines(
+        [CROP_COLUMNS, *((name_as_cell(_below(one.path, root)), as_cell(one.row.text or "")) for one in crops)]
+    )
 
 
 def _common(paths: Sequence[Path]) -> Path | None:

@@ -149,5 +149,6 @@ def clipped(box_px: Box, height: int, width: int) -> tuple[Box | None, float]:
     ymin, xmin, ymax, xmax = box_px
     inner = (max(0.0, ymin), max(0.0, xmin), min(float(height), ymax), min(float(width), xmax))
     sides = max(0.0, inner[2] - inner[0]), max(0.0, inner[3] - inner[1])
-    inside = sides[0] * sides[1] / ((ymax - ymin) * (xmax - xmin))
+    area = (ymax - ymin) * (xmax - xmin)
+    inside = sides[0] * sides[1] / area if area else 0.0
     return inner if min(sides) >= THINNEST_BOX and inside >= SHARE_INSIDE else None, inside

@@ -15,6 +15,7 @@ is not written.
 from __future__ import annotations
 
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -22,7 +23,7 @@ from pathlib import Path, PurePosixPath
 from tqdm import tqdm
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import whole_folder
+from lpr_e2e.common.files import as_cell, name_as_cell, whole_folder
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
 from lpr_e2e.data.problems import COLUMNS, Problem, problem_lines
@@ -161,16 +162,28 @@ def _copied(
     copy: Callable[[Path, Path], object],
 ) -> list[str]:
     """Copy pictures into a folder; returns the img_id of each, which is its name in the folder."""
-    names: dict[str, str] = {}  # By a name in lower case, which some systems take for the same: the name.
+    names: dict[str, str] = {}  # By what some systems take for the same name: the name.
+    folders: set[str] = set()
     for picture in tqdm(pictures, desc=folder.name, unit="picture", disable=None):
         name = _file_name(picture)
-        while name.lower() in names:
+        while (alike := _alike(name)) in names or alike in folders or not names.keys().isdisjoint(_above(alike)):
             name = f"other/{name}"
-        names[name.lower()] = name
+        names[alike] = name
+        folders.update(_above(alike))
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         copy(picture.path, target)
     return list(names.values())
+
+
+def _alike(name: str) -> str:
+    """The same for names that a system may take for one."""
+    return unicodedata.normalize("NFC", name).casefold()
+
+
+def _above(name: str) -> list[str]:
+    """The folders on the way to a file."""
+    return [str(one) for one in PurePosixPath(name).parents][:-1]
 
 
 def _file_name(picture: LabelledPhotograph | LabelledCrop) -> str:
@@ -189,10 +202,10 @@ def _write_tables(folder: Path, labelled: Labelled, names: Sequence[str]) -> Non
         rows = [line for one, name in photographs if one.held == held for line in _lines(one, name)]
         if rows:
             write_table(folder / f"{prefix or 'photographs'}.csv", PHOTOGRAPH_COLUMNS, rows)
-        empty = [(name, "") for one, name in photographs if one.held == held and not one.plates]
+        empty = [(name_as_cell(name), "") for one, name in photographs if one.held == held and not one.plates]
         if empty:
             write_table(folder / f"{prefix + '_' if prefix else ''}no_plates.csv", NO_PLATE_COLUMNS, empty)
-        texts = [(name, one.row.text or "") for one, name in crops if one.held == held]
+        texts = [(name_as_cell(name), as_cell(one.row.text or "")) for one, name in crops if one.held == held]
         if texts:
             write_table(folder / f"{prefix + '_' if prefix else ''}crops.csv", CROP_COLUMNS, texts)
 
@@ -200,7 +213,7 @@ def _write_tables(folder: Path, labelled: Labelled, names: Sequence[str]) -> Non
 def _lines(photograph: LabelledPhotograph, name: str) -> Iterator[tuple[str, ...]]:
     """The rows of a photograph: one for each plate."""
     for plate in photograph.plates:
-        yield (name, *_cells(plate), plate.text or "")
+        yield (name_as_cell(name), *_cells(plate), as_cell(plate.text or ""))
 
 
 def _cells(plate: Row) -> tuple[str, ...]:

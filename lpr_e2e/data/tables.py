@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import csv_lines
-from lpr_e2e.data.dialects import parse
+from lpr_e2e.common.files import csv_lines, read_file
+from lpr_e2e.data.dialects import TooWide, parse
 from lpr_e2e.data.encodings import UnclearEncoding, decode
 from lpr_e2e.data.problems import Problem
 
 BOX_COLUMNS = ("ymin", "xmin", "ymax", "xmax")
 # Columns of which a table has one at most: of two, nobody could tell which is meant.
 _ONCE = ("img_id", *BOX_COLUMNS, "text")
+# No picture has as many pixels, and what is computed with numbers of this size stays a number.
+LARGEST = 1e15
 # Key of what a row has beyond the header's columns.
 EXTRA = "\0extra"
 # What stands there for a row that cannot be split into cells.
@@ -66,17 +67,20 @@ def read_table(path: Path) -> Table:
     """Read a CSV as texts without surrounding blanks, in whatever dialect and encoding; see `dialects`, `encodings`.
 
     Raises:
-        DatasetError: the file cannot be read, is no text, or may be text in several encodings.
+        DatasetError: the file cannot be read, is no text, may be text in several encodings, or has too many columns.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected a CSV file") from None
     try:
         decoded = decode(data)
     except UnclearEncoding as error:
         raise DatasetError(f"{path}: expected UTF-8 text, found {error}; save it as UTF-8") from None
-    parsed = parse(decoded.text)
+    try:
+        parsed = parse(decoded.text)
+    except TooWide as error:
+        raise DatasetError(f"{path}: {error}") from None
     for name in set(_ONCE).intersection(parsed.repeated):
         raise DatasetError(f"{path}: several columns are named {name}; expected one, rename or remove the others")
     records = []
@@ -99,12 +103,12 @@ def write_table(path: Path, columns: Iterable[str], rows: Iterable[Sequence[str]
 
 
 def numbers(values: Iterable[str]) -> tuple[float, ...] | None:
-    """The finite numbers that the values stand for, or None if one does not."""
+    """The numbers that the values stand for, or None if one stands for none, or for one beyond `LARGEST`."""
     try:
         found = tuple(float(value.replace("_", "?")) for value in values)  # Python reads 1_0 as 10.
     except ValueError:
         return None
-    return found if all(map(math.isfinite, found)) else None
+    return found if all(abs(number) <= LARGEST for number in found) else None
 
 
 def stays_inside(img_id: str) -> bool:

@@ -24,6 +24,9 @@ from lpr_e2e.model.box_head import box_head
 from lpr_e2e.model.decoder import AttentionDecoder
 from lpr_e2e.model.glimpse import cut_glimpses
 
+# Of what Keras says of a file, which may quote all of it.
+_REASON_SHOWN = 500
+
 
 @keras.saving.register_keras_serializable("lpr_e2e")
 class PlateModel(keras.Model):
@@ -193,7 +196,7 @@ def load(path: str | Path) -> PlateModel:
         refuse_unsound(path)
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # Keras raises many kinds for a foreign or broken file.
-        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        reason = next(iter(str(error).splitlines()), type(error).__name__)[:_REASON_SHOWN]
         raise UserError(f"{path}: expected a .keras file written by `python train.py`: {reason}") from error
     if not isinstance(model, PlateModel):
         raise UserError(f"{path}: holds a {type(model).__name__}, expected a PlateModel written by `python train.py`")

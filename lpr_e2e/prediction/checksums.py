@@ -7,7 +7,11 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import require_file
 from lpr_e2e.prediction.description import FILE
+
+# As much as a file of ONNX can have.
+_MOST_BYTES = 2 * 2**30
 
 
 def checksum(path: Path) -> str:
@@ -43,8 +47,11 @@ def check_files(folder: Path, files: Iterable[str]) -> None:
 
     Raises:
         UserError: a file is of another export, or damaged.
-        OSError: it cannot be read.
+        OSError: one cannot be read, is a pipe or a device, or has more than 2 GiB.
     """
+    for file in files:
+        if (folder / file).exists():  # What is missing is named by who loads it.
+            require_file(folder / file, _MOST_BYTES)
     checksums = json.loads((folder / FILE).read_text(encoding="utf-8")).get("files")
     if checksums is None:
         return

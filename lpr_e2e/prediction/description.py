@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import functools
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import read_file
 from lpr_e2e.common.procedure import Procedure
 from lpr_e2e.common.promise import Promise
 from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import Vocabulary
 
 FILE = "model.json"
+_SIZES = ("canvas_size", "scene_shrink", "glimpse_size")
 # Where it has the checksum of all else that stands in it. Those from before it have none.
 _CHECKSUM = "checksum"
-# Larger sizes than anybody trains are a mistake in the file, and would fill the memory.
-_LARGEST = 100_000
+# A larger description than any model has; and a larger temperature, or number of slots.
+_MOST_BYTES, _LARGEST = 16 * 2**20, 100_000
 
 
 @dataclass(frozen=True)
@@ -76,13 +78,18 @@ class Description:
         try:
             characters = _checked("characters", values["characters"], str)
             slots = _checked("slots", values["slots"], int)
+            # Larger ones than anybody trains are a mistake in the file, and would fill the memory.
+            sizes = Architecture.from_config({name: values[name] for name in _SIZES})
+            grid_size = _pair("grid_size", values["grid_size"])
+            if any(cells > side for cells, side in zip(grid_size, sizes.glimpse_size, strict=True)):
+                raise UserError(f"grid_size {grid_size}: expected at most glimpse_size {sizes.glimpse_size}")
             return cls(
                 characters=characters,
                 slots=slots,
-                canvas_size=_checked("canvas_size", values["canvas_size"], int),
-                scene_shrink=_checked("scene_shrink", values["scene_shrink"], int),
-                glimpse_size=_pair("glimpse_size", values["glimpse_size"]),
-                grid_size=_pair("grid_size", values["grid_size"]),
+                canvas_size=sizes.canvas_size,
+                scene_shrink=sizes.scene_shrink,
+                glimpse_size=sizes.glimpse_size,
+                grid_size=grid_size,
                 temperature=_checked("temperature", values["temperature"], float),
                 procedure=Procedure.from_config(values.get("procedure"), values),
                 promise=Promise.from_config(values.get("promise")),
@@ -98,11 +105,12 @@ class Description:
         Raises:
             FileNotFoundError: the folder holds no exported model.
             UserError: its `model.json` is damaged, or was written by a later version.
+            OSError: it cannot be read.
         """
         path = folder / FILE
         remedy = "export the model anew with `python -m lpr_e2e export`"
         try:
-            values = json.loads(path.read_text(encoding="utf-8"))
+            values = json.loads(read_file(path, _MOST_BYTES).decode())
         except FileNotFoundError:
             raise FileNotFoundError(
                 f"{folder}: no exported model (there is no {FILE}); write one with `python -m lpr_e2e export`"
@@ -133,14 +141,14 @@ def _checked(name: str, value, kind: type):
     if kind is str:
         right = isinstance(value, str)
     else:
-        right = numeric and (kind is float or isinstance(value, int)) and math.isfinite(value) and 0 < value <= _LARGEST
+        right = numeric and (kind is float or isinstance(value, int)) and 0 < value <= _LARGEST
     if not right:
         expected = "a text" if kind is str else f"a number above 0 and at most {_LARGEST}"
-        raise UserError(f"{name} {value!r}: expected {expected}")
+        raise UserError(f"{name} {value!r:.60}: expected {expected}")
     return kind(value)
 
 
 def _pair(name: str, values) -> tuple[int, int]:
     if not isinstance(values, (list, tuple)) or len(values) != 2:
-        raise UserError(f"{name} {values!r}: expected two numbers")
+        raise UserError(f"{name} {values!r:.60}: expected two numbers")
     return _checked(name, values[0], int), _checked(name, values[1], int)

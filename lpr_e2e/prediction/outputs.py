@@ -98,24 +98,41 @@ class PictureNames:
     """
 
     def __init__(self, endings: Sequence[str] = (".jpg", ".jpeg")):
-        self._endings, self._given = tuple(endings), set[str]()
+        self._endings = tuple(endings)
+        # What is taken, in a form in which systems may compare names, and whether it is a folder.
+        self._taken: dict[str, bool] = {}
+        self._folders: dict[str, str] = {}
 
     def name(self, img_id: str) -> str:
         """The name of a photograph's picture, in the folders of its own.
 
         `a.png` and `a.png.jpg`, or `A.jpg` and `a.jpg` where a system does not tell them apart, are two pictures all
-        the same; and a photograph's name may be as long as names can be.
+        the same; so are they where a folder has such a name; and a photograph's name may be as long as names can be.
         """
         folder, name = os.path.split(img_id)
         stem, ending = os.path.splitext(name) if name.lower().endswith(self._endings) else (name, self._endings[0])
+        name = self._free(self._folder(folder), stem, ending, is_folder=False)
+        # Names are UTF-8, also where the system says that they are ASCII.
+        return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+
+    def _folder(self, folder: str) -> str:
+        """Where the pictures of a folder go."""
+        above, own = os.path.split(folder)
+        if own and folder not in self._folders:
+            self._folders[folder] = self._free(self._folder(above), own, "", is_folder=True)
+        return self._folders.get(folder, folder)
+
+    def _free(self, folder: str, stem: str, ending: str, is_folder: bool) -> str:
+        """A name that nothing else has; folders may share theirs."""
         for number in itertools.count(1):
             name = os.path.join(folder, _fitting(stem, ending if number == 1 else f" ({number}){ending}"))
             alike = unicodedata.normalize("NFC", name).casefold()
-            if alike not in self._given:
+            if is_folder and self._taken.get(alike):
+                return name
+            if alike not in self._taken:
                 break
-        self._given.add(alike)
-        # Names are UTF-8, also where the system says that they are ASCII.
-        return os.fsdecode(name.encode("utf-8", "surrogateescape"))
+        self._taken[alike] = is_folder
+        return name
 
 
 def own_file(folder: Path, name: str) -> Path:

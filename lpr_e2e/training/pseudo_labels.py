@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -12,7 +13,7 @@ import numpy as np
 
 from lpr_e2e.common.architecture import MOST_TILT
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.files import as_cell, csv_lines, from_cell, read_file, whole_file
 from lpr_e2e.data.samples import Photograph, Plate, PlateKey
 from lpr_e2e.drawing.letters import Looks
 
@@ -46,7 +47,7 @@ class PseudoLabels:
             cuts = "; ".join(" ".join([str(start), *(f"{cut:.4f}" for cut in cuts)]) for start, cuts in groups)
             rows.append((*key, "", "", cuts, ""))
         with whole_file(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-            csv.writer(file).writerows([_COLUMNS, *rows])
+            file.write(csv_lines([_COLUMNS, *([as_cell(str(value)) for value in row] for row in rows)]))
 
     @classmethod
     def load(cls, path: Path) -> PseudoLabels:
@@ -57,7 +58,10 @@ class PseudoLabels:
         """
         own = cls()
         try:
-            for row in csv.DictReader(path.read_text(encoding="utf-8").splitlines(), strict=True):
+            # A name may hold whatever a line can end with.
+            table = io.StringIO(read_file(path).decode("utf-8"), newline="")
+            for cells in csv.DictReader(table, strict=True):
+                row = {name: from_cell(cell) for name, cell in cells.items()}
                 # Runs from before there were several plates on a photograph do not number them.
                 key = row["set"], row["img_id"], _number(row.get("plate", 0))
                 if row["text"]:

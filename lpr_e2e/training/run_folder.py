@@ -25,7 +25,7 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, refuse_foreign, whole_file, write_json
+from lpr_e2e.common.files import as_cell, from_cell, owned, refuse_foreign, whole_file, write_json
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -97,7 +97,7 @@ class RunFolder:
             except metadata.PackageNotFoundError:
                 continue
         write_json(self.path / "versions.json", versions)
-        split(dataset).to_csv(self.path / "split.csv", index=False)
+        write_split(self.path / "split.csv", dataset)
         write_table(self.path / "problems.csv", COLUMNS, [one.cells() for one in dataset.problems])
         config = {
             **source.as_config(),
@@ -144,8 +144,7 @@ class RunFolder:
         Raises:
             RunError: a picture was added, removed, or changed sides, text or boxes; or a table of the run is damaged.
         """
-        # What is missing in a row that is cut off is no text otherwise.
-        before = self._table("split.csv", SPLIT_COLUMNS[:4], dtype=str, keep_default_na=False).fillna("")
+        before = self._split(SPLIT_COLUMNS[:4])
         if (self.path / "history.csv").exists():
             self._table("history.csv", _EPOCH)  # What is gone on with is looked at before a step is trained.
         # Runs from before boxes were noted have no such column.
@@ -163,8 +162,18 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        rows = self._table("split.csv", ("side",), dtype=str, keep_default_na=False)
+        rows = self._split(("side",))
         return frozenset(rows[rows["side"] == "held"].itertuples(index=False, name=None))
+
+    def _split(self, columns: Sequence[str]) -> pd.DataFrame:
+        """The texts of `split.csv`, which has these columns.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        # What is missing in a row that is cut off is no text otherwise.
+        rows = self._table("split.csv", columns, dtype=str, keep_default_na=False).fillna("")
+        return rows.apply(lambda column: column.map(from_cell))
 
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
@@ -276,3 +285,9 @@ def split(dataset: Dataset) -> pd.DataFrame:
             plates = [(one.text, "")]
         rows += [(name, side, one.img_id, *plate) for plate in plates or [("", "")]]
     return pd.DataFrame(rows, columns=SPLIT_COLUMNS)
+
+
+def write_split(path: Path, dataset: Dataset) -> None:
+    """Write what `split` gives, each text as `as_cell` gives it."""
+    rows = split(dataset).itertuples(index=False, name=None)
+    write_table(path, SPLIT_COLUMNS, (tuple(map(as_cell, row)) for row in rows))

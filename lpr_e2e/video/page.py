@@ -10,13 +10,15 @@ import base64
 import contextlib
 from pathlib import Path
 
-from lpr_e2e.common.files import whole_file
+from lpr_e2e.common.files import read_file, whole_file
 from lpr_e2e.common.images import PictureError, read_picture
 from lpr_e2e.common.pages import data_script, page_jpeg, page_of_cards, thumbnail
 from lpr_e2e.common.scripts import with_direction
 from lpr_e2e.video.outputs import LINES, PAGE, Pass, read_passes
 
 _PAGE = Path(__file__).with_name("page.html")
+# More than a picture of one plate has: a page with larger ones would not be shown.
+_MOST_BYTES = 2**20
 
 
 class PassPage:
@@ -59,7 +61,7 @@ class PassPage:
             "box": [one.ymin, one.xmin, one.ymax, one.xmax],
         }
         with contextlib.suppress(OSError):  # Somebody may have taken a picture away; the pass is there all the same.
-            data["plate"] = base64.b64encode((self._output / one.plate).read_bytes()).decode("ascii")
+            data["plate"] = base64.b64encode(read_file(self._output / one.plate, _MOST_BYTES)).decode("ascii")
         with contextlib.suppress(PictureError):
             frame = read_picture(self._output / one.frame)
             data |= {"height": frame.shape[0], "width": frame.shape[1]}

@@ -98,7 +98,12 @@ class _Task:
         if usable:
             self._results = self._results_of(usable)
         for one in self._results:
-            one.setdefault("id", "")
+            one["id"] = str(one.get("id", ""))
+        # Of regions whose class is a result of its own, by their id.
+        self._classes: dict[str, str] = {}
+        for one in self._results:
+            if one["id"] and (name := _own_class(one)):
+                self._classes.setdefault(one["id"], name)
 
     def classes(self) -> list[str]:
         """The class of each region; "" if it has none."""
@@ -112,7 +117,7 @@ class _Task:
         chosen = [one for one in self._results if _is_shape(one) and self._class_of(one) in taken]
         texts, loose = self._texts(key)
         if loose and len(chosen) == 1:
-            texts[str(chosen[0]["id"])] += loose
+            texts[chosen[0]["id"]] += loose
         elif loose:
             message = "expected a text of one region; not used, give it to its region"
             labels.problems.append(self.row.problem(shown(" ".join(loose)), "text of no region", message))
@@ -125,7 +130,7 @@ class _Task:
             size = one.get("original_height"), one.get("original_width")
             if all(is_number(side) and side >= 1 for side in size):
                 labels.sizes[self.row.img_id] = int(size[0]), int(size[1])
-            labels.add(self.row, box, "\n".join(texts[str(one["id"])]) or None)
+            labels.add(self.row, box, "\n".join(texts[one["id"]]) or None)
         if not chosen:
             labels.add(self.row)
 
@@ -144,16 +149,11 @@ class _Task:
 
     def _class_of(self, region: dict) -> str:
         """The class of a region, which may be a result of its own with the same id."""
-        for one in (region, *(one for one in self._results if one["id"] == region["id"] and one["id"])):
-            value = one.get("value") if isinstance(one.get("value"), dict) else {}
-            for key in _CLASS_KEYS:
-                if isinstance(value.get(key), list) and value[key]:
-                    return str(value[key][0])
-        return ""
+        return _own_class(region) or self._classes.get(region["id"], "")
 
     def _texts(self, key: str | None) -> tuple[dict[str, list[str]], list[str]]:
         """The texts by their region's id, and those of no region; `key` names the TextArea, if there are several."""
-        regions = {str(one["id"]) for one in self._results if _is_shape(one)}
+        regions = {one["id"] for one in self._results if _is_shape(one)}
         texts: dict[str, list[str]] = defaultdict(list)
         loose: list[str] = []
         for one in self._results:
@@ -165,6 +165,12 @@ class _Task:
             ids = [str(one.get(name)) for name in ("id", "parentID", "parent_id") if str(one.get(name)) in regions]
             (texts[ids[0]] if ids else loose).extend(lines)
         return texts, loose
+
+
+def _own_class(result: dict) -> str:
+    """The class that a result itself says; "" if it says none."""
+    value = result.get("value") if isinstance(result.get("value"), dict) else {}
+    return next((str(value[key][0]) for key in _CLASS_KEYS if isinstance(value.get(key), list) and value[key]), "")
 
 
 def _is_task(value: Any) -> bool:
@@ -209,7 +215,7 @@ def _box(result: dict) -> tuple[float, float, float, float] | None:
     degrees = value.get("rotation") or 0
     if degrees:  # Around the first corner, in pixels: percent of width and of height are not alike.
         width, height = result.get("original_width"), result.get("original_height")
-        if not all(map(is_number, (degrees, width, height))) or not width or not height:
+        if not all(map(is_number, (degrees, width, height))) or min(width, height) < 1:
             return None
         pixels = [(x * width / 100, y * height / 100) for x, y in corners]
         corners = [(x * 100 / width, y * 100 / height) for x, y in rotated(pixels, degrees, pixels[0])]

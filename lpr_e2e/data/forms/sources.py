@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
 import os
@@ -16,11 +17,12 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import read_file
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data import tables
 from lpr_e2e.data.labels import LabelOptions, Labels, names_test, names_validation
-from lpr_e2e.data.tables import DatasetError, Table, numbers
+from lpr_e2e.data.tables import LARGEST, DatasetError, Table, numbers
 
 # Names of columns, attributes and elements that hold a plate's text, as `plain` writes them.
 TEXT_NAMES = (
@@ -54,6 +56,8 @@ _LABEL_FOLDERS = ("annotations", "annotation", "labels")
 # Of a value that is named in a message.
 _SHOWN = 80
 _CLASSES_SHOWN = 8
+# Elements of XML files of labels are in five others at most.
+_MOST_NESTED = 50
 
 
 def shown(value: Any) -> str:
@@ -67,15 +71,12 @@ def plain(name: str) -> str:
 
 
 def is_number(value: Any) -> bool:
-    """Whether a value of JSON or YAML is a finite number."""
-    try:
-        return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-    except OverflowError:  # A whole number beyond every float.
-        return False
+    """Whether a value of JSON or YAML is a number, and none beyond `LARGEST`."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST
 
 
 def finite(values: Iterable[str | None]) -> tuple[float, ...] | None:
-    """The finite numbers that texts stand for; None if one does not stand for any, or is not there."""
+    """The numbers that texts stand for, see `tables.numbers`; None if one does not stand for any, or is not there."""
     return numbers(value or "" for value in values)
 
 
@@ -99,7 +100,7 @@ def read_text(path: Path, expected: str) -> str:
         DatasetError: it cannot be read, or is none; `expected` says what should be there.
     """
     try:
-        return path.read_text(encoding="utf-8-sig")
+        return io.TextIOWrapper(io.BytesIO(read_file(path)), encoding="utf-8-sig").read()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except UnicodeDecodeError as error:
@@ -143,19 +144,25 @@ def read_xml(path: Path, expected: str) -> Element:
     Read with defusedxml: Python's own parser lets a few lines of entities fill the memory.
 
     Raises:
-        DatasetError: the file cannot be read, is no XML, or defines entities.
+        DatasetError: the file cannot be read, is no XML, is nested deeper than labels are, or defines entities.
     """
     import defusedxml  # Late: completion of a command line must not wait for it.
     from defusedxml.ElementTree import parse
 
     try:
-        return parse(path).getroot()
+        root = parse(io.BytesIO(read_file(path))).getroot()
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected {expected}") from None
     except defusedxml.DefusedXmlException:
         raise DatasetError(f"{path}: it defines entities of its own; expected {expected} without any") from None
     except (ParseError, ValueError, LookupError) as error:
         raise DatasetError(f"{path}: expected {expected}, which is XML; found otherwise ({error})") from None
+    level = [root]
+    for _ in range(_MOST_NESTED):
+        level = [inner for one in level for inner in one]
+    if level:  # Whoever looks for something in every element would look for minutes.
+        raise DatasetError(f"{path}: elements in elements, more than {_MOST_NESTED} deep; expected {expected}")
+    return root
 
 
 def folders_in(folder: Path) -> list[Path]:

@@ -30,7 +30,9 @@ class LiteRTEngine:
             interpreter = Interpreter(str(path), num_threads=threads)
             self._runners = {name: interpreter.get_signature_runner(name) for name in ("find", "read")}
         except ValueError as error:
-            raise UserError(f"{path}: no TFLite model written by `lpr_e2e export`: {error}") from error
+            raise UserError(
+                f"{path}: no TFLite model written by `lpr_e2e export`: {' '.join(str(error).split())}"
+            ) from error
         self._path = path
         self._inputs = {name: next(iter(runner.get_input_details())) for name, runner in self._runners.items()}
 

@@ -13,6 +13,7 @@ from lpr_e2e.prediction.checksums import check_files
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines import Engine, litert, onnx_runtime
+from lpr_e2e.prediction.engines.described import DescribedEngine
 
 # The C library returns blocks larger than any freed before to the system, and gets them again, page by page, for every
 # photograph, which takes a fifth of its time. Freeing one of this many bytes makes it keep them.
@@ -62,7 +63,9 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
             continue
         check_files(folder, files)
         try:
-            return [Driver(engine, description) for engine in load(folder, count, threads)]
+            engines = load(folder, count, threads)
+            described = {id(engine): DescribedEngine(engine, description, folder) for engine in engines}
+            return [Driver(described[id(engine)], description) for engine in engines]
         except ImportError as error:
             if isinstance(error, ModuleNotFoundError) and (error.name or "").partition(".")[0] == package:
                 missing[package] = None

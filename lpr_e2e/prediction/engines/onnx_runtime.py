@@ -41,7 +41,7 @@ class OnnxEngine:
         options.intra_op_num_threads = threads
         # Threads that wait for work by spinning would take the cores from the other network, decoding and cutting.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
+        options.log_severity_level = 4  # Errors are raised, too.
         self._folder, self._sessions = folder, {}
         for name in ("find", "read"):
             path = folder / files[name]
@@ -49,7 +49,9 @@ class OnnxEngine:
                 session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
                 (given,) = session.get_inputs()
             except Exception as error:  # The runtime's own kinds.
-                raise UserError(f"{path}: no ONNX model written by `lpr_e2e export`: {error}") from error
+                raise UserError(
+                    f"{path}: no ONNX model written by `lpr_e2e export`: {' '.join(str(error).split())}"
+                ) from error
             kind = "uint8" if given.type == "tensor(uint8)" else "float32"
             outputs = [output.name for output in session.get_outputs()]
             self._sessions[name] = session, given.name, kind, outputs
