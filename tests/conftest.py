@@ -13,15 +13,17 @@ import numpy as np  # noqa: E402
 import pytest  # noqa: E402
 import stand_in  # noqa: E402
 
-from lpr_e2e.common.procedure import TODAY  # noqa: E402
 from lpr_e2e.common.interrupts import REQUESTS  # noqa: E402
+from lpr_e2e.common.procedure import TODAY  # noqa: E402
 from lpr_e2e.drawing.scenes import write_demo  # noqa: E402
 from lpr_e2e.training.settings import PRESETS, Settings  # noqa: E402
 
 
 def pytest_configure() -> None:
-    """Processes that the tests start notice requests to end: what is ignored is inherited, as Ctrl-C after a shell's `&`
-    and the end of a terminal after `nohup`."""
+    """Processes that the tests start notice requests to end: what is ignored is inherited.
+
+    A shell's `&` has Ctrl-C ignored, and `nohup` a terminal that is closed.
+    """
     for number in REQUESTS:
         if signal.getsignal(number) == signal.SIG_IGN:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
