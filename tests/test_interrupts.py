@@ -261,3 +261,24 @@ interrupts.as_process(call)
 """)
     _, errors = process.communicate(timeout=10)
     assert errors == "" and process.returncode == 128 + number
+
+
+@pytest.mark.parametrize("is_asked", [True, False])
+def test_what_is_left_half_made_complains_only_if_nobody_asked_to_end(is_asked):
+    process = started(f"""
+class Made:
+    def __init__(self):
+        print("ready", flush=True)
+        if {is_asked}:
+            signal.raise_signal(signal.SIGINT)
+            time.sleep(5)
+    def __del__(self):
+        self.never_made
+def call():
+    Made()
+    return 0
+interrupts.as_process(call)
+""")
+    _, errors = process.communicate(timeout=10)
+    assert process.returncode == (130 if is_asked else 0)
+    assert ("never_made" in errors) != is_asked and ("Traceback" in errors) != is_asked

@@ -79,7 +79,8 @@ def noticed() -> Iterator[Requests]:
     before = {number: signal.getsignal(number) for number in REQUESTS}
     hook = sys.unraisablehook
     try:
-        sys.unraisablehook = lambda unraisable: None if requests.lost(unraisable) else hook(unraisable)
+        # What a request has left half made complains while it is taken away; nobody is to read that.
+        sys.unraisablehook = lambda of: None if requests.lost(of) or requests.code is not None else hook(of)
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
                 signal.signal(number, requests.notice)
