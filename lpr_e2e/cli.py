@@ -136,12 +136,9 @@ def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
         return INTERRUPTED
     except OutputError as error:
         return _give_up_output(called, error)
-    except UnwrittenError as error:
-        complain(f"{called}: {error}")
-        return UNWRITTEN
     except (UserError, OSError) as error:
         complain(f"{called}: {in_words(error)}")
-        return WRONG_INPUT
+        return UNWRITTEN if isinstance(error, UnwrittenError) else WRONG_INPUT
     except ImportError as error:
         what_to_do = remedy(error, name)
         if what_to_do is None:

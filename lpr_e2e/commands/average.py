@@ -36,7 +36,6 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the runs do not go together, or the output is no model, one of them, or beside figures of another.
     """
-
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
     from lpr_e2e.common.files import refuse_foreign, refuse_inputs, whole_file, write_json
 

@@ -83,7 +83,12 @@ def whole_file(path: Path) -> Iterator[Path]:
 
 
 def write_json(path: Path, values: object) -> None:
-    """Write a file of JSON, at once or not at all; see `whole_file`."""
+    """Write a file of JSON, UTF-8, at once or not at all; see `whole_file`.
+
+    Raises:
+        TypeError, ValueError: JSON cannot hold the values, or UTF-8 one of their texts.
+        OSError: the file cannot be written.
+    """
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(values, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
