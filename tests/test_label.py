@@ -341,6 +341,29 @@ class TestDesk:
         assert shown["source"] == "model" and shown["plates"][0]["text"] == "1T1"
         assert shown["plates"][0]["certainty"] == 0.2
 
+    def test_people_at_several_pages_get_different_photographs(self, desk):
+        assert desk.next(2, page="a") == [0, 1] and desk.next(2, page="b") == [2, 3]
+        assert desk.next(1, without=[0, 1], page="a") == [4]
+        # A page that asks again gets what it had.
+        assert desk.next(2, page="b") == [2, 3]
+        # When nothing else is left: what the others come to last.
+        desk.answer(5, [], NEW)
+        assert desk.next(4, without=[2, 3], page="b") == [4, 1, 0]
+
+    def test_what_a_page_was_given_is_free_when_it_is_closed_or_silent(self, desk, monkeypatch):
+        assert desk.next(2, page="a") == [0, 1] and desk.next(1, page="b") == [2]
+        desk.leave("a")
+        desk.leave("never there")
+        assert desk.next(2, page="c") == [0, 1]
+        monkeypatch.setattr("lpr_e2e.annotation.desk.KEPT_SECONDS", -1)
+        assert desk.next(6, page="d") == [0, 1, 2, 3, 4, 5]
+
+    def test_an_answer_that_is_taken_back_is_anybodys(self, desk):
+        assert desk.next(1, page="a") == [0]
+        desk.answer(0, [], NEW)
+        desk.answer(0, None, desk.photograph(0)["revision"])
+        assert desk.next(1, page="b") == [0]
+
     def test_a_label_that_is_contradicted_is_marked_and_not_changed(self, desk):
         desk.beginning.labels[3] = (Plate(BOX, "2T2"), Plate(OTHER))
         desk.receive(3, [reading(), reading("3T3", box=OTHER)], None)
@@ -627,7 +650,7 @@ def test_killed_at_any_moment_nothing_that_was_given_is_lost(tmp_path):
         program = Program(folder, "--model", "none")
         with httpx2.Client(base_url=program.address.partition("?")[0], follow_redirects=True) as page:
             page.get(program.address)
-            numbers = page.post("/next", json={"count": 20, "without": []}).json()["numbers"]
+            numbers = page.post("/next", json={"page": "a", "count": 20, "without": []}).json()["numbers"]
             assert sorted([*numbers, *given]) == list(range(12))
             for number in numbers[:5]:
                 assert give(page, number, [(BOX, f"{number}T{number}"), (OTHER, "")]).status_code == 200
@@ -777,23 +800,37 @@ class TestInTheBrowser:
         page.context.close()
 
     def test_two_pages_at_once_do_not_overwrite_each_other(self, browser, tmp_path):
-        folder = write_photographs(tmp_path / "photographs", 3)
+        folder = write_photographs(tmp_path / "photographs", 1)
         program = Program(folder, "--model", "none")
         first, second = (opened(browser, program.address) for _ in range(2))
         name = first.text_content("#name")
         assert second.text_content("#name") == name
         plate("A1")(first)
-        accept(first)
+        first.keyboard.press("Enter")
+        first.wait_for_selector("#accept:disabled")
         none(second)
         second.keyboard.press("Enter")
         second.wait_for_selector("#text0")
         assert "answered elsewhere" in second.text_content("#trouble") and second.input_value("#text0") == "A1"
         second.keyboard.press("Control+z")
         second.wait_for_selector("#text0", state="detached")
-        accept(second)
+        second.keyboard.press("Enter")
+        second.wait_for_selector("#accept:disabled")
         program.end()
         assert plates_by_name(folder) == {name: []}
         for page in (first, second):
+            page.context.close()
+
+    def test_two_pages_share_the_work(self, browser, tmp_path):
+        program = Program(write_photographs(tmp_path / "photographs", 9), "--model", "none")
+        first, second = (opened(browser, program.address) for _ in range(2))
+        names = [page.text_content("#name") for page in (first, second)]
+        assert names[0] != names[1]
+        first.goto("about:blank")  # Closed: what it was given comes next.
+        third = opened(browser, program.address)
+        assert third.text_content("#name") == names[0]
+        program.end()
+        for page in (first, second, third):
             page.context.close()
 
     def test_boxes_are_drawn_moved_and_sized_by_finger_and_mouse(self, browser, tmp_path):

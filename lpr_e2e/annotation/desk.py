@@ -31,6 +31,8 @@ WINDOW = 100
 ANSWERS_TIMED, REST_SECONDS = 30, 120
 # So many of the photographs answered last can be turned back to on a page that is opened anew.
 TURNED_BACK = 50
+# What a page was given is kept for it so many seconds after it has asked last.
+KEPT_SECONDS = 300
 # Usefulness of a photograph on which nothing was read: it comes after those on which something was.
 _UNREAD = 0.0
 
@@ -65,6 +67,9 @@ class Desk:
         self._open = np.array([answers.get(img_id) is None for img_id, _ in beginning.photographs], bool)
         self._goal = goal
         self._shown: deque[int] = deque(maxlen=APART)
+        # By page: the photographs that it was given, in this order, and when it has asked last.
+        self._given: dict[str, dict[int, None]] = {}
+        self._asked: dict[str, float] = {}
         self._put_off = self._serial = 0
         self._times: deque[float] = deque(maxlen=ANSWERS_TIMED)
         for number, readings in beginning.readings.items():
@@ -86,8 +91,14 @@ class Desk:
             self._readings[number], self._looks[number] = readings, look
             self._usefulness[number] = usefulness(readings, self.beginning.labels.get(number))
 
-    def next(self, count: int, without: Collection[int] = ()) -> list[int]:
-        """The photographs to answer next, by their numbers, at most `count`, none of those in `without`."""
+    def next(self, count: int, without: Collection[int] = (), page: str = "") -> list[int]:
+        """The photographs to answer next, by their numbers, at most `count`, none of those in `without`.
+
+        What other pages were given comes when nothing else is left, and what they come to last comes first.
+
+        Args:
+            page: who asks.
+        """
         with self._mutex:
             ready = self._open.copy()
             ready[[number for number in without if 0 <= number < len(ready)]] = False
@@ -95,6 +106,8 @@ class Desk:
             if self.is_reading:
                 ready &= ~waiting
             worth = np.where(waiting, _UNREAD, self._usefulness)
+            elsewhere = [number for number in self._given_elsewhere(page) if ready[number]]
+            ready[elsewhere] = False
             numbers = np.flatnonzero(ready)
             # Faults are gone through as they stand in their file.
             rank = np.minimum(worth, 0) if self.beginning.problems else worth
@@ -104,8 +117,23 @@ class Desk:
             before = [number for number in self._shown if number not in window]
             near = spread(window, self._looks.__getitem__, before)
             found = [number for number, _ in zip(near, range(count), strict=False)]
+            found += elsewhere[::-1][: count - len(found)]
             self._shown.extend(found)
+            self._given.setdefault(page, {}).update(dict.fromkeys(found))
+            self._asked[page] = time.monotonic()
             return found
+
+    def leave(self, page: str) -> None:
+        """A page is closed: what it was given, others may be given."""
+        with self._mutex:
+            self._given.pop(page, None)
+            self._asked.pop(page, None)
+
+    def _given_elsewhere(self, page: str) -> list[int]:
+        """The photographs that other pages were given, in this order."""
+        for one in [one for one, asked in self._asked.items() if asked < time.monotonic() - KEPT_SECONDS]:
+            self.leave(one)
+        return [number for one, given in self._given.items() if one != page for number in given]
 
     def put_off(self, number: int) -> None:
         """Let a photograph come last."""
@@ -207,6 +235,8 @@ class Desk:
         with self._mutex:
             self.answers.give(img_id, answer, revision)
             self._open[number] = answer is None
+            for given in self._given.values():
+                given.pop(number, None)
             if answer is not None:
                 self._times.append(time.monotonic())
             elif self._times:

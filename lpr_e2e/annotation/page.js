@@ -2,7 +2,7 @@
 
 import { Stage, at, spoken } from "./boxes.js";
 import { fetchPlates, field, say, showPlates, showRemarks, trouble, verdict } from "./panel.js";
-import { address, ask, begin } from "./server.js";
+import { address, ask, askNext, begin, leave } from "./server.js";
 
 // Photographs that are fetched before they are shown; pauses of the page, milliseconds.
 const AHEAD = 3, ASK_AGAIN = 700, PLATE_PAUSE = 250;
@@ -49,7 +49,7 @@ function fill() {
     let more = { numbers: [], reading: false };
     if (queue.length < AHEAD) {
       const without = [...queue.map((one) => one.number), ...(photo ? [photo.number] : [])];
-      more = await ask("POST", "/next", { count: AHEAD - queue.length, without });
+      more = await askNext(AHEAD - queue.length, without);
       for (const number of more.numbers || []) {
         const next = await fetchPhoto(number);
         if (next.error) continue;
@@ -387,6 +387,7 @@ at("close-help").addEventListener("click", () => at("help").close());
 
 // What was changed and not answered is lost with the page.
 window.addEventListener("beforeunload", (event) => { if (photo?.changed) event.preventDefault(); });
+window.addEventListener("pagehide", leave);
 
 guarded(async () => {
   const begun = await begin();

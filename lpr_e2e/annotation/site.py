@@ -63,10 +63,13 @@ _MOST_PLATES, _MOST_CHARACTERS, _MOST_ASKED = 500, 200, 20
 # No answer is longer, in bytes: a box, and six bytes for each character, as JSON may write it.
 _MOST_BYTES = _MOST_PLATES * (200 + 6 * _MOST_CHARACTERS)
 _SECRET_BYTES = 24
+_PAGE_BYTES = 8
 # After a request to end, open connections have so long, seconds.
 _GRACE_SECONDS = 1
 
 Number = Annotated[float, Field(allow_inf_nan=False)]
+# What tells a page from others that are open.
+Page = Annotated[str, Field(max_length=2 * _PAGE_BYTES)]
 
 
 class GivenPlate(BaseModel):
@@ -89,8 +92,16 @@ class Asked(BaseModel):
     """What the page asks for: so many photographs, and none of those that it has already."""
 
     model_config = ConfigDict(extra="forbid")
+    page: Page
     count: Annotated[int, Field(ge=1, le=_MOST_ASKED)]
     without: Annotated[list[int], Field(max_length=_MOST_ASKED)]
+
+
+class Leaving(BaseModel):
+    """What a page says when it is closed."""
+
+    model_config = ConfigDict(extra="forbid")
+    page: Page
 
 
 def make_site(desk: Desk, token: str, tickets: set[str]) -> FastAPI:
@@ -196,10 +207,12 @@ def _add_answers(site: FastAPI, desk: Desk) -> None:
 
     def begin() -> dict[str, Any]:
         folder = desk.beginning.folder.resolve().name
-        return {"folder": folder, "session": session, "recent": desk.recent(), "progress": desk.progress()}
+        page = secrets.token_hex(_PAGE_BYTES)
+        begun = {"folder": folder, "session": session, "page": page, "recent": desk.recent()}
+        return begun | {"progress": desk.progress()}
 
     def ask(asked: Asked) -> dict[str, Any]:
-        found = desk.next(asked.count, asked.without)
+        found = desk.next(asked.count, asked.without, asked.page)
         return {"numbers": found, "reading": desk.is_reading, "progress": desk.progress()}
 
     def show(number: int) -> dict[str, Any]:
@@ -218,8 +231,13 @@ def _add_answers(site: FastAPI, desk: Desk) -> None:
         desk.put_off(number)
         return {"progress": desk.progress()}
 
+    def leave(leaving: Leaving) -> Response:
+        desk.leave(leaving.page)
+        return Response(status_code=204)
+
     site.get("/begin")(begin)
     site.post("/next")(ask)
+    site.post("/leave")(leave)
     site.get("/photographs/{number}")(show)
     site.put("/photographs/{number}")(answer)
     site.post("/photographs/{number}/later")(put_off)
