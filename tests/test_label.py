@@ -45,8 +45,6 @@ from lpr_e2e.annotation.site import make_site  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-# Not in the repository: `npm install axe-core` beside it, or its file named here.
-AXE = Path(os.environ.get("AXE", ROOT / "node_modules/axe-core/axe.min.js"))
 HEIGHT, WIDTH = 90, 120
 BOX, OTHER = (20.0, 30.0, 40.0, 90.0), (50.0, 30.0, 70.0, 90.0)
 TOKEN = "a-secret"
@@ -870,21 +868,5 @@ class TestInTheBrowser:
             assert page.text_content(".tag").endswith("<b>1") and page.locator(".tag b").count() == 0
             accept(page)
         assert page.title() != "owned" and page.faults == []
-        program.end()
-        page.context.close()
-
-    @pytest.mark.skipif(not AXE.is_file(), reason="axe-core is not there: AXE names its axe.min.js")
-    @pytest.mark.parametrize("more", [{}, {"color_scheme": "dark"}, {"viewport": {"width": 390, "height": 780}}])
-    def test_axe_finds_nothing(self, browser, tmp_path, more):
-        folder = write_photographs(tmp_path / "photographs", 2)
-        program = Program(folder, "--model", "none")
-        page = opened(browser, program.address, **more)
-        page.evaluate(AXE.read_text(encoding="utf-8"))
-        for act in (none, two, lambda page: page.keyboard.press("?")):
-            page.keyboard.press("Escape")
-            act(page)
-            page.wait_for_timeout(250)  # Colours change within 150 milliseconds.
-            found = page.evaluate("axe.run()")["violations"]
-            assert [(one["id"], [node["target"] for node in one["nodes"]]) for one in found] == []
         program.end()
         page.context.close()
