@@ -344,10 +344,12 @@ def test_not_finite_loss_stops_with_advice(tiny_data, tiny_settings, tmp_path):
         Training(settings, load_dataset(tiny_data), run, say=lambda line: None).run()
 
 
-def test_schedule_warms_up_and_cools_down():
-    schedule = WarmCosine(1.0, 10, 100)
+@pytest.mark.parametrize("lowest", [0.01, 0.25])
+def test_schedule_warms_up_and_cools_down(lowest):
+    schedule = WarmCosine(1.0, 10, 100, lowest)
     rates = [float(schedule(step)) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0) and rates[-1] < 0.02
+    assert rates[0] == pytest.approx(0.1) and max(rates) == pytest.approx(1.0)
+    assert rates[-1] == pytest.approx(lowest, abs=0.01) and min(rates[10:]) >= lowest
     assert rates[:10] == sorted(rates[:10]) and rates[10:] == sorted(rates[10:], reverse=True)
 
 
@@ -364,10 +366,11 @@ def test_averaged_weights_are_put_back():
         np.testing.assert_array_equal(weight, value)
 
 
-def test_the_average_follows_the_weights_sooner_at_first():
-    """With momenta 0 (Keras starts the average so), 2/11, then at most 0.2, written out by hand."""
+@pytest.mark.parametrize(("power", "second"), [(8, 2 / 11), (11, 1 / 7)])
+def test_the_average_follows_the_weights_sooner_at_first(power, second):
+    """With momenta 0 (Keras starts the average so), one by the power, then at most 0.2, written out by hand."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False, kernel_initializer="zeros")])
-    model.compile(AveragedAdamW(0.25, 0.2), loss="mse", jit_compile=False)
+    model.compile(AveragedAdamW(0.25, 0.2, power), loss="mse", jit_compile=False)
     weights = []
     step = keras.callbacks.LambdaCallback(
         on_train_batch_end=lambda batch, logs: weights.append(float(model.trainable_variables[0][0, 0]))
@@ -375,7 +378,7 @@ def test_the_average_follows_the_weights_sooner_at_first():
     ones = np.ones((4, 1), "float32")
     model.fit(ones, ones, batch_size=1, epochs=1, shuffle=False, verbose=0, callbacks=[step])
     average = 0.0
-    for momentum, weight in zip((0.0, 2 / 11, 0.2, 0.2), weights, strict=True):
+    for momentum, weight in zip((0.0, second, 0.2, 0.2), weights, strict=True):
         average = momentum * average + (1 - momentum) * weight
     # `fit` puts the average in place at its end.
     assert float(model.trainable_variables[0][0, 0]) == pytest.approx(average, abs=1e-6)

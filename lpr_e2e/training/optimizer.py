@@ -19,9 +19,12 @@ _LONGEST_GRADIENT = 1.0
 
 def make_optimizer(settings: Settings, stage: StageSettings) -> AveragedAdamW:
     """The optimiser of a stage, not built yet."""
-    schedule = WarmCosine(stage.learning_rate, stage.warm_up, stage.steps)
     optimizer = AveragedAdamW(
-        schedule, settings.averaging, weight_decay=settings.weight_decay, global_clipnorm=_LONGEST_GRADIENT
+        WarmCosine(stage.learning_rate, stage.warm_up, stage.steps, stage.lowest_rate),
+        settings.averaging,
+        settings.averaging_power,
+        weight_decay=settings.weight_decay,
+        global_clipnorm=_LONGEST_GRADIENT,
     )
     optimizer.exclude_from_weight_decay(var_names=_UNDECAYED)
     return optimizer
@@ -30,17 +33,20 @@ def make_optimizer(settings: Settings, stage: StageSettings) -> AveragedAdamW:
 class AveragedAdamW(keras.optimizers.AdamW):
     """AdamW that keeps moving averages of the weights whose momentum rises with the steps, up to `most`.
 
-    The average is over about the last tenth of the steps so far; a constant momentum would keep the first, untrained
-    weights in it for hundreds of steps. It depends on the optimizer's step alone: a resumed training goes on with it.
+    Until then the weights of a step count with its number to the power of `power`
+    (https://arxiv.org/abs/1212.1824): with 8, the average is over about the last tenth of the steps so far, with 1 over
+    their second half. A constant momentum would keep the first, untrained weights in it for hundreds of steps. It
+    depends on the optimizer's step alone: a resumed training goes on with it.
     """
 
-    def __init__(self, learning_rate, most: float, **kwargs):
+    def __init__(self, learning_rate, most: float, power: float, **kwargs):
         super().__init__(learning_rate, use_ema=True, ema_momentum=most, **kwargs)
+        self._power = power
 
     @property
     def ema_momentum(self):
         step = keras.ops.cast(self.iterations, "float32")
-        return keras.ops.minimum(self._most, (1 + step) / (10 + step))
+        return keras.ops.minimum(self._most, (1 + step) / (2 + self._power + step))
 
     @ema_momentum.setter
     def ema_momentum(self, most: float):
@@ -63,18 +69,18 @@ def averaged_weights(task: keras.Model) -> Iterator[None]:
 
 @keras.saving.register_keras_serializable("lpr_e2e")
 class WarmCosine(keras.optimizers.schedules.LearningRateSchedule):
-    """Linear warm-up to `peak`, then a cosine down to a hundredth of it at `steps`."""
+    """Linear warm-up to `peak`, then a cosine down to the share `lowest` of it at `steps`."""
 
-    def __init__(self, peak: float, warm_up: int, steps: int):
+    def __init__(self, peak: float, warm_up: int, steps: int, lowest: float):
         super().__init__()
-        self.peak, self.warm_up, self.steps = peak, warm_up, steps
+        self.peak, self.warm_up, self.steps, self.lowest = peak, warm_up, steps, lowest
 
     def __call__(self, step):
         step = keras.ops.cast(step, "float32")
         rising = (step + 1) / max(1, self.warm_up)
         done = keras.ops.clip((step - self.warm_up) / max(1, self.steps - self.warm_up), 0.0, 1.0)
-        falling = 0.01 + 0.99 * 0.5 * (1 + keras.ops.cos(math.pi * done))
+        falling = self.lowest + (1 - self.lowest) * 0.5 * (1 + keras.ops.cos(math.pi * done))
         return self.peak * keras.ops.minimum(rising, falling)
 
     def get_config(self):
-        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps}
+        return {"peak": self.peak, "warm_up": self.warm_up, "steps": self.steps, "lowest": self.lowest}

@@ -108,8 +108,9 @@ class StageSettings:
         steps: number of optimiser steps; 0 leaves the stage out.
         plates: glimpses per step that are read without their photograph.
         photographs: photographs per step; none in stage one.
-        learning_rate: peak, reached after the warm-up; a cosine takes it to a hundredth.
+        learning_rate: peak, reached after the warm-up.
         warm_up: steps of linear warm-up.
+        lowest_rate: share of the peak to which a cosine takes the learning rate by the last step.
         started_steps: steps, if less, of a training that starts from weights which know plates; see
             `lpr_e2e.training.start`.
         evaluators: what the model is evaluated by after every epoch, out of `EVALUATORS`, in the order of the history.
@@ -122,6 +123,7 @@ class StageSettings:
     warm_up: int
     evaluators: tuple[str, ...]
     started_steps: int = _STARTED_STEPS
+    lowest_rate: float = 0.01
 
 
 # Seeds that there are.
@@ -149,6 +151,7 @@ class Settings:
         weight_decay: of AdamW.
         averaging: highest momentum of the exponential moving average of the weights, which is what is evaluated and
             saved; it rises with the steps.
+        averaging_power: until then, the weights of a step count with its number to this power in the average.
         picture_epochs: epochs between two sets of pictures in TensorBoard.
         seed: of the initial weights, the batches and a drawn split.
         characters: characters that the model can read though no text has them: they are learned from drawn plates.
@@ -169,6 +172,7 @@ class Settings:
     attention_weight: float = 0.1
     weight_decay: float = 0.05
     averaging: float = 0.998
+    averaging_power: float = 8.0
     picture_epochs: int = 3
     seed: int = 0
     characters: str = ""
@@ -289,7 +293,11 @@ _STANDARD = Settings(
         warm_up=200,
         evaluators=_EVALUATORS["joint"],
         started_steps=3500,
+        # The averages are over many steps that still differ, as if several trainings were averaged.
+        lowest_rate=0.25,
     ),
+    averaging=0.9992,
+    averaging_power=1.0,
     epoch_steps=500,
     picture_epochs=2,
 )
