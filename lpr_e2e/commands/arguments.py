@@ -47,7 +47,9 @@ def above_zero(text: str) -> float:
 def add_model(parser: argparse.ArgumentParser, default: str = "the one that comes with the project") -> None:
     """`--model`: None, or what `lpr_e2e.prediction.models.find` takes."""
     parser.add_argument(
-        "--model", metavar="MODEL", help=f"a .keras file, an exported folder, or a name of `models`; default: {default}"
+        "--model",
+        metavar="MODEL",
+        help=f"a .keras file, an exported folder, or a name that `models` lists; default: {default}",
     )
 
 
@@ -96,12 +98,12 @@ def add_label_options(parser: argparse.ArgumentParser, training: bool = True, fo
     add("--category", metavar="NAME", help="the plates' category or class, where there are several")
     add("--pictures", type=Path, nargs="+", metavar="FOLDER", help="where the pictures are, if not beside the labels")
     add("--no-plates", type=Path, metavar="FOLDER", help="further pictures, which show no plate")
-    add("--validation", type=Path, metavar="SOURCE", help="labels of further pictures, all of them to hold out")
+    add("--validation", type=Path, metavar="SOURCE", help="labels (file or folder) of further pictures, all held out")
     if training:
         add(
             "--labels",
             choices=("complete", "partial"),
-            help="whether photographs may show plates that nobody labelled (partial); default: as the labels look",
+            help="whether there may be plates that nobody labelled (partial); default: the labels tell",
         )
 
 
@@ -129,7 +131,7 @@ def label_options(options: argparse.Namespace) -> LabelOptions:
 def add_data_options(parser: argparse.ArgumentParser) -> None:
     """How a data set is to be taken, by `train` and `check`; see `data_source`."""
     parser.add_argument(
-        "--exclude", type=Path, metavar="CSV", help="leave out the crops it lists (column img_id), and their texts"
+        "--exclude", type=Path, metavar="CSV", help="leave out the listed crops (img_id), and their texts everywhere"
     )
     parser.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="where to remember what the pictures show; default: with the data"

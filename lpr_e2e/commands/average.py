@@ -1,4 +1,4 @@
-"""One model of several trainings that differ in their seed: the mean of their weights, which mostly reads better.
+"""Make one model of several trainings that differ in their seed: the mean of their weights, which mostly reads better.
 
     lpr-e2e train --data DIR --seed 0 --run runs/0
     lpr-e2e train --data DIR --seed 1 --run runs/1
@@ -7,7 +7,7 @@
 
 The model is as large and as fast as one of them. It has its own temperature and promise, fitted to the photographs that
 all of them hold out, and its figures are written to NAME.json. The trainings must have started from the same weights,
-such as the base weights that come along.
+such as the base weights that come along, and hold out the same photographs: name these in validation.csv.
 """
 
 from __future__ import annotations

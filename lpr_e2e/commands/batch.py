@@ -12,8 +12,8 @@ is whole: the same command again reads only the shards that are missing. Options
 With --workers, local processes share the shards, each with a pipeline of its own: Beam's runner with several processes
 waits for ever for one that was killed. Here the others go on, and then the lost shards are read again.
 
-Reads with the exported form of a model (`lpr-e2e export`); neither TensorFlow nor Keras is needed, but Beam is:
-`pip install 'lpr-e2e[beam]'`, in an environment of its own.
+Reads with the exported form of a model (`lpr-e2e export`); neither TensorFlow nor Keras is needed, but Beam is, in an
+environment of its own: `pip install '.[beam]'` in the project's folder.
 Exit status: 0 when all is read, 1 if shards are left, 2 for a wrong call, 130 after Ctrl-C.
 """
 
@@ -43,7 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("photographs", help="a folder, or a pattern with * and **")
     add("--output", required=True, metavar="DIR", help="folder of the results, and of what is left")
-    add("--model", metavar="MODEL", help="an exported folder, or a name of `models`; default: tunisia")
+    add("--model", metavar="MODEL", help="an exported folder, or a name that `models` lists; default: tunisia")
     add("--format", metavar="REGEX", help="what plates can say, as for predict")
     add_precision(parser)
     add("--form", choices=("csv", "jsonl"), default="csv", help="default: %(default)s")

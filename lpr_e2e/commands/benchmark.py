@@ -28,7 +28,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     add = parser.add_argument
     add("photographs", nargs="?", metavar="FOLDER", help="photographs to read")
-    add("--keras", metavar="MODEL", help="a .keras file, or a name of `models`; default: tunisia, if its file is there")
+    add(
+        "--keras",
+        metavar="MODEL",
+        help="a .keras file, or a name that `models` lists; default: tunisia, if its file is there",
+    )
     add("--exported", type=Path, metavar="DIR", help="its exported forms; default: those of tunisia")
     add("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
     add("--data", type=Path, metavar="DIR", help="also measure training on this data")

@@ -5,8 +5,8 @@
     lpr-e2e check DIR --fix DIR2         also write a cleaned copy
 
 It takes the options of `train` that decide what is made of the data, and says what training will do with them. Nothing
-in DIR is changed. The exit code is 0 for no faults: then a training with the same options does not refuse the data; 1
-for faults, 2 for data that cannot be used.
+in DIR is changed. The exit code is 0 for no faults, 1 for faults, which a training names, skips or mends, and 2 for
+data that cannot be used. After 0, a training with the same options does not refuse the data.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_precision(parser)
     add("--batch-size", type=at_least_one, metavar="N", help="with photographs: how many per call of the model")
     add("--figures", type=Path, metavar="FILE", help="write all figures, as .md or .json")
-    add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text), to tell apart new ones")
+    add("--seen", type=Path, metavar="CSV", help="texts trained on (a column text); others are scored apart")
     add("--coco", action="store_true", help="also COCO's box metrics, by keras-cv (needs TensorFlow)")
     add_threads(parser)
 

@@ -32,7 +32,7 @@ FORMS = ("onnx", "tflite", "int8", "saved_model")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The arguments of the command."""
     add = parser.add_argument
-    add("model", nargs="?", metavar="MODEL", help="a .keras file, or a name of `models`; default: tunisia")
+    add("model", nargs="?", metavar="MODEL", help="a .keras file, or a name that `models` lists; default: tunisia")
     add("--output", type=Path, metavar="DIR", help="default: exports/NAME of the model")
     add(
         "--photographs",

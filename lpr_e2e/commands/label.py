@@ -1,6 +1,7 @@
 """Label photographs on a page in the browser, with what the model reads filled in: most of the work is Enter.
 
     lpr-e2e label FOLDER                                    opens the page; Ctrl-C ends it
+    lpr-e2e label FOLDER --model base                       for plates of a country that has no model yet
     lpr-e2e label FOLDER --model none                       without a model
     lpr-e2e label FOLDER --from predictions/predictions.csv correct what was read before
     lpr-e2e label FOLDER --problems problems.csv            correct what `lpr-e2e check` has found

@@ -3,9 +3,9 @@
     lpr-e2e loop FOLDER             rounds of 25 answers and a training of a quarter of an hour
     lpr-e2e loop FOLDER --round 50  of 50 answers
 
-Each round opens the page of `lpr-e2e label` with the photographs first of which most is learned, by the model of the
-round before, and ends it when so many are answered. It then trains from the base weights on all answers so far. So what
-a round holds out was never trained on, and its figures can be believed. Ctrl-C ends it, and the same command goes on.
+Each round opens the page of `lpr-e2e label`, with the photographs first from which the model of the round before can
+learn most, and closes it after so many answers. It then trains from the base weights on all answers so far. So what a
+round holds out was never trained on, and its figures can be believed. Ctrl-C ends it, and the same command goes on.
 Exit status: 0 when all is answered, or after Ctrl-C on the page; that of the training if it fails; 2 for a wrong call.
 """
 

@@ -1,6 +1,7 @@
 """Read the licence plates on photographs.
 
     lpr-e2e predict FOLDER
+    lpr-e2e predict FOLDER --model egypt               plates of another country, see `lpr-e2e models`
     lpr-e2e predict car.jpg "holiday/*.jpg" --output read
     lpr-e2e predict FOLDER --truth known.csv           how good is the model?
     lpr-e2e predict FOLDER --submission submission.csv the 2019 challenge's form
@@ -40,7 +41,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
     add("photographs", nargs="+", metavar="FOLDER", help="a folder (searched with all below it), a file or a glob")
     add_model(parser, "tunisia, its 8-bit form if ONNX Runtime is installed")
-    add("--output", type=Path, metavar="DIR", help="default: predictions, but never within the photographs' folder")
+    add(
+        "--output",
+        type=Path,
+        metavar="DIR",
+        help="default: predictions, beside the photographs' folder if you are in it",
+    )
     add("--no-report", action="store_true", help="write no report.html")
     add("--no-pictures", action="store_true", help="draw no pictures")
     add("--format", metavar="REGEX", help="what plates can say; decides between readings that are nearly as likely")
@@ -55,7 +61,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="score against a CSV img_id,text[,ymin,xmin,ymax,xmax], or other labels",
     )
     add("--figures", type=Path, metavar="FILE", help="with --truth: write all figures, as .md or .json")
-    add("--seen", type=Path, metavar="CSV", help="with --truth: texts trained on (a column text): which are new?")
+    add(
+        "--seen",
+        type=Path,
+        metavar="CSV",
+        help="with --truth: texts trained on (a column text); others are scored apart",
+    )
     add("--batch-size", type=at_least_one, metavar="N", help="photographs per call of the model")
     add_threads(parser)
 

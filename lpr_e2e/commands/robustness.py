@@ -1,4 +1,4 @@
-"""How a model bears what a validation set lacks: turned photographs, blur, plates seen in part, no plate at all, doubt.
+"""How a model copes with what a validation set lacks: turned and blurred photographs, plates seen in part, no plate.
 
     lpr-e2e robustness DIR                       of the model that comes with the project
     lpr-e2e robustness DIR --model best.keras --output figures.json

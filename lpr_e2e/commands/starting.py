@@ -40,8 +40,8 @@ def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsC
     start.add_argument(
         "--weights",
         metavar="MODEL",
-        help="start a new run from a .keras file, or a name of `models`, or from `none`; default with the presets "
-        "standard and quick: the base weights that come along",
+        help="start a new run from a .keras file, or a name that `models` lists, or from `none`; default with the "
+        "presets standard and quick: the base weights that come along",
     )
     parser.add_argument(
         "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"

@@ -8,8 +8,8 @@
 Writes passes.jsonl, a line and pictures for each pass when it has ended; at the end passes.csv, and passes.html to look
 through. What is live goes on while a frame is read: frames are dropped then, and counted. Of a file nothing is dropped.
 Needs what `pip install '.[video]'` brings.
-Exit status: 0 when the source was read to its end; 1 if it is broken, or ended before, or the results cannot be
-written; 2 for a wrong call; 130 after Ctrl-C. All passes before are on disk then.
+Exit status: 0 when the source was read to its end; 1 if it is broken, a stream broke off for good, or the results
+cannot be written; 2 for a wrong call; 130 after Ctrl-C. All passes before are on disk then.
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_model(parser, "tunisia, its 8-bit form if ONNX Runtime is installed")
     add("--output", type=Path, metavar="DIR", default=Path("passes"), help="default: %(default)s")
     add("--every", type=at_least_one, metavar="N", help="of a file, read every Nth frame; default: about 6 a second")
-    add("--gap", type=seconds, metavar="SECONDS", help="how long a plate may be hidden and is followed; default: 1")
-    add("--apart", type=seconds, metavar="SECONDS", help="within so long it is the same pass, read again; default: 5")
+    add("--gap", type=seconds, metavar="SECONDS", help="how long a hidden plate is followed; default: 1")
+    add("--apart", type=seconds, metavar="SECONDS", help="seen again within so long, it is the same pass; default: 5")
     add("--annotated", action="store_true", help="also write annotated.mp4, with the plates drawn in")
     add_redact(parser, "also write redacted.mp4, on which no plate can be read")
     add("--no-page", action="store_true", help="write no passes.html")

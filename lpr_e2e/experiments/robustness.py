@@ -1,4 +1,4 @@
-"""How a model bears what a validation set lacks: turned photographs, blur, plates seen in part, no plate at all, doubt.
+"""How a model copes with what a validation set lacks: turned and blurred photographs, plates seen in part, no plate.
 
 The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, and blurred along their rows as by a
 car that drives past; those whose plate is read rightly also with the plate cut off, covered, mirrored, out of focus and

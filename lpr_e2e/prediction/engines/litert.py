@@ -31,7 +31,7 @@ class LiteRTEngine:
             self._runners = {name: interpreter.get_signature_runner(name) for name in ("find", "read")}
         except ValueError as error:
             raise UserError(
-                f"{path}: no TFLite model written by `lpr_e2e export`: {' '.join(str(error).split())}"
+                f"{path}: no TFLite model written by `python -m lpr_e2e export`: {' '.join(str(error).split())}"
             ) from error
         self._path = path
         self._inputs = {name: next(iter(runner.get_input_details())) for name, runner in self._runners.items()}

@@ -43,7 +43,7 @@ def load_drivers(folder: Path, count: int, threads: int, form: str | None = None
     """Load an exported model.
 
     Args:
-        folder: what `lpr_e2e export` wrote.
+        folder: what `python -m lpr_e2e export` wrote.
         count: how many threads will read at the same time, each with a driver of its own.
         threads: of the runtime, that share the work of one call.
         form: one of `FORMS`; by default the first that is there and for which a runtime is installed.

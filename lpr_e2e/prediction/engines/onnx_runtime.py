@@ -50,7 +50,7 @@ class OnnxEngine:
                 (given,) = session.get_inputs()
             except Exception as error:  # The runtime's own kinds.
                 raise UserError(
-                    f"{path}: no ONNX model written by `lpr_e2e export`: {' '.join(str(error).split())}"
+                    f"{path}: no ONNX model written by `python -m lpr_e2e export`: {' '.join(str(error).split())}"
                 ) from error
             kind = "uint8" if given.type == "tensor(uint8)" else "float32"
             outputs = [output.name for output in session.get_outputs()]
