@@ -27,6 +27,7 @@ from label_files import (
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms import FORMS, read_labels
 from lpr_e2e.data.labels import LabelOptions, names_test, names_validation
+from lpr_e2e.data.resolving import resolve
 from lpr_e2e.data.tables import DatasetError
 
 HEADER = ("img_id", "ymin", "xmin", "ymax", "xmax", "text")
@@ -160,6 +161,20 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):
         path.rename(tmp_path / path.name)
     found = read_labels(tmp_path)
     assert len(found) == 2 and kinds_of(found) == [("more.json", None, "unreadable label file")]
+
+
+@pytest.mark.parametrize(("read", "held"), [(1, True), (2, True), (3, False), (4, False)])
+def test_a_table_with_texts_of_most_photographs_of_another_one_is_not_held_out(tmp_path, read, held):
+    names = [f"{number}.png" for number in range(4)]
+    write_csv(tmp_path / "boxes.csv", HEADER[:5], [(name, *LARGE) for name in names])
+    write_csv(
+        tmp_path / "texts.csv", HEADER, [(name, *LARGE, f"{number}T1") for number, name in enumerate(names[:read])]
+    )
+    save_photographs(tmp_path / "cars", names)
+    found = read_labels(tmp_path)
+    assert [labels.path.stem for labels in found if labels.held_out] == ["texts"] * held
+    shown = resolve(found).photographs
+    assert [bool(one.plates[0].text) for one in shown] == [number < read for number in range(4)]
 
 
 def test_a_table_with_texts_beside_one_with_the_same_photographs_is_held_out(tmp_path):

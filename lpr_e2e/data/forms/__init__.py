@@ -29,6 +29,8 @@ _FOLDERS = ("yolo", "voc")
 # How far below a folder label files are looked for, where it has none itself: `data/train/Annotations`.
 _MOST_LEVELS = 3
 _SEEN_NAMED = 8
+# Nobody holds out a larger share of their photographs without saying so.
+_MOST_HELD_OUT = 0.5
 
 
 def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labels]:
@@ -245,12 +247,14 @@ def _form_of_file(path: Path) -> str:
 
 
 def _hold_out_tables(found: list[Labels]) -> None:
-    """A table with boxes and texts beside one with boxes only, whose photographs it names, is held out."""
+    """A table with boxes and texts beside one with boxes only is held out, if it names a part of its photographs; if it
+    names most of them, it says what is on them."""
     tables = [labels for labels in found if labels.path.suffix.lower() in table.SUFFIXES and not labels.answers]
     plates = [labels for labels in tables if labels.has_boxes]
     without_texts = {name for labels in plates if not labels.has_texts for name in labels.names}
     for labels in plates:
-        if labels.has_texts and without_texts.issuperset(labels.names):
+        few = len(set(labels.names)) <= _MOST_HELD_OUT * len(without_texts)
+        if labels.has_texts and few and without_texts.issuperset(labels.names):
             labels.held_out = True
 
 
