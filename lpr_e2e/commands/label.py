@@ -1,7 +1,7 @@
 """Label photographs on a page in the browser, with what the model reads filled in: most of the work is Enter.
 
     lpr-e2e label FOLDER                                    opens the page; Ctrl-C ends it
-    lpr-e2e label FOLDER --model base                       for plates of a country that has no model yet
+    lpr-e2e label FOLDER --model egypt                      read by the model of a country
     lpr-e2e label FOLDER --model none                       without a model
     lpr-e2e label FOLDER --from predictions/predictions.csv correct what was read before
     lpr-e2e label FOLDER --problems problems.csv            correct what `lpr-e2e check` has found
@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     add = parser.add_argument
     add("folder", type=Path, metavar="FOLDER", help="a folder with photographs, searched with all below it")
-    add_model(parser, "tunisia; none: without one")
+    add_model(parser, "base; none: without one")
     add("--output", type=Path, metavar="CSV", help=f"table of the answers; default: {TABLE} in FOLDER")
     add("--from", type=Path, metavar="CSV", dest="predictions", help="show what a predictions.csv has; reads nothing")
     add("--problems", type=Path, metavar="CSV", help="only photographs with a row in this problems.csv, which is shown")
@@ -117,9 +117,10 @@ def _reader(options: argparse.Namespace) -> PlateReader | None:
     """What reads the photographs; None where nothing is to be read."""
     if options.model == NO_MODEL or options.predictions:
         return None
+    from lpr_e2e.prediction.models import START_NAME
     from lpr_e2e.prediction.reader import PlateReader
 
-    return PlateReader.load(options.model)
+    return PlateReader.load(START_NAME if options.model is None else options.model)
 
 
 def _read_ahead(desk: Desk, reader: PlateReader) -> None:

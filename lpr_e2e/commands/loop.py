@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     """
     from lpr_e2e.annotation.beginning import Beginning
     from lpr_e2e.data.labels import NOTHING_SAID
+    from lpr_e2e.prediction.models import START_NAME
     from lpr_e2e.prediction.reader import PlateReader
 
     folder = options.folder
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
             beginning = Beginning.of(folder, NOTHING_SAID, None, None)
             for note in beginning.notes:
                 say(note)
-            reader = PlateReader.load(done[-1] / "best.keras" if done else "base")
+            reader = PlateReader.load(done[-1] / "best.keras" if done else START_NAME)
             before = _figures(done[-1])["answered"] if done else 0
             goal = before + options.round
             progress = answer(beginning, folder / TABLE, reader, 0, not options.no_browser, goal)

@@ -14,7 +14,7 @@ from pathlib import Path
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.prediction.description import FILE as DESCRIPTION
 
-# What photographs are read with, and what a training starts from, unless somebody names others.
+# What photographs are read with, and what a training and labelling start from, unless somebody names others.
 DEFAULT_NAME, START_NAME = "tunisia", "base"
 
 
