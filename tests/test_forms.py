@@ -230,6 +230,24 @@ def read_table(folder, columns, rows, **options):
         (("file", "plate_xmin", "plate_ymin", "plate_xmax", "plate_ymax", "plate"), (40, 60, 130, 90), "yxyx", LARGE),
         (("file", "box_left", "box_top", "box_width", "box_height", "ocr"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
         (("", "file", "xtl", "ytl", "xbr", "ybr", "text"), (0, "0.png", 40, 60, 130, 90), "yxyx", LARGE),
+        (("bild", "links", "oben", "rechts", "unten", "Kennzeichen"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("bildname", "links", "oben", "breite", "hoehe", "kennzeichen"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("fichier", "gauche", "haut", "droite", "bas", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("файл", "лево", "верх", "ширина", "высота", "номер"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("文件", "左", "上", "右", "下", "车牌"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x_top_left", "y_top_left", "x_bottom_right", "y_bottom_right", "text"),
+         (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "left_x", "top_y", "right_x", "bottom_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "tl_x", "tl_y", "br_x", "br_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "p1_x", "p1_y", "p2_x", "p2_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x", "y", "x2", "y2", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x1", "y1", "w", "h", "text"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("file", "license plate xmin", "license plate ymin", "license plate xmax", "license plate ymax", "plate"),
+         (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "center_x", "center_y", "box_width", "box_height", "ocr"),
+         (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
+        (("file", "bbox_x_c", "bbox_y_c", "bbox_w", "bbox_h", "ocr"),
+         (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
     ],
 )  # fmt: skip
 def test_columns_are_known_by_their_names(columns, values, form, box, tmp_path):
@@ -254,6 +272,54 @@ def test_names_before_and_behind_are_those_of_all_four_columns(tmp_path):
     assert labels.plates[0].box == (40, 60, 90, 30) and labels.sizes == {"0.png": (160, 200)}
     with pytest.raises(UserError, match="no columns with boxes or texts"):
         read_table(tmp_path, ("file", "plate_x1", "box_y1", "plate_x2", "lp_y2"), [("0.png", 40, 60, 130, 90)])
+
+
+@pytest.mark.parametrize("corner", [("x", "y"), ("left", "top"), ("x_min", "y_min")])
+@pytest.mark.parametrize("sides", [("w", "h"), ("box_width", "box_height"), ("bbox_w", "bbox_h")])
+@pytest.mark.parametrize("before", [True, False])
+def test_width_and_height_beside_sides_of_another_name_are_the_photographs(corner, sides, before, tmp_path):
+    ours = (*corner, *sides)
+    columns, row = (ours, ("width", "height")), ((40, 60, 90, 30), (200, 160))
+    columns, row = [[*one[1], *one[0]] if before else [*one[0], *one[1]] for one in (columns, row)]
+    labels = read_table(tmp_path, ("file", *columns, "text"), [("0.png", *row, "1T1")])
+    assert labels.plates[0].box == (40, 60, 90, 30) and labels.sizes == {"0.png": (160, 200)}
+
+
+@pytest.mark.parametrize(
+    ("columns", "boxes", "said"),
+    [
+        (("a", "b", "c", "d"), [LARGE, SMALL], "a, b, c, d"),
+        (("id", "a", "b", "c", "d"), [(1, *LARGE), (2, *SMALL)], "a, b, c, d"),
+        (("polygon",), [("[[40, 60], [130, 60], [130, 90]]",), ("[[1, 2], [3, 4], [5.5, 6]]",)], "polygon"),
+        (("where",), [("{'x': 1, 'y': 2}",), ("{'x': 3, 'y': 4}",)], "where"),
+        # None of these is a box.
+        (("year", "width", "height", "confidence"), [(2020, 90, 30, 0.9), (2021, 91, 30, 0.8)], None),
+        (("a", "b", "c"), [(1, 2, 3), (4, 5, 6)], None),
+        (("a", "b", "c", "country"), [(1, 2, 3, "GB"), (4, 5, 6, "FR")], None),
+    ],
+)
+def test_numbers_that_may_be_boxes_are_named_and_not_left_aside_in_silence(columns, boxes, said, tmp_path):
+    rows = [(f"{number}.png", *box, f"{number}T1") for number, box in enumerate(boxes)]
+    labels = read_table(tmp_path, ("file", *columns, "text"), rows)
+    assert labels.holds_crops and len(labels.plates) == 2
+    assert [(one.kind, one.value) for one in labels.problems] == [("numbers that may be boxes", said)] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "taken", "said"),
+    [
+        ("plaque", ("AB12", "CD34"), True, "the texts are taken from the column plaque"),
+        ("matrícula del coche", ("AB12", "CD34"), True, "the texts are taken from the column matrícula del coche"),
+        ("what", ("AB12", "CD34"), False, "what (such as 'AB12'); if one of them is the plate's, say --text-column"),
+        ("plate_area", ("1200", "1340"), False, ""),
+        ("plate_type", ("new", "old"), False, ""),
+        ("plate_picture", ("p1.png", "p2.png"), False, ""),
+    ],
+)
+def test_a_column_that_looks_like_texts_is_taken_or_said(column, texts, taken, said, tmp_path):
+    rows = [("0.png", *LARGE, texts[0]), ("1.png", *LARGE, texts[1])]
+    labels = read_table(tmp_path, ("img_id", *HEADER[1:5], column), rows)
+    assert labels.has_texts == taken and (said in notes_of([labels]) if said else not labels.notes)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 0), (-1, -1, -1, -1), ("0.0",) * 4, ("NaN",) * 4, ("", "", "", "")])
@@ -282,7 +348,9 @@ def test_an_export_of_label_studio_that_has_no_row_a_plate_is_named(tmp_path):
         read_labels(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1"])
+@pytest.mark.parametrize(
+    "cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1", "((40, 60), (130, 90))"]
+)
 def test_a_box_may_stand_in_one_cell(cell, tmp_path):
     labels = read_table(tmp_path, ("image", "bbox", "text"), [("0.png", cell, "1T1"), ("1.png", "1 2 3", "1T1")])
     assert labels.plates[0].box == (40, 60, 130, 90) and "xyxy" in labels.box_candidates
@@ -388,6 +456,12 @@ def test_rows_that_cannot_be_used_are_named(row, kind, tmp_path):
     labels = read_table(tmp_path, HEADER, [("0.png", *LARGE, "1T1"), row, ("1.png", *LARGE, "")])
     assert kinds_of([labels]) == [("plates.csv", 3, kind)] and labels.incomplete == ({row[0]} if row[0] else set())
     assert rows_of([labels]) == [("0.png", LARGE, "1T1"), ("1.png", LARGE, None)]
+
+
+@pytest.mark.parametrize("written", ['="{}"', "'{}", '"{}"', "{} "])
+def test_what_makes_a_spreadsheet_keep_a_number_as_a_text_is_no_part_of_a_box(written, tmp_path):
+    labels = read_table(tmp_path, HEADER, [("0.png", *map(written.format, LARGE), "1T1")])
+    assert rows_of([labels]) == [("0.png", LARGE, "1T1")] and not labels.problems
 
 
 def test_a_crop_without_a_text_is_named(tmp_path):
