@@ -27,6 +27,7 @@ from label_files import (
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms import FORMS, read_labels
 from lpr_e2e.data.labels import LabelOptions, names_test, names_validation
+from lpr_e2e.data.places import find_places
 from lpr_e2e.data.tables import DatasetError
 
 HEADER = ("img_id", "ymin", "xmin", "ymax", "xmax", "text")
@@ -821,6 +822,54 @@ def test_other_objects_are_left_out_and_unclear_ones_refused(tmp_path):
     assert [box for _, box, _ in rows_of(read_labels(tmp_path, LabelOptions(category="bus"))) if box] == [
         (20, 10, 60, 22)
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "meant", "unclear"),
+    [
+        # Renamed together with the pictures, after they were labelled; copied from one file.
+        ([("a", "a"), ("b", "a"), ("c", "c"), ("d", "d")], {"a": "a", "b": "b", "c": "c", "d": "d"}, []),
+        ([("a", "a"), ("b", "a"), ("c", "a"), ("d", "a")], {"a": "a", "b": "b", "c": "c", "d": "d"}, []),
+        ([("a", "a"), ("b", "a"), ("c", "b"), ("d", "d"), ("e", "e")], {"a": "a", "b": "b", "d": "d", "e": "e"}, ["c"]),
+        ([("a", "a"), ("b", "e"), ("c", "c"), ("d", "d")], {"a": "a", "c": "c", "d": "d"}, ["b"]),
+        # What is as it should be: files that are called otherwise, and two files of one picture.
+        ([("a", "b"), ("b", "c"), ("c", "a"), ("d", "d")], {"b": "a", "c": "b", "a": "c", "d": "d"}, []),
+        ([("1", "a"), ("2", "b"), ("3", "c")], {"a": "1", "b": "2", "c": "3"}, []),
+        ([("a", "a"), ("more", "a"), ("b", "b")], {"a": "a", "b": "b"}, []),
+    ],
+)
+def test_the_name_in_a_file_of_voc_counts_unless_the_file_s_own_name_tells_better(named, meant, unclear, tmp_path):
+    for seed, name in enumerate("abcde"):
+        save_picture(tmp_path / "images" / f"{name}.png", seed)
+    for own, name in named:
+        content = voc_file(f"{name}.png", [voc_object(LARGE, inside=f"<text>{own}</text>")])
+        write_text(tmp_path / "Annotations" / f"{own}.xml", content)
+    found = read_labels(tmp_path)
+    texts = {name.removesuffix(".png"): text for name, _, text in rows_of(found)[::-1]}
+    assert texts == meant
+    problems = [one for labels in found for one in labels.problems]
+    assert [one.file for one in problems if not one.harmless] == [f"{name}.xml" for name in unclear]
+    assert all(one.kind == ("name written otherwise" if one.harmless else "ambiguous picture") for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pictures", "held"),
+    [
+        ("annotations/train", "images/train", False),
+        ("Annotations/val", "JPEGImages/val", True),
+        ("annotations/xmls", "images", False),
+        ("annots", "images", False),
+        ("xml", "pictures", False),
+        ("set/valid", "set/valid", True),
+    ],
+)
+def test_pictures_of_voc_are_beside_their_files_or_in_folders_of_the_same_names(labels, pictures, held, tmp_path):
+    save_picture(tmp_path / pictures / "a.png", 1)
+    write_text(tmp_path / labels / "a.xml", voc_file("a.png", [voc_object(LARGE)]))
+    found = read_labels(tmp_path)
+    assert [one.held_out for one in found] == [held] and find_places(found)[0].paths == {
+        "a.png": tmp_path / pictures / "a.png"
+    }
 
 
 def test_faulty_files_and_objects_of_voc_are_named(tmp_path):
