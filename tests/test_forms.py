@@ -490,6 +490,44 @@ def read_coco(folder, content, **options):
 
 
 @pytest.mark.parametrize(
+    ("ids", "places"), [((1, 2), ("1", "2")), (("1", "2"), (1, 2)), (("a", "b"), ("a", "b")), ((1, 2), (1.0, "2"))]
+)
+def test_ids_are_the_same_as_a_number_and_as_a_text(ids, places, tmp_path):
+    images = [{"id": one, "file_name": f"{number}.png"} for number, one in enumerate(ids)]
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "plate"}]
+    annotations = [annotation(place, text="1T0", category_id="2") for place in places]
+    annotations.append(annotation(places[0], (0, 0, 9, 9), category_id=1))
+    labels = read_coco(tmp_path, coco(annotations, images, categories=categories))
+    assert [name for name, _, _ in rows_of([labels])] == ["0.png", "1.png"] and not labels.problems
+    assert all(plate.box for plate in labels.plates)
+
+
+def test_ids_that_differ_as_numbers_and_texts_stay_apart(tmp_path):
+    images = [{"id": 1, "file_name": "0.png"}, {"id": "1", "file_name": "1.png"}]
+    labels = read_coco(tmp_path, coco([annotation(1, text="1T0"), annotation("1", text="2T0")], images))
+    assert [(name, text) for name, _, text in rows_of([labels])] == [("0.png", "1T0"), ("1.png", "2T0")]
+
+
+@pytest.mark.parametrize(
+    ("written", "box"),
+    [
+        ({"bbox": ["40", "60", "90.0", "30"]}, (40, 60, 90, 30)),
+        ({"bbox": [], "segmentation": [[40, 60, 130, 60, 130, 90, 40, 90]]}, (40, 60, 90, 30)),
+        ({"bbox": None, "segmentation": [[40, 60, 60, 60, 60, 90], [100, 70, 130, 70, 130, 90]]}, (40, 60, 90, 30)),
+        ({"bbox": [40, 60, 90, 30], "segmentation": [[1, 2, 3, 4, 5, 6]]}, (40, 60, 90, 30)),
+        ({"bbox": None, "segmentation": {"counts": "abc", "size": [160, 200]}}, None),
+        ({"bbox": None, "segmentation": [[40, 60, 130]]}, None),
+        ({"bbox": None, "segmentation": []}, None),
+        ({"bbox": [1, 2, 3], "segmentation": [[1, 2, 3, 4, 5, 6]]}, None),
+    ],
+)
+def test_a_box_may_be_written_as_texts_or_as_polygons(written, box, tmp_path):
+    labels = read_coco(tmp_path, coco([{"image_id": 1, **written}, annotation(2)]))
+    assert [plate.box for plate in labels.plates] == [*([box] if box else []), (40, 60, 90, 30)]
+    assert [one.kind for one in labels.problems] == ["non-numeric box"] * (not box)
+
+
+@pytest.mark.parametrize(
     ("key", "more"),
     [("caption", {"caption": "1T0"}), ("a.b.c", {"a": {"b": {"c": "1T0"}}}), ("number", {"number": 1234})],
 )
@@ -544,7 +582,7 @@ def test_a_text_is_found_under_another_name_if_it_is_the_only_one(tmp_path):
         (annotation(99), "unknown image"),
         (annotation(bbox=None), "non-numeric box"),
         (annotation(bbox=[1, 2, 3]), "non-numeric box"),
-        (annotation(bbox=[1, 2, 3, "4"]), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3, "wide"]), "non-numeric box"),
         (annotation(bbox=[1, 2, 3, float("nan")]), "non-numeric box"),
         (annotation(bbox=[1, 2, 3, 10**400]), "non-numeric box"),
         (annotation(iscrowd=1), "crowd"),
@@ -938,6 +976,44 @@ def test_texts_of_label_studio_belong_to_their_region(tmp_path):
     assert [plate.row.text for plate in labels.plates] == ["1T0", "2T0", "3T\n0"]
     assert labels.plates[0].box == pytest.approx((0.2, 0.375, 0.45, 0.1875)) and labels.box_form == "rel_xywh"
     assert labels.names == ["/data/local-files/?d=cars/0.png"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": "https://example.org/page.html", "image": "s3://cars/0.png"},
+        {"thumbnail": "small/0.png", "image": "cars/0.png"},
+        {"when": "2024/05/01 10.15", "photo": "/data/local-files/?d=cars%5C0.png"},
+        {"page": "https://example.org/a", "where": "cars/0.png"},
+    ],
+)
+def test_the_picture_is_where_a_key_or_a_name_says_so(data, tmp_path):
+    task = label_studio_task(1, "", label_studio_plate(0, LARGE)) | {"data": data}
+    (name,) = read_tasks(tmp_path, task).names
+    assert name == list(data.values())[1]
+
+
+@pytest.mark.parametrize(
+    ("areas", "key", "text", "said"),
+    [
+        (("transcription", "make"), None, "1T0", "the texts are taken from transcription"),
+        (("note", "make"), None, None, "the texts may be at make, note; say with --text-key"),
+        (("text", "plate"), None, None, "the texts may be at plate, text; say with --text-key"),
+        (("note", "make"), "note", "1T0", ""),
+        (("line1", "line2"), None, "1T0\nFord", ""),
+    ],
+)
+def test_of_several_text_areas_of_a_region_one_is_the_plate_s(areas, key, text, said, tmp_path):
+    region, first = label_studio_plate(0, LARGE, "1T0")
+    second = first | {"from_name": areas[1], "value": {"text": ["Ford"]}}
+    task = label_studio_task(1, "0.png", [region, first | {"from_name": areas[0]}, second])
+    path = write_json(tmp_path / "export.json", [task])
+    if text is None:
+        with pytest.raises(UserError, match=said):
+            read_labels(path)
+    else:
+        found = read_labels(path, LabelOptions(text_key=key))
+        assert [plate.row.text for plate in found[0].plates] == [text] and said in notes_of(found)
 
 
 def test_a_text_of_no_region_is_that_of_the_only_one(tmp_path):
