@@ -801,6 +801,44 @@ def test_val_that_is_train_holds_nothing_out(tmp_path):
     assert [labels.held_out for labels in found] == [False] and "train and val are the same pictures" in notes_of(found)
 
 
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("Images", "Labels"), ("images", "label"), ("pictures", "labels_yolo"), ("images/train", "Labels/train")],
+)
+def test_the_folders_of_yolo_may_be_called_otherwise(images, labels, tmp_path):
+    save_picture(tmp_path / images / "0.png", 1)
+    write_text(tmp_path / labels / "0.txt", yolo_line(LARGE))
+    found = read_labels(tmp_path)
+    assert len(rows_of(found)) == 1 and find_places(found)[0].paths == {"0.png": tmp_path / images / "0.png"}
+
+
+@pytest.mark.parametrize("where", ["obj.names", "data/obj.names", "data/classes.txt"])
+def test_lists_of_classes_of_darknet_and_of_labelimg_are_read(where, tmp_path):
+    save_picture(tmp_path / "data/0.png", 1)
+    write_text(tmp_path / "data/0.txt", yolo_line(SMALL) + yolo_line(LARGE, 1))
+    write_text(tmp_path / where, "car\r\nlicense_plate\r\n")
+    found = read_labels(tmp_path)
+    assert len(rows_of(found)) == 1 and "boxes of license_plate are taken, not those of others: 1 x car" in notes_of(
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("labels.csv", "0.png,40,60,130,90,1T1\n1.png,40,60,130,90,2T2\n", "write these above it, such as img_id"),
+        ("labels.csv", "first;40;60;130;90\nsecond;41;61;131;91\n", "write these above it, such as img_id"),
+        ("plates.xlsx", "PK", "save plates.xlsx as CSV"),
+        ("plates.ODS", "PK", "save plates.ODS as CSV"),
+    ],
+)
+def test_what_is_nearly_a_table_is_named_with_what_to_do(name, content, said, tmp_path):
+    write_text(tmp_path / name, content)
+    with pytest.raises(DatasetError) as error:
+        read_labels(tmp_path)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
 def test_labels_that_are_nowhere_are_said(tmp_path):
     write_yolo(tmp_path)
     (tmp_path / "labels").rename(tmp_path / "elsewhere")

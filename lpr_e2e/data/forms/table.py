@@ -19,6 +19,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.forms.box_columns import columns_of_boxes, four_numbers, unknown_boxes
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
@@ -115,6 +116,17 @@ def holds_readings(path: Path) -> bool:
         DatasetError: it cannot be read.
     """
     return _PREDICTION_COLUMNS <= {plain(name) for name in read_table(path).columns}
+
+
+def lacks_header(path: Path) -> bool:
+    """Whether what stands in the place of the names of columns is a row: a picture's name, or several numbers.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    columns = read_table(path).columns
+    pictures = any(f".{name.rpartition('.')[2]}" in PICTURE_SUFFIXES for name in columns)
+    return pictures or sum(numbers([name]) is not None for name in columns) >= 2
 
 
 def holds_answers(path: Path) -> bool:
