@@ -827,7 +827,7 @@ def test_lists_of_classes_of_darknet_and_of_labelimg_are_read(where, tmp_path):
     ("name", "content", "said"),
     [
         ("labels.csv", "0.png,40,60,130,90,1T1\n1.png,40,60,130,90,2T2\n", "write these above it, such as img_id"),
-        ("labels.csv", "first;40;60;130;90\nsecond;41;61;131;91\n", "write these above it, such as img_id"),
+        ("labels.csv", "cars/0.JPG;40;60;130;90\ncars/1.JPG;41;61;131;91\n", "write these above it, such as img_id"),
         ("plates.xlsx", "PK", "save plates.xlsx as CSV"),
         ("plates.ODS", "PK", "save plates.ODS as CSV"),
     ],
@@ -837,6 +837,12 @@ def test_what_is_nearly_a_table_is_named_with_what_to_do(name, content, said, tm
     with pytest.raises(DatasetError) as error:
         read_labels(tmp_path)
     assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_columns_called_by_numbers_are_no_row(tmp_path):
+    WRITERS["table"](tmp_path)
+    write_csv(tmp_path / "submission.csv", ("id", *map(str, range(10))), [("img_1_1", *range(10))])
+    assert "as they are no labels: submission.csv (id, 0, 1, 2, 3, 4, 5, 6)." in notes_of(read_labels(tmp_path))
 
 
 def test_labels_that_are_nowhere_are_said(tmp_path):

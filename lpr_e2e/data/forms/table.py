@@ -119,14 +119,12 @@ def holds_readings(path: Path) -> bool:
 
 
 def lacks_header(path: Path) -> bool:
-    """Whether what stands in the place of the names of columns is a row: a picture's name, or several numbers.
+    """Whether what stands in the place of the names of columns is a row, with a picture's name.
 
     Raises:
         DatasetError: it cannot be read.
     """
-    columns = read_table(path).columns
-    pictures = any(f".{name.rpartition('.')[2]}" in PICTURE_SUFFIXES for name in columns)
-    return pictures or sum(numbers([name]) is not None for name in columns) >= 2
+    return any(f".{name.rpartition('.')[2]}" in PICTURE_SUFFIXES for name in read_table(path).columns)
 
 
 def holds_answers(path: Path) -> bool:
