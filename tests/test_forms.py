@@ -27,6 +27,7 @@ from label_files import (
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms import FORMS, read_labels
 from lpr_e2e.data.labels import LabelOptions, names_test, names_validation
+from lpr_e2e.data.places import find_places
 from lpr_e2e.data.resolving import resolve
 from lpr_e2e.data.tables import DatasetError
 
@@ -245,6 +246,24 @@ def read_table(folder, columns, rows, **options):
         (("file", "plate_xmin", "plate_ymin", "plate_xmax", "plate_ymax", "plate"), (40, 60, 130, 90), "yxyx", LARGE),
         (("file", "box_left", "box_top", "box_width", "box_height", "ocr"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
         (("", "file", "xtl", "ytl", "xbr", "ybr", "text"), (0, "0.png", 40, 60, 130, 90), "yxyx", LARGE),
+        (("bild", "links", "oben", "rechts", "unten", "Kennzeichen"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("bildname", "links", "oben", "breite", "hoehe", "kennzeichen"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("fichier", "gauche", "haut", "droite", "bas", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("файл", "лево", "верх", "ширина", "высота", "номер"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("文件", "左", "上", "右", "下", "车牌"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x_top_left", "y_top_left", "x_bottom_right", "y_bottom_right", "text"),
+         (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "left_x", "top_y", "right_x", "bottom_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "tl_x", "tl_y", "br_x", "br_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "p1_x", "p1_y", "p2_x", "p2_y", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x", "y", "x2", "y2", "text"), (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "x1", "y1", "w", "h", "text"), (40, 60, 90, 30), "xywh", (40, 60, 90, 30)),
+        (("file", "license plate xmin", "license plate ymin", "license plate xmax", "license plate ymax", "plate"),
+         (40, 60, 130, 90), "yxyx", LARGE),
+        (("file", "center_x", "center_y", "box_width", "box_height", "ocr"),
+         (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
+        (("file", "bbox_x_c", "bbox_y_c", "bbox_w", "bbox_h", "ocr"),
+         (85, 75, 90, 30), "center_xywh", (85, 75, 90, 30)),
     ],
 )  # fmt: skip
 def test_columns_are_known_by_their_names(columns, values, form, box, tmp_path):
@@ -269,6 +288,54 @@ def test_names_before_and_behind_are_those_of_all_four_columns(tmp_path):
     assert labels.plates[0].box == (40, 60, 90, 30) and labels.sizes == {"0.png": (160, 200)}
     with pytest.raises(UserError, match="no columns with boxes or texts"):
         read_table(tmp_path, ("file", "plate_x1", "box_y1", "plate_x2", "lp_y2"), [("0.png", 40, 60, 130, 90)])
+
+
+@pytest.mark.parametrize("corner", [("x", "y"), ("left", "top"), ("x_min", "y_min")])
+@pytest.mark.parametrize("sides", [("w", "h"), ("box_width", "box_height"), ("bbox_w", "bbox_h")])
+@pytest.mark.parametrize("before", [True, False])
+def test_width_and_height_beside_sides_of_another_name_are_the_photographs(corner, sides, before, tmp_path):
+    ours = (*corner, *sides)
+    columns, row = (ours, ("width", "height")), ((40, 60, 90, 30), (200, 160))
+    columns, row = [[*one[1], *one[0]] if before else [*one[0], *one[1]] for one in (columns, row)]
+    labels = read_table(tmp_path, ("file", *columns, "text"), [("0.png", *row, "1T1")])
+    assert labels.plates[0].box == (40, 60, 90, 30) and labels.sizes == {"0.png": (160, 200)}
+
+
+@pytest.mark.parametrize(
+    ("columns", "boxes", "said"),
+    [
+        (("a", "b", "c", "d"), [LARGE, SMALL], "a, b, c, d"),
+        (("id", "a", "b", "c", "d"), [(1, *LARGE), (2, *SMALL)], "a, b, c, d"),
+        (("polygon",), [("[[40, 60], [130, 60], [130, 90]]",), ("[[1, 2], [3, 4], [5.5, 6]]",)], "polygon"),
+        (("where",), [("{'x': 1, 'y': 2}",), ("{'x': 3, 'y': 4}",)], "where"),
+        # None of these is a box.
+        (("year", "width", "height", "confidence"), [(2020, 90, 30, 0.9), (2021, 91, 30, 0.8)], None),
+        (("a", "b", "c"), [(1, 2, 3), (4, 5, 6)], None),
+        (("a", "b", "c", "country"), [(1, 2, 3, "GB"), (4, 5, 6, "FR")], None),
+    ],
+)
+def test_numbers_that_may_be_boxes_are_named_and_not_left_aside_in_silence(columns, boxes, said, tmp_path):
+    rows = [(f"{number}.png", *box, f"{number}T1") for number, box in enumerate(boxes)]
+    labels = read_table(tmp_path, ("file", *columns, "text"), rows)
+    assert labels.holds_crops and len(labels.plates) == 2
+    assert [(one.kind, one.value) for one in labels.problems] == [("numbers that may be boxes", said)] * bool(said)
+
+
+@pytest.mark.parametrize(
+    ("column", "texts", "taken", "said"),
+    [
+        ("plaque", ("AB12", "CD34"), True, "the texts are taken from the column plaque"),
+        ("matrícula del coche", ("AB12", "CD34"), True, "the texts are taken from the column matrícula del coche"),
+        ("what", ("AB12", "CD34"), False, "what (such as 'AB12'); if one of them is the plate's, say --text-column"),
+        ("plate_area", ("1200", "1340"), False, ""),
+        ("plate_type", ("new", "old"), False, ""),
+        ("plate_picture", ("p1.png", "p2.png"), False, ""),
+    ],
+)
+def test_a_column_that_looks_like_texts_is_taken_or_said(column, texts, taken, said, tmp_path):
+    rows = [("0.png", *LARGE, texts[0]), ("1.png", *LARGE, texts[1])]
+    labels = read_table(tmp_path, ("img_id", *HEADER[1:5], column), rows)
+    assert labels.has_texts == taken and (said in notes_of([labels]) if said else not labels.notes)
 
 
 @pytest.mark.parametrize("box", [(0, 0, 0, 0), (-1, -1, -1, -1), ("0.0",) * 4, ("NaN",) * 4, ("", "", "", "")])
@@ -297,7 +364,9 @@ def test_an_export_of_label_studio_that_has_no_row_a_plate_is_named(tmp_path):
         read_labels(tmp_path)
 
 
-@pytest.mark.parametrize("cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1"])
+@pytest.mark.parametrize(
+    "cell", ["[40, 60, 130, 90]", "40 60 130 90", "(40.0;60;130;90)", "40,60,130,9e1", "((40, 60), (130, 90))"]
+)
 def test_a_box_may_stand_in_one_cell(cell, tmp_path):
     labels = read_table(tmp_path, ("image", "bbox", "text"), [("0.png", cell, "1T1"), ("1.png", "1 2 3", "1T1")])
     assert labels.plates[0].box == (40, 60, 130, 90) and "xyxy" in labels.box_candidates
@@ -405,6 +474,12 @@ def test_rows_that_cannot_be_used_are_named(row, kind, tmp_path):
     assert rows_of([labels]) == [("0.png", LARGE, "1T1"), ("1.png", LARGE, None)]
 
 
+@pytest.mark.parametrize("written", ['="{}"', "'{}", '"{}"', "{} "])
+def test_what_makes_a_spreadsheet_keep_a_number_as_a_text_is_no_part_of_a_box(written, tmp_path):
+    labels = read_table(tmp_path, HEADER, [("0.png", *map(written.format, LARGE), "1T1")])
+    assert rows_of([labels]) == [("0.png", LARGE, "1T1")] and not labels.problems
+
+
 def test_a_crop_without_a_text_is_named(tmp_path):
     labels = read_table(tmp_path, ("image_path", "plate_text"), [("a.png", "1T1"), ("b.png", "")])
     assert labels.holds_crops and len(labels.plates) == 1 and kinds_of([labels]) == [("plates.csv", 3, "empty text")]
@@ -427,6 +502,44 @@ def annotation(image=1, bbox=(40, 60, 90, 30), text=None, **more):
 def read_coco(folder, content, **options):
     (labels,) = read_labels(write_json(folder / "labels.json", content), LabelOptions(**options))
     return labels
+
+
+@pytest.mark.parametrize(
+    ("ids", "places"), [((1, 2), ("1", "2")), (("1", "2"), (1, 2)), (("a", "b"), ("a", "b")), ((1, 2), (1.0, "2"))]
+)
+def test_ids_are_the_same_as_a_number_and_as_a_text(ids, places, tmp_path):
+    images = [{"id": one, "file_name": f"{number}.png"} for number, one in enumerate(ids)]
+    categories = [{"id": 1, "name": "car"}, {"id": 2, "name": "plate"}]
+    annotations = [annotation(place, text="1T0", category_id="2") for place in places]
+    annotations.append(annotation(places[0], (0, 0, 9, 9), category_id=1))
+    labels = read_coco(tmp_path, coco(annotations, images, categories=categories))
+    assert [name for name, _, _ in rows_of([labels])] == ["0.png", "1.png"] and not labels.problems
+    assert all(plate.box for plate in labels.plates)
+
+
+def test_ids_that_differ_as_numbers_and_texts_stay_apart(tmp_path):
+    images = [{"id": 1, "file_name": "0.png"}, {"id": "1", "file_name": "1.png"}]
+    labels = read_coco(tmp_path, coco([annotation(1, text="1T0"), annotation("1", text="2T0")], images))
+    assert [(name, text) for name, _, text in rows_of([labels])] == [("0.png", "1T0"), ("1.png", "2T0")]
+
+
+@pytest.mark.parametrize(
+    ("written", "box"),
+    [
+        ({"bbox": ["40", "60", "90.0", "30"]}, (40, 60, 90, 30)),
+        ({"bbox": [], "segmentation": [[40, 60, 130, 60, 130, 90, 40, 90]]}, (40, 60, 90, 30)),
+        ({"bbox": None, "segmentation": [[40, 60, 60, 60, 60, 90], [100, 70, 130, 70, 130, 90]]}, (40, 60, 90, 30)),
+        ({"bbox": [40, 60, 90, 30], "segmentation": [[1, 2, 3, 4, 5, 6]]}, (40, 60, 90, 30)),
+        ({"bbox": None, "segmentation": {"counts": "abc", "size": [160, 200]}}, None),
+        ({"bbox": None, "segmentation": [[40, 60, 130]]}, None),
+        ({"bbox": None, "segmentation": []}, None),
+        ({"bbox": [1, 2, 3], "segmentation": [[1, 2, 3, 4, 5, 6]]}, None),
+    ],
+)
+def test_a_box_may_be_written_as_texts_or_as_polygons(written, box, tmp_path):
+    labels = read_coco(tmp_path, coco([{"image_id": 1, **written}, annotation(2)]))
+    assert [plate.box for plate in labels.plates] == [*([box] if box else []), (40, 60, 90, 30)]
+    assert [one.kind for one in labels.problems] == ["non-numeric box"] * (not box)
 
 
 @pytest.mark.parametrize(
@@ -484,7 +597,7 @@ def test_a_text_is_found_under_another_name_if_it_is_the_only_one(tmp_path):
         (annotation(99), "unknown image"),
         (annotation(bbox=None), "non-numeric box"),
         (annotation(bbox=[1, 2, 3]), "non-numeric box"),
-        (annotation(bbox=[1, 2, 3, "4"]), "non-numeric box"),
+        (annotation(bbox=[1, 2, 3, "wide"]), "non-numeric box"),
         (annotation(bbox=[1, 2, 3, float("nan")]), "non-numeric box"),
         (annotation(bbox=[1, 2, 3, 10**400]), "non-numeric box"),
         (annotation(iscrowd=1), "crowd"),
@@ -703,6 +816,50 @@ def test_val_that_is_train_holds_nothing_out(tmp_path):
     assert [labels.held_out for labels in found] == [False] and "train and val are the same pictures" in notes_of(found)
 
 
+@pytest.mark.parametrize(
+    ("images", "labels"),
+    [("Images", "Labels"), ("images", "label"), ("pictures", "labels_yolo"), ("images/train", "Labels/train")],
+)
+def test_the_folders_of_yolo_may_be_called_otherwise(images, labels, tmp_path):
+    save_picture(tmp_path / images / "0.png", 1)
+    write_text(tmp_path / labels / "0.txt", yolo_line(LARGE))
+    found = read_labels(tmp_path)
+    assert len(rows_of(found)) == 1 and find_places(found)[0].paths == {"0.png": tmp_path / images / "0.png"}
+
+
+@pytest.mark.parametrize("where", ["obj.names", "data/obj.names", "data/classes.txt"])
+def test_lists_of_classes_of_darknet_and_of_labelimg_are_read(where, tmp_path):
+    save_picture(tmp_path / "data/0.png", 1)
+    write_text(tmp_path / "data/0.txt", yolo_line(SMALL) + yolo_line(LARGE, 1))
+    write_text(tmp_path / where, "car\r\nlicense_plate\r\n")
+    found = read_labels(tmp_path)
+    assert len(rows_of(found)) == 1 and "boxes of license_plate are taken, not those of others: 1 x car" in notes_of(
+        found
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("labels.csv", "0.png,40,60,130,90,1T1\n1.png,40,60,130,90,2T2\n", "write these above it, such as img_id"),
+        ("labels.csv", "cars/0.JPG;40;60;130;90\ncars/1.JPG;41;61;131;91\n", "write these above it, such as img_id"),
+        ("plates.xlsx", "PK", "save plates.xlsx as CSV"),
+        ("plates.ODS", "PK", "save plates.ODS as CSV"),
+    ],
+)
+def test_what_is_nearly_a_table_is_named_with_what_to_do(name, content, said, tmp_path):
+    write_text(tmp_path / name, content)
+    with pytest.raises(DatasetError) as error:
+        read_labels(tmp_path)
+    assert said in str(error.value) and "\n" not in str(error.value)
+
+
+def test_columns_called_by_numbers_are_no_row(tmp_path):
+    WRITERS["table"](tmp_path)
+    write_csv(tmp_path / "submission.csv", ("id", *map(str, range(10))), [("img_1_1", *range(10))])
+    assert "as they are no labels: submission.csv (id, 0, 1, 2, 3, 4, 5, 6)." in notes_of(read_labels(tmp_path))
+
+
 def test_labels_that_are_nowhere_are_said(tmp_path):
     write_yolo(tmp_path)
     (tmp_path / "labels").rename(tmp_path / "elsewhere")
@@ -762,6 +919,54 @@ def test_other_objects_are_left_out_and_unclear_ones_refused(tmp_path):
     assert [box for _, box, _ in rows_of(read_labels(tmp_path, LabelOptions(category="bus"))) if box] == [
         (20, 10, 60, 22)
     ]
+
+
+@pytest.mark.parametrize(
+    ("named", "meant", "unclear"),
+    [
+        # Renamed together with the pictures, after they were labelled; copied from one file.
+        ([("a", "a"), ("b", "a"), ("c", "c"), ("d", "d")], {"a": "a", "b": "b", "c": "c", "d": "d"}, []),
+        ([("a", "a"), ("b", "a"), ("c", "a"), ("d", "a")], {"a": "a", "b": "b", "c": "c", "d": "d"}, []),
+        ([("a", "a"), ("b", "a"), ("c", "b"), ("d", "d"), ("e", "e")], {"a": "a", "b": "b", "d": "d", "e": "e"}, ["c"]),
+        ([("a", "a"), ("b", "e"), ("c", "c"), ("d", "d")], {"a": "a", "c": "c", "d": "d"}, ["b"]),
+        # What is as it should be: files that are called otherwise, and two files of one picture.
+        ([("a", "b"), ("b", "c"), ("c", "a"), ("d", "d")], {"b": "a", "c": "b", "a": "c", "d": "d"}, []),
+        ([("1", "a"), ("2", "b"), ("3", "c")], {"a": "1", "b": "2", "c": "3"}, []),
+        ([("a", "a"), ("more", "a"), ("b", "b")], {"a": "a", "b": "b"}, []),
+    ],
+)
+def test_the_name_in_a_file_of_voc_counts_unless_the_file_s_own_name_tells_better(named, meant, unclear, tmp_path):
+    for seed, name in enumerate("abcde"):
+        save_picture(tmp_path / "images" / f"{name}.png", seed)
+    for own, name in named:
+        content = voc_file(f"{name}.png", [voc_object(LARGE, inside=f"<text>{own}</text>")])
+        write_text(tmp_path / "Annotations" / f"{own}.xml", content)
+    found = read_labels(tmp_path)
+    texts = {name.removesuffix(".png"): text for name, _, text in rows_of(found)[::-1]}
+    assert texts == meant
+    problems = [one for labels in found for one in labels.problems]
+    assert [one.file for one in problems if not one.harmless] == [f"{name}.xml" for name in unclear]
+    assert all(one.kind == ("name written otherwise" if one.harmless else "ambiguous picture") for one in problems)
+
+
+@pytest.mark.parametrize(
+    ("labels", "pictures", "held"),
+    [
+        ("annotations/train", "images/train", False),
+        ("Annotations/val", "JPEGImages/val", True),
+        ("annotations/xmls", "images", False),
+        ("annots", "images", False),
+        ("xml", "pictures", False),
+        ("set/valid", "set/valid", True),
+    ],
+)
+def test_pictures_of_voc_are_beside_their_files_or_in_folders_of_the_same_names(labels, pictures, held, tmp_path):
+    save_picture(tmp_path / pictures / "a.png", 1)
+    write_text(tmp_path / labels / "a.xml", voc_file("a.png", [voc_object(LARGE)]))
+    found = read_labels(tmp_path)
+    assert [one.held_out for one in found] == [held] and find_places(found)[0].paths == {
+        "a.png": tmp_path / pictures / "a.png"
+    }
 
 
 def test_faulty_files_and_objects_of_voc_are_named(tmp_path):
@@ -830,6 +1035,44 @@ def test_texts_of_label_studio_belong_to_their_region(tmp_path):
     assert [plate.row.text for plate in labels.plates] == ["1T0", "2T0", "3T\n0"]
     assert labels.plates[0].box == pytest.approx((0.2, 0.375, 0.45, 0.1875)) and labels.box_form == "rel_xywh"
     assert labels.names == ["/data/local-files/?d=cars/0.png"]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"source": "https://example.org/page.html", "image": "s3://cars/0.png"},
+        {"thumbnail": "small/0.png", "image": "cars/0.png"},
+        {"when": "2024/05/01 10.15", "photo": "/data/local-files/?d=cars%5C0.png"},
+        {"page": "https://example.org/a", "where": "cars/0.png"},
+    ],
+)
+def test_the_picture_is_where_a_key_or_a_name_says_so(data, tmp_path):
+    task = label_studio_task(1, "", label_studio_plate(0, LARGE)) | {"data": data}
+    (name,) = read_tasks(tmp_path, task).names
+    assert name == list(data.values())[1]
+
+
+@pytest.mark.parametrize(
+    ("areas", "key", "text", "said"),
+    [
+        (("transcription", "make"), None, "1T0", "the texts are taken from transcription"),
+        (("note", "make"), None, None, "the texts may be at make, note; say with --text-key"),
+        (("text", "plate"), None, None, "the texts may be at plate, text; say with --text-key"),
+        (("note", "make"), "note", "1T0", ""),
+        (("line1", "line2"), None, "1T0\nFord", ""),
+    ],
+)
+def test_of_several_text_areas_of_a_region_one_is_the_plate_s(areas, key, text, said, tmp_path):
+    region, first = label_studio_plate(0, LARGE, "1T0")
+    second = first | {"from_name": areas[1], "value": {"text": ["Ford"]}}
+    task = label_studio_task(1, "0.png", [region, first | {"from_name": areas[0]}, second])
+    path = write_json(tmp_path / "export.json", [task])
+    if text is None:
+        with pytest.raises(UserError, match=said):
+            read_labels(path)
+    else:
+        found = read_labels(path, LabelOptions(text_key=key))
+        assert [plate.row.text for plate in found[0].plates] == [text] and said in notes_of(found)
 
 
 def test_a_text_of_no_region_is_that_of_the_only_one(tmp_path):

@@ -23,6 +23,7 @@ from label_files import (
     write_coco,
     write_csv,
     write_fast_plate_ocr,
+    write_json,
     write_table,
 )
 from PIL import Image
@@ -445,6 +446,14 @@ def test_an_export_to_a_full_disk_leaves_nothing(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space left"):
         export_labels(tmp_path / "labels.json", labelled)
     assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+
+def test_labels_of_which_nothing_is_usable_say_what_was_left_aside(tmp_path):
+    tasks = [{"id": 1, "data": {"image": "0.png"}, "annotations": [], "predictions": [{"result": []}]}]
+    write_json(tmp_path / "source/tasks.json", tasks)
+    save_photographs(tmp_path / "source/pictures")
+    with pytest.raises(UserError, match=r"expected some to train on.*1 task without an annotation left aside"):
+        imported(tmp_path / "source", tmp_path / "data")
 
 
 @pytest.mark.parametrize("held", [True, False])

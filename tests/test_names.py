@@ -77,6 +77,8 @@ def test_accents_may_be_composed_or_not(folder, form):
         *(("12_30_01.jpg", "12:30:01.jpg"), ("車両1.jpg", "車両\uff11.jpg"), ("00007.jpg", "7.0"), ("7.jpg", "7.0")),
         *(("c1.jpg", "\u200ec1.jpg"), ("c1.jpg", "\ufeffc1.jpg"), ("c1.jpg", "\u2018c1.jpg\u2019")),
         *(("c1.jpg", "c1.jpg.jpg"), ("c1.jpg.jpg", "c1.jpg"), ("c1.png.jpg", "c1"), ("c1.jpg", "labels/c1.xml")),
+        *(("c1.jpg", "DSC\\c1.NEF"), ("c1.jpg", "c1.CR2"), ("c1.jpg", "/data/local-files/?d=plates%5Ccars%5Cc1.jpg")),
+        *(("0012.jpg", '="0012"'), ("c1.jpg", '="c1.jpg"'), ("c1.jpg", "plates%5Ccars%5Cc1.jpg")),
         *(("c1.jpg", "c1.txt"), ("c1_jpg.rf.0a1b2c3d.jpg", "c1.jpg"), ("my-car_PNG.rf.9f.jpg", "My-Car.png")),
     ],
 )

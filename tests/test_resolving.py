@@ -138,6 +138,21 @@ def test_a_corner_or_the_centre_is_asked_for_and_decided_by_the_option(cars):
     assert boxes(load(cars, boxes="center_xywh"))["0.jpg"] == [(100, 70, 120, 130)]
 
 
+@pytest.mark.parametrize("corner", ["x,y", "left,top", "x_min,y_min", "x_center,y_center"])
+def test_sides_that_are_those_of_the_pictures_are_no_boxes(cars, corner):
+    rows = [[row[0], row[2], row[1], *SIZE[::-1], row[5]] for row in cars.plates(12)]
+    cars.table("cars.csv", f"img_id,{corner},width,height,text", rows)
+    with pytest.raises(
+        UserError, match="cars.csv: the width and height of its boxes, .* are those of the pictures; say"
+    ):
+        load(cars)
+
+
+def test_a_box_around_a_whole_picture_is_a_box(cars):
+    cars.table("cars.csv", "img_id,left,top,width,height", [[f"{n}.jpg", 0, 0, *SIZE[::-1]] for n in range(12)])
+    assert boxes(load(cars))["0.jpg"] == [(0, 0, *SIZE)]
+
+
 @pytest.mark.parametrize(
     "box, kind, used",
     [

@@ -177,6 +177,33 @@ def test_plates_that_only_look_like_damage_stay(texts):
     assert now(*texts) == texts
 
 
+@pytest.mark.parametrize(
+    ("page", "texts"),
+    [
+        ("cp1252", ["粤B12345", "京A88888", "AB12"]),
+        ("cp1252", ["M-Ü123", "AB12"]),
+        ("cp1252", ["سطن٧١٢٦", "رى٤٢", "AB12"]),
+        ("cp1251", ["А123ВС77", "К777УТ99", "Х001ЕН50"]),
+        ("cp1250", ["ŁÓ12", "ŻÓŁ3", "ĘĄ77", "AB12"]),
+        ("cp1254", ["ŞĞ12", "ÖÇ34", "ÜĞ56"]),
+    ],
+)
+def test_utf_8_that_a_program_took_for_a_code_page_is_read_and_said(page, texts):
+    wrong = ["".join(bytes([one]).decode(page, "ignore") or chr(one) for one in text.encode()) for text in texts]
+    found = normalise(wrong)
+    assert [row.text for row in found.rows] == texts
+    changed = [one for one in found.problems if one.kind == "text read in a wrong encoding"]
+    assert len(changed) == sum(not text.isascii() for text in texts) and all(one.harmless for one in found.problems)
+    assert f"{wrong[0]!r} is taken as {texts[0]!r}" in found.notes[0]
+
+
+@pytest.mark.parametrize(
+    "texts", [["M-Ü123", "Ã12"], ["ÄÖ12", "SÃO1"], ["РІ12", "АІ34", "ВІ56"], ["粤B2"], ["РІ12"], ["ŁÓ1"], ["AÂ·1"]]
+)
+def test_letters_that_are_no_utf_8_in_a_code_page_stay(texts):
+    assert not [one for one in normalise(texts).problems if one.kind == "text read in a wrong encoding"]
+
+
 # No text
 
 
@@ -196,6 +223,8 @@ def test_plates_that_only_look_like_damage_stay(texts):
             "□□□",
             "ilegível",
         ),
+        *("not readable", "Text not legible", "non lisible", "cannot be read", "can't be read", "nicht lesbar"),
+        *("number is not visible", "no number", "no plate visible", "não legível", "plate unreadable", "not clear"),
         *("неразборчиво", "อ่านไม่ออก", "판독불가", "غير واضح", "לא קריא", "okunamıyor"),
     ],
 )
@@ -212,7 +241,9 @@ def test_a_text_that_is_partly_unknown_is_not_used(written):
     assert found.rows[2].text is None and found.problems[0].kind == "partly unknown text" and found.problems[0].harmless
 
 
-@pytest.mark.parametrize("written", ["(AB)12", "[AB12]", "EMPTY", "UNKN0WN", "NANA12", "不A12"])
+@pytest.mark.parametrize(
+    "written", ["(AB)12", "[AB12]", "EMPTY", "NOREAD1", "UNREAL", "NOT12", "UNKN0WN", "NANA12", "不A12"]
+)
 def test_what_only_resembles_such_signs_is_a_text(written):
     assert now("CD34", written) == ["CD34", written]
 

@@ -251,12 +251,17 @@ def decide(
             they are seen.
 
     Raises:
-        UserError: several readings are possible.
+        UserError: several readings are possible, or what is called the sides of boxes is those of their pictures.
     """
     all_of = _Boxes(name, boxes, frames)
     arrangements = list(dict.fromkeys(_parts(form)[1] for form in candidates))
     if named is None and len(arrangements) == 1:
         named = candidates[0]
+    if told is None and _are_of_pictures(all_of, [named, *candidates]):
+        raise UserError(
+            f"{name}: the width and height of its boxes, such as {_written(all_of)}, are those of the pictures; say "
+            "with --box-columns and --boxes which columns the boxes have"
+        )
     if told is not None:
         form, notes = told, []
     elif named is not None:
@@ -271,6 +276,14 @@ def decide(
         notes.append(f"{name}: only {fitting} of {len(all_of.boxes)} boxes lie in their pictures, read as {form}.")
     before, note = _before_exif(all_of, form, exif, said_stored)
     return Decision(Reading(form, before), (*notes, *([note] if note else [])))
+
+
+def _are_of_pictures(boxes: _Boxes, forms: Iterable[str | None]) -> bool:
+    """Whether the sides of boxes are those of their pictures, which begin elsewhere than in the corner."""
+    sides = boxes.boxes[:, 2:]
+    same = [(sides == frames[:, ::-1]).all(1).mean() for frames in (boxes.frames.sizes, boxes.frames.stored)]
+    have_sides = any(form and _parts(form)[1] in ("xywh", "center_xywh") for form in forms)
+    return have_sides and max(same) > _HARDLY_ANY and len(np.unique(boxes.boxes[:, :2], axis=0)) > 1
 
 
 def _believed(boxes: _Boxes, named: str) -> tuple[str, list[str]]:

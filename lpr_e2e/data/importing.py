@@ -131,7 +131,7 @@ def import_labels(folder: Path, labelled: Labelled) -> Imported:
     counts = Counts.of(labelled)
     lacks_held = labelled.has_validation and not counts.held_photographs and not counts.held_crops
     if lacks_held or not (counts.photographs or counts.crops):
-        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else ""
+        first = f"; first of {len(problems)} problems: {problems[0]}" if problems else f"; {' '.join(labelled.notes)}"
         raise UserError(f"{counts}; expected some to train on, and some of those that are to be held out{first}")
     with whole_folder(folder) as part:
         write_ours(part, labelled)

@@ -21,6 +21,7 @@ from urllib.parse import unquote
 
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.labels import names_test
+from lpr_e2e.data.spreadsheets import unquoted
 
 # What tools put before a name: `file:`, a server, or Label Studio's `/data/local-files/?d=`.
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://[^/]*")
@@ -31,8 +32,8 @@ _FLOAT = re.compile(r"(\d+)\.0")
 _ROBOFLOW = re.compile(r"(.+)_(?:jpe?g|png|bmp|webp|tiff?)\.rf\.\w+")
 # Signs that are exchanged where a name goes through an address or another system; blanks, and what no Windows allows.
 _EXCHANGED = re.compile(r"[\s+_:?*<>|\"]+")
-# Endings of label files, in whose place a picture of the same name is meant.
-_LABEL_ENDINGS = (".txt", ".xml", ".json")
+# Endings of label files, and of pictures that nothing here reads, in whose place a picture of the same name is meant.
+_OTHER_ENDINGS = tuple(".txt .xml .json .nef .cr2 .cr3 .arw .dng .orf .rw2 .raf .raw .avif .jxl .svg .psd".split())
 # Label Studio puts some digits of a checksum before the name of a picture that was uploaded, now eight of them.
 _CHECKSUM, _UPLOADED = re.compile("[0-9a-f]{8}-(?=.)"), re.compile("[0-9a-f]{4,8}-(?=.)")
 
@@ -149,13 +150,13 @@ def name_parts(written: str) -> tuple[str, ...]:
 
     Backslashes, `file:`, servers, what follows a `?`, %20 and drives are understood.
     """
-    name = written.strip().strip("\"'\u2018\u2019\u201c\u201d").replace("\\", "/")
+    name = unquoted(written.strip()).strip("\"'\u2018\u2019\u201c\u201d").replace("\\", "/")
     query = _QUERY.search(name)
     if query:
         name = query[1]
     elif _SCHEME.match(name):
         name = _SCHEME.sub("", name).split("?")[0].split("#")[0]
-    parts = [part for part in unquote(name).split("/") if part.strip(". ") or part == ".."]
+    parts = [part for part in unquote(name).replace("\\", "/").split("/") if part.strip(". ") or part == ".."]
     if ".." in parts:
         parts = parts[len(parts) - parts[::-1].index("..") :]
     return tuple(_folded(part.strip()) for part in reversed(parts))
@@ -206,7 +207,7 @@ def _alike(stem: str) -> str:
     Another width of letters, and an ending that a system has hidden (`car.jpg.jpg`), make no difference either.
     """
     stem = unicodedata.normalize("NFKC", stem).casefold()
-    if stem.endswith(_LABEL_ENDINGS):
+    if stem.endswith(_OTHER_ENDINGS):
         stem = os.path.splitext(stem)[0]
     while _stem(stem) not in (stem, ""):
         stem = _stem(stem)

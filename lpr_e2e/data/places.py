@@ -90,7 +90,11 @@ def _place(labels: Labels, listing: Listing, taken: Sequence[Place]) -> Place:
             if best
             else []
         )
-        most += f"; {many(len(several), 'name')} may mean several files: {several[0]}" if several else ""
+        most += (
+            f"; {many(len(several), 'name')} may mean several files: {several[0]}; write the folder before the name"
+            if several
+            else ""
+        )
         raise DatasetError(
             f"{labels.path}: no folder with its {many(len(names), 'picture')}, {names[0]} and so on; expected a folder "
             f"{labels.path.stem}, or --pictures with the name of another one; looked in {looked}{most}"

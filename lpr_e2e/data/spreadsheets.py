@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-_QUOTED = re.compile(r'=\s*"+(.*?)"+|"(.*)"|[\'\u2018\u2019](.*?)[\'\u2018\u2019]?', re.DOTALL)
+_QUOTED = re.compile(
+    r'=\s*"+(.*?)"+|"(.*)"|[\'\u2018\u2019](.*?)[\'\u2018\u2019]?|[\u201c\u201d\u201e](.*)[\u201c\u201d]|\u00ab(.*)\u00bb|`(.*)[`\u00b4]',
+    re.DOTALL,
+)
 # Excel's errors in any of its languages, and its sign for a column that is too narrow.
 _ERROR = re.compile(r"#(?:N/?A|NV|Н/Д|[^\W_]+(?:/[^\W_]+)*[!?！？])|#{4,}", re.IGNORECASE)
 _EXPONENT = re.compile(r"\d[.,]\d+E[+-]?\d{1,3}|\dE[+-]\d{2,3}", re.IGNORECASE)
@@ -50,6 +53,18 @@ _NO_TEXT_WORDS = frozenset(
     "khôngrõ неизвестно нечитаемо неразборчиво невидно άγνωστο δυσανάγνωστο לאקריא לאידוע غيرواضح غيرمعروف ناخوانا "
     "अज्ञात ไม่ชัด อ่านไม่ออก ไม่ทราบ 판독불가 미상 未知 不明 不清 不清楚 看不清 无法识别 模糊 読めない".split()
 )
+# The same in more words: `plate not readable`, `cannot be read`, `no number visible`.
+_NOT_READ = re.compile(
+    "(?:the)?(?:text|number|plate|kennzeichen)?(?:is)?"
+    "(?:not|un|non|in|il|cannot(?:be)?|can['\u2019]?t(?:be)?|nicht|niet|n\u00e3o|nao|pas)"
+    "(?:read|readable|legible|lisible|lesbar|leserlich|leesbaar|leggibile|leg[i\u00ed]vel|visible|visibile|vis[i\u00ed]vel|"
+    "sichtbar|clear|available|known|identifiable|recogni[sz]able|seen)"
+    "|no(?:text|number|(?:license|licence|number)?plate)(?:visible|readable|legible)?"
+)
+# What programs take UTF-8 for.
+_CODE_PAGES = ("cp1252", "cp1251", "cp1250", "cp1254")
+# So many texts have to be UTF-8 in another code page than the first.
+_MANY_TEXTS = 3
 _PART_UNKNOWN = re.compile(rf"[{_UNREAD}]")
 
 
@@ -68,7 +83,7 @@ def says_nothing(text: str) -> bool:
     word = "".join(text.lower().split())
     inner = _AROUND.fullmatch(word)
     word = inner[1] if inner else word
-    return word in _NO_TEXT_WORDS or _NO_TEXT.fullmatch(word) is not None
+    return word in _NO_TEXT_WORDS or any(one.fullmatch(word) for one in (_NO_TEXT, _NOT_READ))
 
 
 def is_partly_unknown(text: str) -> bool:
@@ -91,6 +106,33 @@ def whole_numbers(texts: Sequence[str]) -> list[str]:
     if not texts or floats < _MOST * len(texts):
         return list(texts)
     return [re.split("[.,]", text)[0] if _FLOAT.fullmatch(text) else text for text in texts]
+
+
+def decoded(texts: Sequence[str]) -> list[str]:
+    """The texts of a column, `ç²¤B123` as `粤B123`: those that are UTF-8 in Windows-1252, whose signs no plate has.
+
+    In another code page, whose letters plates may have, all texts with letters beyond ASCII have to be UTF-8.
+    """
+    odd = {text for text in texts if not text.isascii()}
+    for page in _CODE_PAGES:
+        read = {text: _utf_8(text, page) for text in odd}
+        if all(read.values()) and len(odd) >= _MANY_TEXTS:
+            return [read.get(text) or text for text in texts]
+    return [_utf_8(text, _CODE_PAGES[0]) or text for text in texts]
+
+
+def _utf_8(text: str, page: str) -> str:
+    """A text whose bytes in a code page are UTF-8 with letters or digits beyond ASCII; "" if they are not."""
+    # A byte that the code page has no sign for is kept as a control character.
+    kept = {chr(byte) for byte in range(0x80, 0xA0) if not bytes([byte]).decode(page, "ignore")}
+    try:
+        read = b"".join(letter.encode("latin1" if letter in kept else page) for letter in text).decode()
+    except UnicodeError:
+        return ""
+    if not any(letter.isalnum() and not letter.isascii() for letter in read):
+        return ""
+    again = _utf_8(read, page) if page == _CODE_PAGES[0] else ""  # Perhaps it has happened twice.
+    return again or read
 
 
 def without_commas(texts: Sequence[str]) -> list[str]:

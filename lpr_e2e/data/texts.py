@@ -19,6 +19,7 @@ from lpr_e2e.data.spellings import Spelling, plain_characters
 from lpr_e2e.data.spreadsheets import (
     damage,
     dates,
+    decoded,
     is_float,
     is_partly_unknown,
     says_nothing,
@@ -45,7 +46,8 @@ _TEXTS_FOR_RARE_CHARACTERS = 50
 # A sign for an unread character in more than this share of the texts is a character of the plates.
 _MANY = 0.5
 
-ENTITY, LINES, FORMULA, BLANKS, FLOAT = (
+ENCODING, ENTITY, LINES, FORMULA, BLANKS, FLOAT = (
+    "text read in a wrong encoding",
     "HTML entity",
     "text of several lines",
     "spreadsheet quotes",
@@ -81,6 +83,13 @@ def normalise_texts(rows: Sequence[Row]) -> NormalisedTexts:
         rows: of all sets together, of training and validation; their texts as written, None if there is none.
     """
     texts = [_Text(row, row.text) for row in rows if row.text is not None]
+    written: dict[str, list[_Text]] = defaultdict(list)
+    for text in texts:
+        written[text.row.csv].append(text)
+    for column in written.values():
+        for text, now in zip(column, decoded([one.now or "" for one in column]), strict=True):
+            if now != text.now:
+                text.change(now, [ENCODING])
     many_signs = sum(is_partly_unknown(text.now or "") for text in texts) > _MANY * len(texts)
     for text in texts:
         text.read(many_signs)
@@ -123,7 +132,7 @@ class _Text:
 
     def read(self, many_signs: bool) -> None:
         """What one text tells by itself; blanks stay."""
-        text = self.row.text or ""
+        text = self.now or ""
         self._change(html.unescape(text) if _ENTITY.search(text) else text, ENTITY)
         plain, kinds = plain_characters((self.now or "").strip())
         self.change(plain.strip(), kinds)

@@ -31,6 +31,8 @@ _MOST_LEVELS = 3
 _SEEN_NAMED = 8
 # Nobody holds out a larger share of their photographs without saying so.
 _MOST_HELD_OUT = 0.5
+# Tables that are no CSV.
+_SHEETS = (".xlsx", ".xls", ".ods", ".numbers")
 
 
 def read_labels(source: Path, options: LabelOptions = NOTHING_SAID) -> list[Labels]:
@@ -200,6 +202,10 @@ class _Search:
         if form is None:
             is_table = path.suffix.lower() in table.SUFFIXES
             columns = ", ".join(read_table(path).columns[:_SEEN_NAMED]) if is_table else ""
+            if is_table and table.lacks_header(path):
+                columns += (
+                    ": a row and no names of columns; write these above it, such as img_id,ymin,xmin,ymax,xmax,text"
+                )
             self._others.append(f"{name} ({columns})" if is_table else name)
         elif names_test(path.stem):
             self._test.append(name)
@@ -284,6 +290,9 @@ def _without_plates(folder: Path) -> Labels:
 def _nothing(folder: Path, search: _Search) -> str:
     """That a folder has no labels: what was seen, and what to do."""
     seen = search.seen() or _some(sorted(one.name for one in folder.iterdir())) or "nothing"
+    sheets = [one.name for one in folder.iterdir() if one.suffix.lower() in _SHEETS and not one.name.startswith("~")]
+    if sheets:
+        return f"{folder}: no labels that are known; found {seen}; save {_some(sheets)} as CSV, with commas"
     return f"{folder}: no labels that are known; found {seen}; expected {_expected()}"
 
 

@@ -16,6 +16,8 @@ from typing import Any
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
+    around,
+    finite,
     is_number,
     note_on_classes,
     note_on_other_texts,
@@ -71,8 +73,10 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     ]
     key = _text_key([one for _, one in chosen], labels, options.text_key)
     annotated = set()
+    by_text = {str(one): row for one, row in images.items()}
     for number, annotation in chosen:
-        image = images.get(annotation["image_id"]) if _is_id(annotation.get("image_id")) else None
+        place = annotation.get("image_id")
+        image = images.get(place, by_text.get(str(place))) if _is_id(place) else None
         row = Row(path.name, number, image.img_id if image else "", None, None)
         annotated.add(row.img_id)
         fault = _fault(row, annotation)
@@ -81,8 +85,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
             continue
         text, problem = _text(row, annotation, key)
         labels.problems += filter(None, [problem])
-        x, y, width, height = map(float, annotation["bbox"])
-        labels.add(row, (x, y, width, height), text)
+        labels.add(row, _box(annotation), text)
     for image in images.values():
         if image.img_id not in annotated:
             labels.add(image)
@@ -124,12 +127,12 @@ def _categories(content: dict[str, Any], entries: list[dict], labels: Labels, na
     """The ids of the plates' categories; None if the annotations have one only, or none."""
     listed = content.get("categories")
     names = {
-        entry["id"]: str(entry.get("name"))
+        str(entry["id"]): str(entry.get("name"))
         for entry in (listed if isinstance(listed, list) else [])
         if isinstance(entry, dict) and _is_id(entry.get("id"))
     }
     ids = [entry.get("category_id") for entry in entries]
-    called = {one: names.get(one, f"category {shown(one)}") for one in filter(_is_id, [*names, *ids])}
+    called = {one: names.get(str(one), f"category {shown(one)}") for one in filter(_is_id, [*names, *ids])}
     used = Counter(called[one] for one in ids if _is_id(one))
     if named is None and len(used) <= 1:
         return None
@@ -143,12 +146,31 @@ def _fault(row: Row, annotation: dict[str, Any]) -> tuple[str, str, str] | None:
     if not row.img_id:
         message = "expected the id of an image of this file; skipped, correct it"
         return shown(annotation.get("image_id")), "unknown image", message
-    box = annotation.get("bbox")
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_number, box)):
-        return shown(box), "non-numeric box", "expected [x, y, width, height]; skipped, correct it"
+    if _box(annotation) is None:
+        message = "expected [x, y, width, height], or polygons; skipped, correct it"
+        return shown(annotation.get("bbox")), "non-numeric box", message
     if annotation.get("iscrowd"):
-        return shown(box), "crowd", "expected a box around one plate; skipped, label its plates one by one"
+        return (
+            shown(annotation.get("bbox")),
+            "crowd",
+            "expected a box around one plate; skipped, label its plates one by one",
+        )
     return None
+
+
+def _box(annotation: dict[str, Any]) -> tuple[float, float, float, float] | None:
+    """The box xywh of an annotation, or around its polygons where it has none; None if it cannot be told."""
+    box, polygons = annotation.get("bbox"), annotation.get("segmentation")
+    if box in (None, []) and isinstance(polygons, list) and all(isinstance(one, list) for one in polygons):
+        values = [value for one in polygons for value in one]
+        if len(values) < 6 or any(len(one) % 2 for one in polygons) or not all(map(is_number, values)):
+            return None
+        xmin, ymin, xmax, ymax = around(list(zip(values[::2], values[1::2], strict=True)))
+        return xmin, ymin, xmax - xmin, ymax - ymin
+    if not isinstance(box, list) or len(box) != 4:
+        return None
+    found = finite(str(value) if is_number(value) else value if isinstance(value, str) else None for value in box)
+    return found and (found[0], found[1], found[2], found[3])
 
 
 def _text_key(annotations: list[dict[str, Any]], labels: Labels, named: str | None) -> str:

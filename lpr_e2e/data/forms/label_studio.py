@@ -14,20 +14,26 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.forms.sources import (
+    TEXT_NAMES,
     around,
     is_number,
     note_on_classes,
     picture_folders,
+    plain,
     plate_classes,
     read_json,
     rotated,
     shown,
 )
+from lpr_e2e.data.forms.table import PICTURE_COLUMNS
 from lpr_e2e.data.labels import LabelOptions, Labels
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import DatasetError, Row
@@ -57,7 +63,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
 
     Raises:
         DatasetError: the file cannot be read, or is another export.
-        UserError: it cannot be told which label the plates' is.
+        UserError: it cannot be told which label the plates' is, or which TextArea their texts have.
     """
     content = read_json(path, _EXPECTED)
     if not isinstance(content, list) or not any(map(_is_task, content)):
@@ -65,7 +71,8 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         found = "its short form, JSON-MIN; export it as JSON" if short else "something else"
         raise DatasetError(f"{path}: expected {_EXPECTED}; found {found}")
     labels = Labels(path, box_form="rel_xywh", pictures=picture_folders(path, options))
-    tasks = [_Task(path.name, number, task) for number, task in enumerate(content, start=1)]
+    key = _picture_key(content)
+    tasks = [_Task(path.name, number, task, key) for number, task in enumerate(content, start=1)]
     used: Counter = Counter(name for task in tasks for name in task.classes())
     taken = plate_classes(used, options.category, path)
     labels.notes += note_on_classes(used, taken, path)
@@ -73,20 +80,22 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     if unlabelled:
         tasks_aside = many(len(unlabelled), "task")
         labels.notes.append(f"{path.name}: {tasks_aside} without an annotation left aside ({unlabelled[0]} and so on).")
+    area = options.text_key or _text_area(tasks, labels)
     for task in tasks:
-        task.add_to(labels, taken, options.text_key)
+        task.add_to(labels, taken, area)
     return [labels]
 
 
 class _Task:
     """A task: its picture, and the regions of the annotation that is used."""
 
-    def __init__(self, file: str, number: int, task: Any):
+    def __init__(self, file: str, number: int, task: Any, picture_key: str):
         self.problems: list[Problem] = []
         self.is_unlabelled = False
         self._results: list[dict] = []
         data = task.get("data") if _is_task(task) else None
-        url = next(filter(_is_picture, data.values()), "") if isinstance(data, dict) else ""
+        values = [data.get(picture_key), *data.values()] if isinstance(data, dict) else []
+        url = next(filter(_is_picture, values), "")
         self.row = Row(file, number, url.strip(), None, None)
         if not self.row.img_id:
             message = "expected a task with a picture in its data; skipped, correct it"
@@ -109,6 +118,14 @@ class _Task:
         """The class of each region; "" if it has none."""
         return [self._class_of(one) for one in self._results if _is_shape(one)]
 
+    def text_areas(self) -> dict[str, set[str]]:
+        """The names of the TextAreas of each region, by its id."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for one in self._results:
+            if one.get("type") == "textarea":
+                found[str(one.get("parentID") or one["id"])].add(str(one.get("from_name")))
+        return found
+
     def add_to(self, labels: Labels, taken: set[str], key: str | None) -> None:
         """Add the plates of this task, and what is wrong with it."""
         labels.problems += self.problems
@@ -124,7 +141,10 @@ class _Task:
         for one in chosen:
             box = _box(one)
             if box is None:
-                message = "expected a rectangle or polygon with numbers, of a picture that is not turned; skipped"
+                message = (
+                    "expected a rectangle or polygon with numbers, of a picture that Label Studio does not turn; "
+                    "skipped, label it anew"
+                )
                 labels.give_up(self.row, shown(one.get("value")), "unusable region", message)
                 continue
             size = one.get("original_height"), one.get("original_width")
@@ -165,6 +185,34 @@ class _Task:
             ids = [str(one.get(name)) for name in ("id", "parentID", "parent_id") if str(one.get(name)) in regions]
             (texts[ids[0]] if ids else loose).extend(lines)
         return texts, loose
+
+
+def _text_area(tasks: Sequence[_Task], labels: Labels) -> str | None:
+    """Which TextArea has the plates' texts, where a region has several; None if all have: lines of one text.
+
+    Raises:
+        UserError: it cannot be told.
+    """
+    several = [names for task in tasks for names in task.text_areas().values() if len(names) > 1]
+    names = sorted({name for one in several for name in one})
+    if len({re.sub(r"[\W\d_]+", "", name) for name in names}) <= 1:
+        return None
+    called = [name for name in names if plain(name) in TEXT_NAMES]
+    if len(called) != 1:
+        raise UserError(f"{labels.path}: the texts may be at {', '.join(names)}; say with --text-key where they are")
+    labels.notes.append(f"{labels.path.name}: the texts are taken from {called[0]}.")
+    return called[0]
+
+
+def _picture_key(content: list) -> str:
+    """Where the tasks have their picture: a key called like one, or whose values are named like pictures."""
+    named: Counter = Counter()
+    for data in (task["data"] for task in content if _is_task(task)):
+        for key, value in data.items():
+            if _is_picture(value):
+                is_named = any(value.lower().partition("?")[0].endswith(suffix) for suffix in PICTURE_SUFFIXES)
+                named[key] += 2 * (plain(key) in PICTURE_COLUMNS) + is_named
+    return named.most_common(1)[0][0] if named else ""
 
 
 def _own_class(result: dict) -> str:

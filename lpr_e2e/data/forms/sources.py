@@ -46,8 +46,8 @@ TEXT_NAMES = (
 )
 _PLATE_WORDS = frozenset(
     "plate plates plat lp lpr anpr licence license licenseplate licenceplate numberplate carplate kennzeichen "
-    "nummernschild placa placas matricula matrícula immatriculation targa rejestracja rejestracyjna rejestracyjny "
-    "plaka rendszám номер номерной госномер 车牌 车牌号 車牌 ナンバープレート 번호판 لوحة".split()
+    "nummernschild plaque plaques placa placas matricula matrícula immatriculation targa rejestracja rejestracyjna "
+    "rejestracyjny plaka rendszám номер номерной госномер 车牌 车牌号 車牌 ナンバープレート 번호판 لوحة".split()
 )
 # Words in the names of folders that hold crops.
 _CROP_WORDS = ("crop", "recognition", "ocr")
@@ -269,17 +269,18 @@ class Parts:
         return found
 
 
-def note_on_other_texts(seen: Mapping[str, str], path: Path) -> Iterator[str]:
+def note_on_other_texts(seen: Mapping[str, str], path: Path, option: str = "--text-key") -> Iterator[str]:
     """A line about attributes whose values may be the texts, where no plate has one: none is taken unasked.
 
     Args:
-        seen: an example by the name of the attribute, as `--text-key` takes it.
+        seen: an example by the name of the attribute, as the option takes it.
         path: of the label file.
+        option: names the attribute.
     """
     words = [f"{name} (such as {shown(value)!r})" for name, value in seen.items()]
     if words:
         listed = ", ".join(words[:_CLASSES_SHOWN])
-        yield f"{path.name}: no text is taken of {listed}; if one of them is the plate's, say --text-key and its name."
+        yield f"{path.name}: no text is taken of {listed}; if one of them is the plate's, say {option} and its name."
 
 
 def is_called_plate(name: str) -> bool:

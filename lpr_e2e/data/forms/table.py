@@ -20,19 +20,22 @@ from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES
-from lpr_e2e.data.forms.box_columns import columns_of_boxes, four_numbers
+from lpr_e2e.data.forms.box_columns import columns_of_boxes, four_numbers, unknown_boxes
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
     Parts,
     around,
-    is_called_plate,
     note_on_classes,
+    note_on_other_texts,
     picture_folders,
     plain,
     plate_classes,
     read_table,
 )
+from lpr_e2e.data.forms.text_columns import like_texts, maybe_texts, named_like_pictures
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels
+from lpr_e2e.data.problems import Problem
+from lpr_e2e.data.spreadsheets import unquoted
 from lpr_e2e.data.tables import BOX_COLUMNS, EXTRA, DatasetError, Row, Table, numbers
 
 ABOUT = "table: a CSV with a column of pictures' names and with boxes, texts, or both"
@@ -45,8 +48,6 @@ PICTURE_COLUMNS = (
     *("picture_name", "filepath", "file_path", "imageid", "image_url", "photo_name"),
 )
 _MAYBE_PICTURE_COLUMNS = ("id", "name")  # Where no column has a clearer name.
-# Columns that hold texts in some tables, and classes in others: taken for texts where most values have a digit.
-_MAYBE_TEXT_COLUMNS = ("label", "labels", "words", "word", "name", "class")
 _CLASS_COLUMNS = ("class", "class_name", "category", "category_name", "label", "name")
 _PART_COLUMNS = ("split", "subset", "set", "usage", "partition", "fold")
 _PARTS = frozenset("train training trainval val valid validation dev test testing held heldout holdout".split())
@@ -57,8 +58,6 @@ _LABEL_STUDIO_COLUMNS = {"annotation_id", "annotator", "lead_time"}
 _NO_BOXES = ((0.0,) * 4, (-1.0,) * 4)
 _NO_PLATE = frozenset(("noplate", "no_plate", "no plate", "no-plate"))
 _EMPTY = frozenset(("", "nan", "none", "null", "na", "n/a", "-", "[]"))
-# Of a table's values, from which on they count as texts of plates, or as names of pictures.
-_MOST = 0.5
 # What `problems.csv` has, which names rows of labels.
 _PROBLEM_COLUMNS = {"file", "row", "value", "kind", "message"}
 # The column that `label` writes beside a box and a text: when a person said so.
@@ -95,8 +94,8 @@ def recognises(path: Path, options: LabelOptions = NOTHING_SAID) -> bool:
         DatasetError: it cannot be read.
     """
     table = read_table(path)
-    has_texts = any(plain(name) in TEXT_NAMES for name in table.columns) or any(_maybe_texts(table))
-    has_pictures = bool(_pictures_by_name(table)) or any(_pictures_by_content(table))
+    has_texts = any(plain(name) in TEXT_NAMES for name in table.columns) or any(maybe_texts(table))
+    has_pictures = bool(_pictures_by_name(table)) or any(named_like_pictures(table))
     if _PROBLEM_COLUMNS <= {plain(name) for name in table.columns}:
         return False
     if _LABEL_STUDIO_COLUMNS <= {plain(name) for name in table.columns}:
@@ -117,6 +116,15 @@ def holds_readings(path: Path) -> bool:
         DatasetError: it cannot be read.
     """
     return _PREDICTION_COLUMNS <= {plain(name) for name in read_table(path).columns}
+
+
+def lacks_header(path: Path) -> bool:
+    """Whether what stands in the place of the names of columns is a row, with a picture's name.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    return any(f".{name.rpartition('.')[2]}" in PICTURE_SUFFIXES for name in read_table(path).columns)
 
 
 def holds_answers(path: Path) -> bool:
@@ -172,12 +180,14 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     notes = list(table.notes)
     columns = _columns(table, options, notes)
     readings = columns.readings
+    problems = list(_columns_left_aside(table, columns, notes))
     parts = Parts(
         path,
         picture_folders(path, options, holds_crops=not columns.box),
         holds_crops=not columns.box,
         box_form=readings[0] if len(readings) == 1 else None,
         box_candidates=readings if len(readings) > 1 else (),
+        problems=problems,
         notes=notes,
     )
     _add_rows(table, columns, parts, options)
@@ -185,6 +195,21 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     for labels in found:
         labels.answers = holds_answers(path)
     return found
+
+
+def _columns_left_aside(table: Table, columns: Columns, notes: list[str]) -> Iterator[Problem]:
+    """Columns that may be boxes or texts by their values, where none has the name of one: neither is taken unasked."""
+    used = {columns.picture, *columns.box, columns.text, columns.label_class, columns.part, *columns.size}
+    if not columns.box and (maybe := unknown_boxes(table, used)):
+        message = (
+            "the names of these columns tell no box; its rows are taken for pictures of one plate each; if these are "
+            "boxes, say --box-columns and --boxes, and if not, rename or remove the columns"
+        )
+        yield Problem(table.path.name, None, ", ".join(maybe), "numbers that may be boxes", message)
+    if not columns.text:
+        seen = {name: like_texts(table, name) for name in table.columns if name not in used}
+        texts = {name: found[0] for name, found in seen.items() if found}
+        notes += note_on_other_texts(texts, table.path, "--text-column")
 
 
 def _add_rows(table: Table, columns: Columns, parts: Parts, options: LabelOptions) -> None:
@@ -240,7 +265,7 @@ def _add_row(row: Row, text: str, values: dict[str, str], columns: Columns, labe
         else:
             labels.add(row)
         return
-    box = numbers(written) if len(written) > 1 else four_numbers(written[0])
+    box = numbers(map(unquoted, written)) if len(written) > 1 else four_numbers(written[0])
     if box is not None and len(box) > 4:
         box = around(list(zip(box[::2], box[1::2], strict=True)))
     if box in _NO_BOXES and (not text or text.lower() in _EMPTY | _NO_PLATE):
@@ -286,7 +311,7 @@ def _picture_column(table: Table, options: LabelOptions, notes: list[str]) -> st
     if options.picture_column is not None:
         return _named(table, options.picture_column, "--picture-column")
     found = _pictures_by_name(table)
-    by_content = list(_pictures_by_content(table))
+    by_content = list(named_like_pictures(table))
     is_clear = bool(found) and (plain(found[0]) not in _MAYBE_PICTURE_COLUMNS or not by_content)
     if len(found) == 1 and is_clear:
         return found[0]
@@ -310,7 +335,7 @@ def _text_column(table: Table, options: LabelOptions, used: Iterable[str], notes
         raise UserError(f"{table.path}: both {found[0]} and {found[1]} may be meant; say which with --text-column")
     if found:
         return found[0]
-    maybe = [name for name in _maybe_texts(table) if name not in used]
+    maybe = [name for name in maybe_texts(table) if name not in used]
     if len(maybe) != 1:
         return ""
     notes.append(f"{table.path.name}: the texts are taken from the column {maybe[0]}.")
@@ -348,31 +373,10 @@ def _first(table: Table, names: Sequence[str], used: Iterable[str]) -> str:
     return next((one for one in table.columns if plain(one) in names and one not in used), "")
 
 
-def _maybe_texts(table: Table) -> Iterator[str]:
-    """Columns that may hold texts by their name and do by their values: most have a digit, and they differ."""
-    for name in table.columns:
-        if plain(name) in _MAYBE_TEXT_COLUMNS:
-            values = [values[name] for _, values in table.records if values[name]]
-            if any(map(is_called_plate, values)):
-                continue
-            with_digit = sum(any(character.isdigit() for character in value) for value in values)
-            if len(set(values)) > 1 and with_digit > len(values) * _MOST and any(len(one) > 2 for one in values):
-                yield name
-
-
 def _pictures_by_name(table: Table) -> list[str]:
     """Columns that hold the pictures' names by their own name."""
     found = [name for name in table.columns if plain(name) in PICTURE_COLUMNS]
     return found or [name for name in table.columns if plain(name) in _MAYBE_PICTURE_COLUMNS]
-
-
-def _pictures_by_content(table: Table) -> Iterator[str]:
-    """Columns whose values are mostly named like pictures."""
-    for name in table.columns:
-        values = [values[name] for _, values in table.records]
-        named = sum(f".{value.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES for value in values)
-        if named > len(values) * _MOST:
-            yield name
 
 
 def _listed(table: Table) -> str:

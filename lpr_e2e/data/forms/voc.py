@@ -21,7 +21,7 @@ from __future__ import annotations
 import contextlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from xml.etree.ElementTree import Element
 
@@ -49,6 +49,10 @@ SUFFIXES = (".xml",)
 
 _EXPECTED = "an annotation of Pascal VOC"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+# So many different pictures for each XML file are one for each, but for a mistake.
+_NEARLY_ALL = 0.9
+# How far above XML files the folder of all of them may be: `annotations/train`.
+_MOST_LEVELS = 2
 # So many of the objects' names have to have a digit, and so many to be different, to be texts.
 _MOST = 0.5
 # Files that are tried before a folder is given up.
@@ -74,6 +78,11 @@ class _Picture:
     size: tuple[int, int] | None
     objects: list[_Object] = field(default_factory=list)
 
+    def rename(self, name: str) -> None:
+        """Note that it is the picture of this name."""
+        self.row = replace(self.row, img_id=name)
+        self.objects = [replace(one, row=replace(one.row, img_id=name)) for one in self.objects]
+
 
 def recognises(path: Path) -> bool:
     """Whether an XML file, or the first one of a folder that can be read, has an annotation of one picture.
@@ -98,10 +107,9 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     """
     files = files_in(path, ".xml") if path.is_dir() else [path]
     folder = path if path.is_dir() else path.parent
-    root = folder.parent if folder.name.lower() == "annotations" else folder
-    places = options.pictures or _picture_folders(folder, root)
+    places = options.pictures or _picture_folders(folder)
     parts = Parts(path, places, box_form="xyxy")
-    sides = _sides(root)
+    sides = _sides(folder.parent if folder.name.lower() == "annotations" else folder)
     stems = {one.stem: one.name for place in places for one in files_in(place, *PICTURE_SUFFIXES)}
     pictures = []
     for file in files:
@@ -116,6 +124,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
         raise DatasetError(
             f"{path}: no XML file could be read; {parts.problems[0] if parts.problems else 'found none'}"
         )
+    _tell_pictures(pictures, stems, parts)
     names = Counter(one.name for picture in pictures for one in picture.objects)
     has_texts = any(one.text for picture in pictures for one in picture.objects)
     if not has_texts and _are_texts(names) and options.category is None:
@@ -149,14 +158,42 @@ def _add(pictures: list[_Picture], taken: set[str], parts: Parts, named: bool) -
             labels.add(picture.row)
 
 
+def _tell_pictures(pictures: list[_Picture], stems: dict[str, str], parts: Parts) -> None:
+    """Which picture each XML file is of, where it names another one than that with its own name, and both are there.
+
+    Pictures and files that were renamed together keep the old name inside. So the own name counts where several files
+    name the same picture; else the names inside are believed if most files have other ones, and a few are unclear.
+    """
+    own = {id(one): stems[Path(one.row.csv).stem] for one in pictures if Path(one.row.csv).stem in stems}
+    named = Counter(_bare(one.row.img_id) for one in pictures)
+    differing = [one for one in pictures if id(one) in own and own[id(one)] != _bare(one.row.img_id)]
+    are_distinct = len(named) > _NEARLY_ALL * len(pictures)
+    if 2 * len(differing) > len(pictures) and are_distinct:
+        return
+    for picture in differing:
+        name, row = own[id(picture)], picture.row
+        if named[_bare(row.img_id)] > 1:
+            message = f"other files name this picture, too; {name} is used, which is called like the file"
+            parts.problems.append(row.change(row.img_id, "name written otherwise", message))
+            picture.rename(name)
+        else:
+            message = f"may be of {row.img_id} or of {name}; not used, correct the file name in it"
+            parts.problems.append(row.problem(row.img_id, "ambiguous picture", message))
+            pictures.remove(picture)
+
+
+def _bare(name: str) -> str:
+    """The name of a picture without the folders before it."""
+    return name.replace("\\", "/").rpartition("/")[2]
+
+
 def _read_file(path: Path, part: str, stems: dict[str, str], options: LabelOptions) -> _Picture:
     """One XML file; its picture is the one that it names, or the one with its own name."""
     root = read_xml(path, _EXPECTED)
     if root.tag != "annotation":
         raise DatasetError(f"{path}: expected {_EXPECTED}; found <{shown(root.tag)}>")
     name = (root.findtext("filename") or root.findtext("path") or "").strip()
-    is_there = name.replace("\\", "/").rpartition("/")[2] in stems.values()
-    if not name or (not is_there and path.stem in stems):
+    if not name or (_bare(name) not in stems.values() and path.stem in stems):
         name = stems.get(path.stem, path.stem)
     size = finite([root.findtext("size/height"), root.findtext("size/width")])
     picture = _Picture(
@@ -192,12 +229,22 @@ def _are_texts(names: Counter) -> bool:
     return len(names) > 1 and with_digit > len(names) * _MOST and len(names) > names.total() * _MOST
 
 
-def _picture_folders(folder: Path, root: Path) -> tuple[Path, ...]:
-    """Where the pictures may be, the likeliest first: beside the XML files, in `JPEGImages`, in another folder."""
-    beside = [one for one in folders_in(root) if one != folder and one.name.lower() != "imagesets"]
+def _picture_folders(folder: Path) -> tuple[Path, ...]:
+    """Where the pictures may be, the likeliest first: with the XML files, in folders there, or in folders beside them.
+
+    Folders in `annotations` have theirs in those of the same names: `images/train` for `annotations/train`.
+    """
+    inside = [one for one in folders_in(folder) if one.name.lower() != "imagesets"]
+    if files_in(folder, *PICTURE_SUFFIXES):
+        return (folder, *inside)
+    outer = next((one for one in (folder, *folder.parents[:_MOST_LEVELS]) if one.name.lower() == "annotations"), None)
+    if outer is None:
+        beside = [] if inside else [one for one in folders_in(folder.parent) if files_in(one, *PICTURE_SUFFIXES)]
+        return (*inside, *beside, folder)
+    beside = [one for one in folders_in(outer.parent) if one != outer and one.name.lower() != "imagesets"]
     beside.sort(key=lambda one: one.name.lower() not in ("jpegimages", "images"))
-    has_own = bool(files_in(folder, *PICTURE_SUFFIXES))
-    return (folder, *beside, root) if has_own else (*beside, root)
+    same = [one / folder.relative_to(outer) for one in beside if outer != folder]
+    return (*filter(Path.is_dir, same), *beside, outer.parent)
 
 
 def _sides(root: Path) -> dict[str, str]:

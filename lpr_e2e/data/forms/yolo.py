@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.forms.sources import (
     around,
@@ -250,10 +251,10 @@ def _class_list(folder: Path) -> dict[str, str]:
         content = _read_yaml(path)
         if isinstance(content, dict) and (names := _class_names(content.get("names"))):
             return names
-    for path in (folder / "classes.txt", folder / "labels" / "classes.txt"):
-        if path.is_file():
-            return _class_names(read_text(path, "a list of classes").split("\n"))
-    return {}
+    places = [folder, *_label_folders(folder)]
+    lists = [path for place in places for path in files_in(place, ".txt") if path.name.lower() == "classes.txt"]
+    lists += [path for place in (*places, folder.parent) for path in files_in(place, ".names")]  # Darknet, CVAT.
+    return _class_names(read_text(lists[0], "a list of classes").split("\n")) if lists else {}
 
 
 def _sets_of_yaml(path: Path, content: dict) -> Iterator[_Set]:
@@ -334,23 +335,32 @@ def _roots(folder: Path) -> list[Path]:
 def _sets_of_folder(folder: Path, options: LabelOptions) -> Iterator[_Set]:
     """The parts of a set without a `data.yaml`."""
     for labels in _label_folders(folder):
-        images = labels.parent / "images"
-        pictures = (
-            options.pictures[0] if options.pictures else images if labels != folder and images.is_dir() else labels
-        )
+        # `labels` has its parts from the folder that holds it: alone it would hold nothing out.
+        is_alone = labels == folder and labels.name.lower() == "labels"
+        pictures = options.pictures[0] if options.pictures else labels if is_alone else _pictures_of(labels)
         parts = [one.name for one in folders_in(labels) if files_in(one, ".txt")] if labels != folder else []
         for part in parts or [""]:
             yield _Set(part, pictures / part, pictures_below(pictures / part), [labels / part])
 
 
+def _pictures_of(labels: Path) -> Path:
+    """Where the pictures of a folder of text files are: in it, or in `images` beside it, or in the one folder there."""
+    if pictures_below(labels):
+        return labels
+    beside = [one for one in folders_in(labels.parent) if one != labels]
+    called = [one for one in beside if one.name.lower() == "images"]
+    found = called or [one for one in beside if files_in(one, *PICTURE_SUFFIXES)]
+    return found[0] if len(found) == 1 else labels
+
+
 def _label_folders(folder: Path) -> list[Path]:
     """Where text files of labels may be without a `data.yaml`: in `labels`, or in the folder itself."""
-    return [one for one in folders_in(folder) if one.name == "labels"] or [folder]
+    return [one for one in folders_in(folder) if one.name.lower() == "labels"] or [folder]
 
 
 def _looks_like_labels(folder: Path) -> bool:
     """Whether the first text files that are not empty have lines of a class and a box."""
-    places = [folder, *folders_in(folder)] if folder.name == "labels" else [folder]
+    places = [folder, *folders_in(folder)] if folder.name.lower() == "labels" else [folder]
     inside = [path for one in places for path in files_in(one, ".txt") if path.name.lower() not in _NO_LABELS]
     is_labels = False
     for path in inside[:_LOOKED_AT]:
