@@ -465,6 +465,34 @@ def test_a_text_that_contradicts_its_crop_leaves_the_cleaned_copy(tmp_path):
     assert {one.img_id for one in dataset.photographs if one.plates[0].text is None} == {"3.png"}
 
 
+@pytest.mark.parametrize(
+    ("boxes", "text", "contradicts"),
+    [
+        ([BOX], "9T99", True),
+        ([BOX], "3 T 03", False),  # The same plate, written in another way.
+        ([BOX], "", False),
+        ([BOX, (5, 5, 25, 85)], "9T99", False),  # Two plates: which of them agree, nobody says.
+    ],
+)
+def test_copies_of_a_photograph_with_different_texts_are_named(tmp_path, boxes, text, contradicts):
+    folder = data_folder(tmp_path)
+    folder.cars = [f"{row},{row[0]}T0{row[0]}" for row in folder.cars]
+    folder.save("cars/copy.png", picture(3))
+    folder.cars += [f"copy.png,{','.join(map(str, box))},{text}" for box in boxes]
+    folder.plates.remove("3.png,3T03")
+    folder.write("cars.csv", "img_id,ymin,xmin,ymax,xmax,text", folder.cars)
+    folder.write("plates.csv", "img_id,text", folder.plates)
+    check = check_data(folder.path)
+    assert [one.value for one in check.faults if one.kind == "contradictory texts"] == [text] * contradicts
+    if contradicts:
+        (fault,) = check.faults
+        assert "3.png" in fault.message and "copy.png" in fault.message
+        write_fixed(check, tmp_path / "copy")
+        dataset = load_dataset(tmp_path / "copy", validation_share=0)
+        assert dataset.problems == []
+        assert {one.img_id for one in dataset.photographs if one.plates[0].text is None} == {"3.png", "copy.png"}
+
+
 def names_of(folder):
     """The files and folders in a folder that people see."""
     return {path.name for path in folder.iterdir() if not path.name.startswith(".")}

@@ -18,6 +18,7 @@ from lpr_e2e.common.terminal import many
 from lpr_e2e.data.check import Check
 from lpr_e2e.data.importing import write_ours
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
+from lpr_e2e.data.lending import contradicting_twins
 from lpr_e2e.data.split import same_plate_key
 
 # Of crops that are written anew because red and blue were exchanged.
@@ -106,6 +107,7 @@ def _unclear(check: Check) -> tuple[set[tuple[int, int]], set[int]]:
         if len({same_plate_key(text) for text in texts if text}) > 1:
             plates.add((photograph, plate))
             crops |= members
+    plates |= {(number, 0) for pair in contradicting_twins(compared) for number in pair}
     return plates, crops
 
 

@@ -20,7 +20,7 @@ from lpr_e2e.common.terminal import many
 from lpr_e2e.data.fingerprint_cache import FingerprintCache
 from lpr_e2e.data.forms import read_labels
 from lpr_e2e.data.labels import NOTHING_SAID, Labelled, LabelOptions, Labels
-from lpr_e2e.data.lending import texts_of_plates, upright_turns
+from lpr_e2e.data.lending import contradicting_twins, texts_of_plates, upright_turns
 from lpr_e2e.data.matching import Compared, compare
 from lpr_e2e.data.pictures import Usable, usable
 from lpr_e2e.data.problems import Problem
@@ -330,8 +330,15 @@ def _note_on_links(compared: Compared) -> str:
 
 
 def _contradicting(compared: Compared, split: Split) -> list[Problem]:
-    """The crops of held-out plates that have another text than their photograph."""
+    """The crops of held-out plates, and the near twins of photographs, that have another text than these."""
     problems = []
+    for first, second in contradicting_twins(compared):
+        (row,), (other,) = compared.photographs[second].plates, compared.photographs[first].plates
+        message = (
+            f"{row.img_id} and {other.img_id} ({other.csv}, row {other.number}, {other.text!r}) show the same plate; "
+            "both stay as they are, correct one of them"
+        )
+        problems.append(row.problem(row.text, "contradictory texts", message))
     for row in (compared.crops[number].row for number in sorted(split.unusable_crops)):
         message = f"{row.img_id} shows a plate that is held out with another text; left out, correct the text"
         problems.append(row.problem(row.text, "contradicts validation", message))

@@ -56,6 +56,21 @@ def texts_of_plates(compared: Compared, split: Split) -> tuple[dict[tuple[int, i
     return texts, problems
 
 
+def contradicting_twins(compared: Compared) -> list[tuple[int, int]]:
+    """The near twins, by their numbers, that have one plate each and different texts for it.
+
+    Of photographs with several plates it is not known here which of them agree: a parked car, and another one that
+    passes it.
+    """
+    found = []
+    for pair in compared.twins:
+        texts = [[row.text for row in compared.photographs[number].plates] for number in pair]
+        if all(len(one) == 1 and one[0] for one in texts):
+            first, second = (same_plate_key(one[0]) for one in texts)
+            found += [pair] * (first != second)
+    return found
+
+
 def upright_turns(compared: Compared) -> tuple[list[list[int | None]], list[int | None]]:
     """Turns that put each plate of each photograph upright, and each crop.
 
