@@ -310,7 +310,10 @@ PRESETS = {
     "quick": replace(
         _STANDARD,
         recognition=replace(_STANDARD.recognition, steps=250),
-        joint=replace(_STANDARD.joint, steps=1250),
+        # Its steps are too few to average many of them.
+        joint=replace(_STANDARD.joint, steps=1250, lowest_rate=0.01),
+        averaging=0.998,
+        averaging_power=8.0,
         epoch_steps=250,
     ),
     # The demo set of drawn photographs: five to ten minutes on two cores.
