@@ -73,6 +73,12 @@ LEVERS = (
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),
     Lever("attention", "on drawn plates, where to look for each character", ("attention_weight=0",), "training"),
     Lever("averaging", "averaged weights", ("averaging=0",), "training"),
+    Lever(
+        "high-rate",
+        "a learning rate that stays high, with a long average",
+        ("joint.lowest_rate=0.01", "averaging=0.998", "averaging_power=8"),
+        "training",
+    ),
     Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),
     Lever("rearranging", "real plates with their digits in another order", ("mixture.rearranged=0",)),
     Lever("real-letters", "drawn plates in the letters of the real ones", ("mixture.real_letters=0",)),
