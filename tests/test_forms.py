@@ -164,6 +164,23 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):
     assert len(found) == 2 and kinds_of(found) == [("more.json", None, "unreadable label file")]
 
 
+@pytest.mark.parametrize(
+    ("inside", "named"),
+    [("test/labels.csv", True), ("Test/deep/labels.csv", True), ("test/0.png", False), ("more/labels.csv", False)],
+)
+def test_a_folder_of_a_test_set_is_named_if_it_has_labels(tmp_path, inside, named):
+    write_csv(tmp_path / "cars.csv", HEADER, [("0.png", *LARGE, "1T1")])
+    save_photographs(tmp_path / "cars")
+    if inside.endswith(".csv"):
+        write_csv(tmp_path / inside, HEADER, [("9.png", *LARGE, "9T9")])
+    else:
+        (tmp_path / inside).parent.mkdir()
+        save_photographs((tmp_path / inside).parent)
+    found = read_labels(tmp_path)
+    assert [labels.path.name for labels in found] == ["cars.csv"]
+    assert ("test set are left alone" in notes_of(found)) == named
+
+
 @pytest.mark.parametrize(("read", "held"), [(1, True), (2, True), (3, False), (4, False)])
 def test_a_table_with_texts_of_most_photographs_of_another_one_is_not_held_out(tmp_path, read, held):
     names = [f"{number}.png" for number in range(4)]

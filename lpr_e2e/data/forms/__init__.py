@@ -7,7 +7,15 @@ from types import ModuleType
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.forms import coco, cvat, fast_plate_ocr, label_studio, table, voc, yolo
-from lpr_e2e.data.forms.sources import files_in, folders_in, forget_tables, pictures_below, plain, read_table
+from lpr_e2e.data.forms.sources import (
+    files_in,
+    folders_in,
+    forget_tables,
+    pictures_below,
+    plain,
+    read_table,
+    test_folders_in,
+)
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels, names_test, names_validation
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.tables import DatasetError, Row
@@ -143,6 +151,7 @@ class _Search:
         for _ in range(_MOST_LEVELS):
             for one in level:
                 self._look_at(one)
+                self._test += [self._shown(inner) for inner in test_folders_in(one) if _has_labels(inner, options)]
             if any(not self._goes_with_any(*pair) for pair in self.found):
                 break
             level = [inner for one in level for inner in folders_in(one)]
@@ -250,6 +259,14 @@ def _form_of_file(path: Path) -> str:
     if form is None:
         raise DatasetError(f"{path}: no labels in a form that is known; expected {_expected()}")
     return form
+
+
+def _has_labels(folder: Path, options: LabelOptions) -> bool:
+    """Whether there are labels in a folder, of one form or several."""
+    try:
+        return bool(_Search(folder, options).found)
+    except DatasetError:
+        return True
 
 
 def _hold_out_tables(found: list[Labels]) -> None:

@@ -167,11 +167,20 @@ def read_xml(path: Path, expected: str) -> Element:
 
 def folders_in(folder: Path) -> list[Path]:
     """The folders in a folder that are not hidden and no test set, sorted."""
+    return [one for one in _all_folders_in(folder) if not names_test(one.name)]
+
+
+def test_folders_in(folder: Path) -> list[Path]:
+    """The folders of test sets in a folder, sorted."""
+    return [one for one in _all_folders_in(folder) if names_test(one.name)]
+
+
+def _all_folders_in(folder: Path) -> list[Path]:
     try:
         inner = sorted(folder.iterdir())
     except OSError:
         return []
-    return [one for one in inner if one.is_dir() and not one.name.startswith(".") and not names_test(one.name)]
+    return [one for one in inner if one.is_dir() and not one.name.startswith(".")]
 
 
 def files_in(folder: Path, *suffixes: str) -> list[Path]:
