@@ -164,6 +164,14 @@ def test_a_file_that_cannot_be_read_is_named_and_the_others_are_read(tmp_path):
     assert len(found) == 2 and kinds_of(found) == [("more.json", None, "unreadable label file")]
 
 
+@pytest.mark.parametrize("column", ["confidence", "Score", "prob", "weather"])
+def test_texts_beside_a_certainty_are_doubted(tmp_path, column):
+    write_csv(tmp_path / "cars.csv", (*HEADER, column), [("0.png", *LARGE, "1T1", "0.9")])
+    save_photographs(tmp_path / "cars")
+    found = read_labels(tmp_path)
+    assert found[0].plates and (f"has a column {column.lower()}" in notes_of(found)) == (column != "weather")
+
+
 @pytest.mark.parametrize(
     ("inside", "named"),
     [("test/labels.csv", True), ("Test/deep/labels.csv", True), ("test/0.png", False), ("more/labels.csv", False)],

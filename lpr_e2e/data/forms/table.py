@@ -64,6 +64,8 @@ _PROBLEM_COLUMNS = {"file", "row", "value", "kind", "message"}
 ANSWERED_COLUMN = "answered"
 # What a table of readings has beside texts, and labels have not.
 _PREDICTION_COLUMNS = {"text", "confidence", "status"}
+# What labels may have, too, of objects that somebody found by a model.
+_CERTAINTY_COLUMNS = frozenset("confidence conf score certainty probability prob".split())
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,11 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     columns = _columns(table, options, notes)
     readings = columns.readings
     problems = list(_columns_left_aside(table, columns, notes))
+    certain = _first(table, sorted(_CERTAINTY_COLUMNS), ()) if columns.text else ""
+    if certain:
+        notes.append(
+            f"{path.name} has a column {certain}: if a model has read its texts, they are no labels; move it away."
+        )
     parts = Parts(
         path,
         picture_folders(path, options, holds_crops=not columns.box),
