@@ -10,7 +10,7 @@ from PIL import Image
 pytest.importorskip("fastapi", reason="the extra label is not installed")
 
 from test_check import write_faulty  # noqa: E402
-from test_label import ROOT, Program, browser, none, opened, two, write_photographs  # noqa: E402, F401
+from test_label import ROOT, Program, none, opened, two, write_photographs  # noqa: E402
 from test_report import write_report_of_several  # noqa: E402
 
 from lpr_e2e.data.check import check_data  # noqa: E402
@@ -52,7 +52,7 @@ def write_passes(path) -> None:
 
 
 @pytest.mark.parametrize("write", [write_check, write_report_of_several, write_passes])
-def test_axe_finds_nothing_on_a_page_of_results(browser, tmp_path, look, write):  # noqa: F811
+def test_axe_finds_nothing_on_a_page_of_results(browser, tmp_path, look, write):
     write(tmp_path / "page.html")
     # Without the page's policy, which lets no script of others in.
     page = browser.new_context(bypass_csp=True, **look).new_page()
@@ -63,7 +63,7 @@ def test_axe_finds_nothing_on_a_page_of_results(browser, tmp_path, look, write):
     page.context.close()
 
 
-def test_axe_finds_nothing_while_labelling(browser, tmp_path, look):  # noqa: F811
+def test_axe_finds_nothing_while_labelling(browser, tmp_path, look):
     program = Program(write_photographs(tmp_path / "photographs", 2), "--model", "none")
     page = opened(browser, program.address, **look)
     for act in (none, two, lambda page: page.keyboard.press("?")):
@@ -75,7 +75,7 @@ def test_axe_finds_nothing_while_labelling(browser, tmp_path, look):  # noqa: F8
     page.context.close()
 
 
-def test_axe_finds_what_is_wrong(browser, tmp_path):  # noqa: F811
+def test_axe_finds_what_is_wrong(browser, tmp_path):
     (tmp_path / "page.html").write_text(
         "<title>t</title><h1>t</h1><p style='color:#ddd;background:#fff'>hardly seen</p>"
     )

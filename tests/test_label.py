@@ -44,7 +44,6 @@ from lpr_e2e.annotation.reading_ahead import ReadingAhead, miniature  # noqa: E4
 from lpr_e2e.annotation.site import make_site  # noqa: E402
 
 ROOT = Path(__file__).resolve().parent.parent
-BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 HEIGHT, WIDTH = 90, 120
 BOX, OTHER = (20.0, 30.0, 40.0, 90.0), (50.0, 30.0, 70.0, 90.0)
 TOKEN = "a-secret"
@@ -707,18 +706,6 @@ DONE = [
     (none, []), (plate("AB12CD", "ArrowLeft", "Shift+ArrowRight"), ["AB12CD"]), (plate("سطن712"), ["سطن712"]),
     (two, ["AB12CD", "京A12345"]), (plate(""), [None]), (undone, ["7T7"]),
 ]  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """The system's Chromium."""
-    if BROWSER is None:
-        pytest.skip("no Chromium is installed")
-    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with sync_api.sync_playwright() as started:
-        chromium = started.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield chromium
-        chromium.close()
 
 
 def opened(browser, address: str, **more):

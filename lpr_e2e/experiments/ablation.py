@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.experiments import processes
-from lpr_e2e.training.settings import PRESETS, Settings
+from lpr_e2e.training.settings import PRESETS, Settings, StageSettings
 
 _FIGURES = ("plates_right", "characters_right", "mean_iou", "iou_50", "log_loss")
 
@@ -76,7 +76,11 @@ LEVERS = (
     Lever(
         "high-rate",
         "a learning rate that stays high, with a long average",
-        ("joint.lowest_rate=0.01", "averaging=0.998", "averaging_power=8"),
+        (
+            f"joint.lowest_rate={StageSettings.lowest_rate}",
+            f"averaging={Settings.averaging}",
+            f"averaging_power={Settings.averaging_power}",
+        ),
         "training",
     ),
     Lever("own-labels", "texts that the model itself gives photographs", ("mixture.self_labelled=0",)),

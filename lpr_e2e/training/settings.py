@@ -311,9 +311,9 @@ PRESETS = {
         _STANDARD,
         recognition=replace(_STANDARD.recognition, steps=250),
         # Its steps are too few to average many of them.
-        joint=replace(_STANDARD.joint, steps=1250, lowest_rate=0.01),
-        averaging=0.998,
-        averaging_power=8.0,
+        joint=replace(_STANDARD.joint, steps=1250, lowest_rate=StageSettings.lowest_rate),
+        averaging=Settings.averaging,
+        averaging_power=Settings.averaging_power,
         epoch_steps=250,
     ),
     # The demo set of drawn photographs: five to ten minutes on two cores.

@@ -19,7 +19,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.photographs import PICTURE_SUFFIXES
 from lpr_e2e.data.forms.box_columns import columns_of_boxes, four_numbers, unknown_boxes
 from lpr_e2e.data.forms.sources import (
     TEXT_NAMES,
@@ -32,7 +31,7 @@ from lpr_e2e.data.forms.sources import (
     plate_classes,
     read_table,
 )
-from lpr_e2e.data.forms.text_columns import like_texts, maybe_texts, named_like_pictures
+from lpr_e2e.data.forms.text_columns import is_named_like_picture, like_texts, maybe_texts, named_like_pictures
 from lpr_e2e.data.labels import NOTHING_SAID, LabelOptions, Labels
 from lpr_e2e.data.problems import Problem
 from lpr_e2e.data.spreadsheets import unquoted
@@ -65,7 +64,7 @@ ANSWERED_COLUMN = "answered"
 # What a table of readings has beside texts, and labels have not.
 _PREDICTION_COLUMNS = {"text", "confidence", "status"}
 # What labels may have, too, of objects that somebody found by a model.
-_CERTAINTY_COLUMNS = frozenset("confidence conf score certainty probability prob".split())
+_CERTAINTY_COLUMNS = ("confidence", "conf", "score", "certainty", "probability", "prob")
 
 
 @dataclass(frozen=True)
@@ -126,7 +125,7 @@ def lacks_header(path: Path) -> bool:
     Raises:
         DatasetError: it cannot be read.
     """
-    return any(f".{name.rpartition('.')[2]}" in PICTURE_SUFFIXES for name in read_table(path).columns)
+    return any(map(is_named_like_picture, read_table(path).columns))
 
 
 def holds_answers(path: Path) -> bool:
@@ -183,7 +182,7 @@ def read(path: Path, options: LabelOptions) -> list[Labels]:
     columns = _columns(table, options, notes)
     readings = columns.readings
     problems = list(_columns_left_aside(table, columns, notes))
-    certain = _first(table, sorted(_CERTAINTY_COLUMNS), ()) if columns.text else ""
+    certain = _first(table, _CERTAINTY_COLUMNS, ()) if columns.text else ""
     if certain:
         notes.append(
             f"{path.name} has a column {certain}: if a model has read its texts, they are no labels; move it away."

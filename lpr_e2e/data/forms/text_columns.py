@@ -36,16 +36,24 @@ def maybe_texts(table: Table) -> Iterator[str]:
 
 def like_texts(table: Table, name: str) -> list[str]:
     """The values of a column that look like texts of plates, if most do: they differ, and have letters and digits."""
-    values = [values[name] for _, values in table.records if values[name]]
+    all_values = [values[name] for _, values in table.records]
+    values = [value for value in all_values if value]
     mixed = [one for one in values if re.search(r"\d", one) and re.search(r"[^\W\d_]", one) and len(one) <= _LONGEST]
     are_texts = len(mixed) > len(values) * _MOST and len(set(values)) > max(1, len(values) * _MOST)
-    return mixed if are_texts and name not in named_like_pictures(table) else []
+    return mixed if are_texts and not _mostly_pictures(all_values) else []
 
 
 def named_like_pictures(table: Table) -> Iterator[str]:
     """Columns whose values are mostly named like pictures."""
     for name in table.columns:
-        values = [values[name] for _, values in table.records]
-        named = sum(f".{value.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES for value in values)
-        if named > len(values) * _MOST:
+        if _mostly_pictures([values[name] for _, values in table.records]):
             yield name
+
+
+def is_named_like_picture(value: str) -> bool:
+    """Whether a value ends as the name of a picture does."""
+    return f".{value.rpartition('.')[2].lower()}" in PICTURE_SUFFIXES
+
+
+def _mostly_pictures(values: list[str]) -> bool:
+    return sum(map(is_named_like_picture, values)) > len(values) * _MOST
