@@ -107,7 +107,13 @@ def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) 
     of a command to how it is called.
     """
     with noticed() as requests:
-        code = _run_command(name, arguments, spelling)
+        try:
+            code = _run_command(name, arguments, spelling)
+        except Exception:
+            # Interrupted in the middle of a library's work, that can end with another error of the library's own.
+            if requests.code is None:
+                raise
+            code = INTERRUPTED
     return requests.code if code == INTERRUPTED and requests.code is not None else code
 
 

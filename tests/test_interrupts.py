@@ -85,6 +85,70 @@ interrupts.as_process(call)
     assert process.wait(timeout=20) == 130
 
 
+# A library that is interrupted in the middle of its work, whose clearing up then fails in its own way.
+FAILS = """
+import contextlib
+@contextlib.contextmanager
+def tracing():
+    try:
+        yield
+    finally:
+        assert False, "nesting violated"
+def chained():
+    with tracing():
+        print("ready", flush=True)
+        time.sleep(WAITING)
+def hidden():
+    try:
+        chained()
+    except Exception as error:
+        raise RuntimeError("cannot go on") from None
+def swallowed():
+    try:
+        print("ready", flush=True)
+        time.sleep(WAITING)
+    except BaseException:
+        pass
+    raise ValueError("no result")
+"""
+
+
+@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("again", [[], [signal.SIGINT]])
+@pytest.mark.parametrize("work", ["chained", "hidden", "swallowed"])
+def test_an_interrupt_that_comes_out_as_another_error_is_an_interrupt(work, again, number):
+    process = started(FAILS.replace("WAITING", "30") + f"interrupts.as_process({work})")
+    for one in [number, *again]:
+        process.send_signal(one)
+        time.sleep(0.05)
+    said, errors = process.communicate(timeout=20)
+    assert said == "" and errors == "" and process.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_within_a_program_it_is_an_interrupt_too(number):
+    process = started(
+        FAILS.replace("WAITING", "30")
+        + """
+import types
+from lpr_e2e import cli
+cli.COMMANDS["fails"] = ("fails", "")
+sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: chained())
+print("code", cli.main(["fails"]), flush=True)
+"""
+    )
+    process.send_signal(number)
+    said, errors = process.communicate(timeout=20)
+    assert said == f"code {128 + number}\n" and errors == "" and process.returncode == 0
+
+
+@pytest.mark.parametrize("work", ["chained", "hidden", "swallowed"])
+def test_an_error_that_nobody_asked_for_stays_one(work):
+    process = started(FAILS.replace("WAITING", "0") + f"interrupts.as_process({work})")
+    said, errors = process.communicate(timeout=20)
+    assert "Error: " in errors and process.returncode == 1
+
+
 def test_who_is_busy_in_a_library_is_ended():
     """Python's handlers would run when it comes back."""
     process = started("""

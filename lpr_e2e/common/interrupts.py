@@ -124,7 +124,7 @@ def as_process(call: Callable[[], int]) -> NoReturn:
         _end_who_hangs(requests)
         try:
             code = call()
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Exception):  # A library that is interrupted may fail with another error.
             if requests.code is None:
                 raise
             code = requests.code
