@@ -106,51 +106,52 @@ def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) 
     The command's options get two more: `called`, what its messages begin with, and `spelled`, a function from the name
     of a command to how it is called.
     """
+    called = f"{name}.py" if spelling == SCRIPT else INSTALLED.format(name)
     with noticed() as requests:
         try:
-            code = _run_command(name, arguments, spelling)
-        except Exception:
-            # Interrupted in the middle of a library's work, that can end with another error of the library's own.
-            if requests.code is None:
-                raise
+            code = _run_command(name, called, arguments, spelling)
+        except KeyboardInterrupt:
             code = INTERRUPTED
+        except Exception as error:
+            # A library that is interrupted in the middle of its work may fail with an error of its own, of any kind.
+            asked = requests.code is not None and not isinstance(error, UnwrittenError)
+            code = INTERRUPTED if asked else _complain_of(error, name, called)
     return requests.code if code == INTERRUPTED and requests.code is not None else code
 
 
-def _run_command(name: str, arguments: Sequence[str], spelling: str) -> int:
-    called = f"{name}.py" if spelling == SCRIPT else INSTALLED.format(name)
+def _run_command(name: str, called: str, arguments: Sequence[str], spelling: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.
-    try:
-        module = _module(name)
-        parser = argparse.ArgumentParser(
-            prog=called,
-            description=re.sub(r"lpr-e2e ([a-z-]+)", lambda found: spelled(found[1], spelling), module.__doc__ or ""),
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )
-        module.add_arguments(parser)
-        if any(re.fullmatch("(--[a-z-]+=)?", one) for one in arguments):
-            parser.error("an argument is empty; expected a value: has a variable of the shell none?")
-        if getattr(module, "TAKES_REST", False):
-            options, *rest = parser.parse_known_args(arguments)
-        else:
-            options, rest = parser.parse_args(arguments), []
-        use_threads(getattr(options, "threads", None))
-        options.called = called
-        options.spelled = functools.partial(spelled, spelling=spelling)
-        return module.run(options, *rest)
-    except KeyboardInterrupt:
-        return INTERRUPTED
-    except OutputError as error:
+    module = _module(name)
+    parser = argparse.ArgumentParser(
+        prog=called,
+        description=re.sub(r"lpr-e2e ([a-z-]+)", lambda found: spelled(found[1], spelling), module.__doc__ or ""),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    module.add_arguments(parser)
+    if any(re.fullmatch("(--[a-z-]+=)?", one) for one in arguments):
+        parser.error("an argument is empty; expected a value: has a variable of the shell none?")
+    if getattr(module, "TAKES_REST", False):
+        options, *rest = parser.parse_known_args(arguments)
+    else:
+        options, rest = parser.parse_args(arguments), []
+    use_threads(getattr(options, "threads", None))
+    options.called = called
+    options.spelled = functools.partial(spelled, spelling=spelling)
+    return module.run(options, *rest)
+
+
+def _complain_of(error: Exception, name: str, called: str) -> int:
+    """Say what is wrong, if people can mend it, and give the exit code; other errors go on."""
+    if isinstance(error, OutputError):
         return _give_up_output(called, error)
-    except (UserError, OSError) as error:
+    if isinstance(error, UserError | OSError):
         complain(f"{called}: {in_words(error)}")
         return UNWRITTEN if isinstance(error, UnwrittenError) else WRONG_INPUT
-    except ImportError as error:
-        what_to_do = remedy(error, name)
-        if what_to_do is None:
-            raise
-        complain(f"{called}: {what_to_do}")
-        return WRONG_INPUT
+    what_to_do = remedy(error, name) if isinstance(error, ImportError) else None
+    if what_to_do is None:
+        raise error
+    complain(f"{called}: {what_to_do}")
+    return WRONG_INPUT
 
 
 def _module(name: str) -> ModuleType:

@@ -110,6 +110,23 @@ def swallowed():
     except BaseException:
         pass
     raise ValueError("no result")
+def unimported():
+    try:
+        chained()
+    except AssertionError:
+        raise ImportError("initialization failed", name="onnxruntime") from None
+def unread():
+    try:
+        chained()
+    except AssertionError:
+        raise OSError("no such picture") from None
+"""
+IN_A_COMMAND = """
+import types
+from lpr_e2e import cli
+cli.COMMANDS["fails"] = ("fails", "")
+sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: WORK())
+print("code", cli.main(["fails"]), flush=True)
 """
 
 
@@ -126,20 +143,19 @@ def test_an_interrupt_that_comes_out_as_another_error_is_an_interrupt(work, agai
 
 
 @pytest.mark.parametrize("number", ALL)
-def test_within_a_program_it_is_an_interrupt_too(number):
-    process = started(
-        FAILS.replace("WAITING", "30")
-        + """
-import types
-from lpr_e2e import cli
-cli.COMMANDS["fails"] = ("fails", "")
-sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: chained())
-print("code", cli.main(["fails"]), flush=True)
-"""
-    )
+@pytest.mark.parametrize("work", ["chained", "unimported", "unread"])
+def test_within_a_program_it_is_an_interrupt_too(work, number):
+    process = started(FAILS.replace("WAITING", "30") + IN_A_COMMAND.replace("WORK", work))
     process.send_signal(number)
     said, errors = process.communicate(timeout=20)
     assert said == f"code {128 + number}\n" and errors == "" and process.returncode == 0
+
+
+@pytest.mark.parametrize("work, told", [("unimported", "cannot be imported"), ("unread", "no such picture")])
+def test_in_a_command_an_error_that_nobody_asked_for_is_told(work, told):
+    process = started(FAILS.replace("WAITING", "0") + IN_A_COMMAND.replace("WORK", work))
+    said, errors = process.communicate(timeout=20)
+    assert said == "code 2\n" and told in errors and "Traceback" not in errors
 
 
 @pytest.mark.parametrize("work", ["chained", "hidden", "swallowed"])
