@@ -165,6 +165,52 @@ def test_an_error_that_nobody_asked_for_stays_one(work):
     assert "Error: " in errors and process.returncode == 1
 
 
+SLOW_LIBRARY = """
+import time
+print("ready", flush=True)
+for _ in range(STEPS):
+    time.sleep(0.05)
+print("imported", flush=True)
+"""
+IMPORTS = """
+sys.path.insert(0, {folder!r})
+def call():
+    import slow_library
+    time.sleep(30)
+interrupts.as_process(call)
+"""
+
+
+@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("again", [[], [signal.SIGTERM], ALL])
+def test_a_library_is_imported_before_a_request_is_noticed(again, number, tmp_path):
+    (tmp_path / "slow_library.py").write_text(SLOW_LIBRARY.replace("STEPS", "16"))
+    process = started(IMPORTS.format(folder=str(tmp_path)))
+    for one in [number, *again]:
+        process.send_signal(one)
+        time.sleep(0.02)
+    said, errors = process.communicate(timeout=20)
+    assert said == "imported\n" and errors == "" and process.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_an_import_that_takes_too_long_is_ended(number, tmp_path):
+    (tmp_path / "slow_library.py").write_text(SLOW_LIBRARY.replace("STEPS", "600"))
+    process = started("interrupts.GRACE_SECONDS = 0.3" + IMPORTS.format(folder=str(tmp_path)))
+    process.send_signal(number)
+    started_at = time.monotonic()
+    said, errors = process.communicate(timeout=20)
+    assert said == "" and errors == "" and process.returncode == 128 + number and time.monotonic() - started_at < 5
+
+
+def test_a_program_that_is_itself_imported_is_interrupted(tmp_path):
+    (tmp_path / "program.py").write_text(START + WAITS + "interrupts.as_process(call)")
+    process = started(f"sys.path.insert(0, {str(tmp_path)!r}); import program")
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=20)
+    assert said == "closed\n" and errors == "" and process.returncode == 130
+
+
 def test_who_is_busy_in_a_library_is_ended():
     """Python's handlers would run when it comes back."""
     process = started("""

@@ -1,7 +1,8 @@
 """Ctrl-C, and other requests to end, at any moment of a command: out within seconds, without a traceback.
 
 The first request raises `KeyboardInterrupt` in the main thread, as Python does for Ctrl-C. Further ones change nothing:
-what is being closed is closed. A process that hangs then is ended.
+what is being closed is closed. A process that hangs then is ended. While a library is being imported a request waits:
+interrupted while it sets itself up, one of compiled code may crash.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from typing import NoReturn
 GRACE_SECONDS = 2.5
 # As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
 SIGNALLED = 128
-# A request that got lost comes again after so many seconds.
+# A request that got lost, or that waits, comes again after so many seconds.
 _AGAIN_SECONDS = 0.05
 # A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
 REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
@@ -41,13 +42,19 @@ class Requests:
         self.code: int | None = None
         self.last = False
         self.grace_seconds = GRACE_SECONDS
+        self._first: int | None = None
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
         # Further ones come here, too: of signals that wait beside this one, Python would say that they are ignored.
-        if self.code is None and not self.last:
-            self.code = SIGNALLED + number
-            raise KeyboardInterrupt
+        if self.code is not None or self.last:
+            return
+        self._first = self._first or number
+        if _is_importing(frame):
+            _ask_again(self._first)
+            return
+        self.code = SIGNALLED + self._first
+        raise KeyboardInterrupt
 
     def lost(self, unraisable: sys.UnraisableHookArgs) -> bool:
         """Whether Python has caught a request where nothing can be raised, as while it collects garbage; it comes again
@@ -55,12 +62,27 @@ class Requests:
         if self.code is None or not isinstance(unraisable.exc_value, KeyboardInterrupt):
             return False
         number, self.code = self.code - SIGNALLED, None
-        timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
-        timer.daemon = True
-        timer.start()
+        _ask_again(number)
         return True
 
 
+def _ask_again(number: int) -> None:
+    timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
+    timer.daemon = True
+    timer.start()
+
+
+def _is_importing(frame: FrameType | None) -> bool:
+    """Whether a frame runs because a module is being imported, by what is called here and not by who calls that."""
+    while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _CALLERS:
+        if frame.f_code.co_name == "_find_and_load" and frame.f_code.co_filename.startswith("<frozen importlib"):
+            return True
+        frame = frame.f_back
+    return False
+
+
+# What runs a command: module and function.
+_CALLERS = ((__name__, "as_process"), ("lpr_e2e.cli", "run_command"))
 _noticed: Requests | None = None
 
 
