@@ -16,8 +16,9 @@ import numpy as np
 OPAQUE, CLEAR = 235, 50
 # Cover and what is around it differ by this much at least, in grey levels: else it could be a gap between characters.
 _CONTRAST = 30
-# Share of the bars that are flat.
-_FLAT = 0.4
+# Share of the bars that are flat. Share of their ends that can be seen, and how far beyond the characters these are, in
+# heights of them: on plates with two lines the other one is beside them.
+_FLAT, _ENDING, _BEYOND = 0.4, 0.4, (0.05, 1.0)
 _SKIN = np.array([(241, 194, 160), (224, 172, 125), (198, 134, 95), (141, 85, 54), (90, 58, 40)], "float64")
 
 Cover = tuple[np.ndarray, np.ndarray]
@@ -65,12 +66,17 @@ def _grey(rng, low: float, high: float) -> np.ndarray:
 
 
 def _bar(sides, box, rng) -> Cover:
-    """A post, a tow bar or a cable from top to bottom, round and therefore lit on one side; or a flat lath."""
+    """A post, a tow bar or a cable from top to bottom, round and therefore lit on one side; or a flat lath, some of
+    them hardly longer than the plate is high."""
     height, width = sides
     top, left, bottom, right = box
     middle, half = (left + right) / 2, (right - left) / 2 * rng.uniform(1.05, 1.35)
     slope = rng.normal(0, 0.06)
-    ends = -height if rng.random() < 0.6 else top - 0.1 * (bottom - top), 2 * height  # Some end above the characters.
+    beyond = rng.uniform(*_BEYOND, 2) * (bottom - top)
+    ends = [
+        near if rng.random() < _ENDING else far
+        for near, far in ((top - beyond[0], -height), (bottom + beyond[1], 2 * height))
+    ]
     upper, lower = (middle + slope * (row - (top + bottom) / 2) for row in ends)
     points = np.array(
         [(upper - half, ends[0]), (upper + half, ends[0]), (lower + half, ends[1]), (lower - half, ends[1])]
@@ -163,4 +169,4 @@ def _glare(sides, box, rng) -> Cover:
     return (255 * mask).astype("uint8"), np.full((*sides, 3), tint.astype("uint8"), "uint8")
 
 
-_KINDS: tuple[Callable[..., Cover], ...] = (_bar, _hand, _snow, _mud, _sticker, _sticker, _glare)
+_KINDS: tuple[Callable[..., Cover], ...] = (_bar, _bar, _hand, _snow, _mud, _sticker, _sticker, _glare)
