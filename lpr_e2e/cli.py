@@ -24,7 +24,7 @@ from lpr_e2e import __version__
 from lpr_e2e.common.cores import use_threads
 from lpr_e2e.common.errors import UnwrittenError, UserError, in_words
 from lpr_e2e.common.extras import remedy
-from lpr_e2e.common.interrupts import as_process, noticed
+from lpr_e2e.common.interrupts import as_interrupt, as_process, noticed
 from lpr_e2e.common.terminal import OutputError, complain
 
 # By name: the module, and one line of help.
@@ -109,13 +109,12 @@ def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) 
     called = f"{name}.py" if spelling == SCRIPT else INSTALLED.format(name)
     with noticed() as requests:
         try:
-            code = _run_command(name, called, arguments, spelling)
+            with as_interrupt():
+                code = _run_command(name, called, arguments, spelling)
         except KeyboardInterrupt:
             code = INTERRUPTED
         except Exception as error:
-            # A library that is interrupted in the middle of its work may fail with an error of its own, of any kind.
-            asked = requests.code is not None and not isinstance(error, UnwrittenError)
-            code = INTERRUPTED if asked else _complain_of(error, name, called)
+            code = _complain_of(error, name, called)
     return requests.code if code == INTERRUPTED and requests.code is not None else code
 
 

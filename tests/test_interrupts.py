@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from lpr_e2e.common.interrupts import noticed
+from lpr_e2e.common.errors import UnwrittenError
+from lpr_e2e.common.interrupts import as_interrupt, noticed
 
 ROOT = Path(__file__).resolve().parents[1]
 START = """
@@ -120,10 +121,16 @@ def unread():
         chained()
     except AssertionError:
         raise OSError("no such picture") from None
+def unwritten():
+    try:
+        chained()
+    except AssertionError:
+        raise UnwrittenError("the disk is full") from None
 """
 IN_A_COMMAND = """
 import types
 from lpr_e2e import cli
+from lpr_e2e.common.errors import UnwrittenError
 cli.COMMANDS["fails"] = ("fails", "")
 sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: WORK())
 print("code", cli.main(["fails"]), flush=True)
@@ -149,6 +156,23 @@ def test_within_a_program_it_is_an_interrupt_too(work, number):
     process.send_signal(number)
     said, errors = process.communicate(timeout=20)
     assert said == f"code {128 + number}\n" and errors == "" and process.returncode == 0
+
+
+def test_what_could_not_be_written_is_told_all_the_same():
+    process = started(FAILS.replace("WAITING", "30") + IN_A_COMMAND.replace("WORK", "unwritten"))
+    process.send_signal(signal.SIGINT)
+    said, errors = process.communicate(timeout=20)
+    assert said == "code 1\n" and "the disk is full" in errors and "Traceback" not in errors
+
+
+@pytest.mark.parametrize("error", [ValueError("x"), RuntimeError("x"), OSError("x"), UnwrittenError("x")])
+@pytest.mark.parametrize("but", [UnwrittenError, OSError])
+@pytest.mark.parametrize("code", [None, 130])
+def test_only_after_a_request_an_error_is_an_interrupt(code, but, error):
+    stays = code is None or isinstance(error, but)
+    with noticed() as requests, pytest.raises(type(error) if stays else KeyboardInterrupt), as_interrupt(but):
+        requests.code = code
+        raise error
 
 
 @pytest.mark.parametrize("work, told", [("unimported", "cannot be imported"), ("unread", "no such picture")])

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lpr_e2e.cli import INTERRUPTED, UNWRITTEN
 from lpr_e2e.commands.arguments import add_model, add_precision, add_redact, add_threads, at_least_one
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.interrupts import as_interrupt
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
@@ -215,10 +216,11 @@ def _read_all(job: _Job, batch_size: int | None) -> KeyboardInterrupt | OSError 
     # Where there is no error stream, there is nothing to show progress on.
     with tqdm(total=len(job.photographs), unit="photograph", disable=None if sys.stderr else True) as progress:
         try:
-            for img_id, photograph, readings in job.reader.read_files(job.photographs, batch_size or BATCH_SIZE):
-                for receiver in job.receivers:
-                    receiver.write(img_id, photograph, readings)
-                progress.update()
+            with as_interrupt(OSError):
+                for img_id, photograph, readings in job.reader.read_files(job.photographs, batch_size or BATCH_SIZE):
+                    for receiver in job.receivers:
+                        receiver.write(img_id, photograph, readings)
+                    progress.update()
         except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
             return error
     return None

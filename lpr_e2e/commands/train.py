@@ -28,6 +28,7 @@ from lpr_e2e.commands.arguments import add_data_options, add_threads, data_sourc
 from lpr_e2e.commands.check import check
 from lpr_e2e.commands.starting import Start, add_start_options, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
+from lpr_e2e.common.interrupts import as_interrupt
 from lpr_e2e.common.terminal import complain, say
 
 if TYPE_CHECKING:
@@ -126,7 +127,8 @@ def _train(options: argparse.Namespace) -> int:
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
         try:
-            figures = Training(settings, dataset, folder, weights=weights, job=job).run()
+            with as_interrupt():
+                figures = Training(settings, dataset, folder, weights=weights, job=job).run()
         except OSError as error:  # The disk is full, say.
             raise TrainingError(f"{error}; what was done is kept, go on with --resume {folder.path}") from error
         except KeyboardInterrupt:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from lpr_e2e.cli import INTERRUPTED
 from lpr_e2e.commands.arguments import add_model, add_precision, add_redact, add_threads, at_least_one, at_least_zero
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.interrupts import as_interrupt
 from lpr_e2e.common.terminal import complain, many, say
 
 if TYPE_CHECKING:
@@ -183,13 +184,14 @@ def _watch_all(job: _Job) -> KeyboardInterrupt | OSError | None:
     # Where there is no error stream, there is nothing to show progress on.
     with tqdm(total=job.source.length, unit="frame", disable=None if sys.stderr else True) as progress:
         try:
-            for seen in watch(job.source, job.reader, job.book):
-                job.tell(seen.ended)
-                for clip in job.clips:
-                    clip.write(seen.frames, seen.readings, seen.vehicles)
-                dropped = {"dropped": job.source.dropped} if job.source.live else {}
-                progress.set_postfix(passes=job.writer.count - job.writer.before, **dropped, refresh=False)
-                progress.update(len(seen.frames))
+            with as_interrupt(OSError):
+                for seen in watch(job.source, job.reader, job.book):
+                    job.tell(seen.ended)
+                    for clip in job.clips:
+                        clip.write(seen.frames, seen.readings, seen.vehicles)
+                    dropped = {"dropped": job.source.dropped} if job.source.live else {}
+                    progress.set_postfix(passes=job.writer.count - job.writer.before, **dropped, refresh=False)
+                    progress.update(len(seen.frames))
         except (KeyboardInterrupt, OSError) as error:  # An OSError here is about writing: the disk is full, say.
             return error
     return None

@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import NoReturn
 
+from lpr_e2e.common.errors import UnwrittenError
+
 # After a request, a process has so long to end by itself, seconds.
 GRACE_SECONDS = 2.5
 # As shells report a process that a signal has ended: this and the signal's number, 130 for Ctrl-C.
@@ -116,6 +118,25 @@ def noticed() -> Iterator[Requests]:
 
 
 @contextlib.contextmanager
+def as_interrupt(but: type[Exception] = UnwrittenError) -> Iterator[None]:
+    """Within it, an error that comes out after a request is the `KeyboardInterrupt` of that request.
+
+    A library that is interrupted in the middle of its work may fail with an error of its own, of any kind.
+
+    Args:
+        but: errors that stay what they are: those that people have to know of all the same.
+    """
+    try:
+        yield
+    except but:
+        raise
+    except Exception as error:
+        if _noticed is None or _noticed.code is None:
+            raise
+        raise KeyboardInterrupt from error
+
+
+@contextlib.contextmanager
 def postponed() -> Iterator[None]:
     """Within it, a request to end waits for its end: for a few quick steps that make sense only together.
 
@@ -145,8 +166,9 @@ def as_process(call: Callable[[], int]) -> NoReturn:
     with noticed() as requests:
         _end_who_hangs(requests)
         try:
-            code = call()
-        except (KeyboardInterrupt, Exception):  # A library that is interrupted may fail with another error.
+            with as_interrupt():
+                code = call()
+        except KeyboardInterrupt:
             if requests.code is None:
                 raise
             code = requests.code
