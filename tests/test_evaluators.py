@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
+from lpr_e2e.common.vocabulary import Vocabulary
+from lpr_e2e.data.samples import Photograph, Plate
+from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.training import evaluators
 from lpr_e2e.training.callbacks import Progress
 from lpr_e2e.training.evaluators import EVALUATORS, Validation, deciding_score
 from lpr_e2e.training.settings import EVALUATORS as NAMES
@@ -67,3 +74,42 @@ def test_where_nothing_tells_the_last_epoch_is_the_best():
     progress = Progress("joint")
     assert [progress.note(None) for _ in range(3)] == [True, True, True] and progress.waited == 0
     assert [progress.note(score) for score in (0.5, 0.4, 0.6)] == [True, False, True]
+
+
+ABC = Vocabulary("ABC?", 4)
+
+
+def read_as(text: str, certainty: float) -> Reading:
+    """A plate that is read so, each character with this certainty; all others are as likely as each other."""
+    characters = np.full((ABC.slots, ABC.classes), (1 - certainty) / (ABC.classes - 1))
+    characters[np.arange(ABC.slots), ABC.encode(text)] = certainty
+    return Reading("x", text, certainty, (0, 0, 9, 9), 0.9, "ok", characters)
+
+
+def held_out(monkeypatch, readings: Sequence[tuple[str, Reading]]) -> SimpleNamespace:
+    """What holds out a photograph for each pair of a true text and what is read."""
+    box = (0.0, 0.0, 9.0, 9.0)
+    photographs = [
+        Photograph(str(number), Path("x.jpg"), (Plate(box, text),)) for number, (text, _) in enumerate(readings)
+    ]
+    found = [(str(number), None, [reading]) for number, (_, reading) in enumerate(readings)]
+    monkeypatch.setattr(evaluators, "read_photographs", lambda model, asked: found)
+    no_crops = SimpleNamespace(read_crops=lambda pictures: [])
+    monkeypatch.setattr(evaluators, "PlateReader", SimpleNamespace(of=lambda model: no_crops))
+    return SimpleNamespace(dataset=SimpleNamespace(validation_photographs=photographs, validation_crops=[]))
+
+
+class TestTemperature:
+    READ = (("AB", "AB", 0.9),) * 18 + (("AB", "AC", 0.6),) * 2
+
+    def fitted(self, monkeypatch, *further):
+        model = SimpleNamespace(vocabulary=ABC, temperature=SimpleNamespace(assign=lambda value: None))
+        pairs = [(text, read_as(read, certainty)) for text, read, certainty in (*self.READ, *further)]
+        return evaluators.best_temperature(model, held_out(monkeypatch, pairs))
+
+    @pytest.mark.parametrize("seen", ["", "?B", "A?", "??"])
+    def test_what_cannot_be_seen_tells_nothing(self, monkeypatch, seen):
+        assert self.fitted(monkeypatch, *[("AB", seen, 0.999999)] * 3) == self.fitted(monkeypatch)
+
+    def test_a_wrong_reading_that_is_sure_of_itself_does(self, monkeypatch):
+        assert self.fitted(monkeypatch, *[("AB", "CB", 0.999999)] * 3) > 1.2 * self.fitted(monkeypatch)

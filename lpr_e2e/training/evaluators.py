@@ -14,7 +14,7 @@ from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.boxes import turn_picture
 from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.procedure import Procedure
-from lpr_e2e.common.vocabulary import BLANK, Vocabulary
+from lpr_e2e.common.vocabulary import BLANK, UNSEEN, Vocabulary
 from lpr_e2e.data.samples import Dataset, Photograph
 from lpr_e2e.evaluation.calibration import PRIOR_PLATES, fitted_temperature
 from lpr_e2e.evaluation.matching import match
@@ -278,7 +278,11 @@ def read_photographs(
 
 def best_temperature(model: PlateModel, held: HeldOut, prior_plates: float = PRIOR_PLATES) -> float:
     """The temperature that fits what is held out: the plates of photographs that are found, and, where these are few,
-    crops as well; see `fitted_temperature`."""
+    crops as well; see `fitted_temperature`.
+
+    What the model cannot see makes no reading more or less certain: a plate of which it says so, as a whole or in part,
+    is left out. Against the true text it would be as unlikely as all others together.
+    """
     model.temperature.assign(1.0)
     photographs, crops = held.dataset.validation_photographs, held.dataset.validation_crops
     readings = {img_id: found for img_id, _, found in read_photographs(model, photographs)}
@@ -292,7 +296,11 @@ def best_temperature(model: PlateModel, held: HeldOut, prior_plates: float = PRI
     known = [
         (reading.characters, model.vocabulary.encode(text))
         for text, reading in read
-        if text is not None and reading.characters is not None and model.vocabulary.spells(text)
+        if text is not None
+        and reading.characters is not None
+        and reading.text
+        and UNSEEN not in reading.text
+        and model.vocabulary.spells(text)
     ]
     probabilities, classes = (np.array(values) for values in (list(zip(*known, strict=True)) or ((), ())))
     return fitted_temperature(probabilities, classes, prior_plates)
