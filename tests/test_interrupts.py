@@ -44,14 +44,19 @@ def started(code: str) -> subprocess.Popen:
     return process
 
 
+def asked(process: subprocess.Popen, *numbers: int) -> tuple[str, str]:
+    """What a process that gets these signals, one after the other, still says, and its errors."""
+    for one in numbers:
+        process.send_signal(one)
+        time.sleep(0.05)
+    return process.communicate(timeout=20)
+
+
 @pytest.mark.parametrize("number", ALL)
 @pytest.mark.parametrize("again", [[], [signal.SIGINT], [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]])
 def test_what_is_being_closed_is_closed_whatever_comes_then(number, again):
     process = started(WAITS + "interrupts.as_process(call)")
-    for one in [number, *again]:
-        process.send_signal(one)
-        time.sleep(0.05)
-    said, errors = process.communicate(timeout=20)
+    said, errors = asked(process, number, *again)
     assert said == "closed\n" and errors == "" and process.returncode == 130
 
 
@@ -99,11 +104,11 @@ def chained():
     with tracing():
         print("ready", flush=True)
         time.sleep(WAITING)
-def hidden():
+def instead(error):
     try:
         chained()
-    except Exception as error:
-        raise RuntimeError("cannot go on") from None
+    except AssertionError:
+        raise error from None
 def swallowed():
     try:
         print("ready", flush=True)
@@ -111,57 +116,46 @@ def swallowed():
     except BaseException:
         pass
     raise ValueError("no result")
-def unimported():
-    try:
-        chained()
-    except AssertionError:
-        raise ImportError("initialization failed", name="onnxruntime") from None
-def unread():
-    try:
-        chained()
-    except AssertionError:
-        raise OSError("no such picture") from None
-def unwritten():
-    try:
-        chained()
-    except AssertionError:
-        raise UnwrittenError("the disk is full") from None
 """
+HIDDEN, UNIMPORTED, UNREAD, UNWRITTEN = (
+    f"instead({error})"
+    for error in (
+        'RuntimeError("cannot go on")',
+        'ImportError("initialization failed", name="onnxruntime")',
+        'OSError("no such picture")',
+        'UnwrittenError("the disk is full")',
+    )
+)
 IN_A_COMMAND = """
 import types
 from lpr_e2e import cli
 from lpr_e2e.common.errors import UnwrittenError
 cli.COMMANDS["fails"] = ("fails", "")
-sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: WORK())
+sys.modules["fails"] = types.SimpleNamespace(add_arguments=lambda parser: None, run=lambda options: WORK)
 print("code", cli.main(["fails"]), flush=True)
 """
 
 
 @pytest.mark.parametrize("number", ALL)
 @pytest.mark.parametrize("again", [[], [signal.SIGINT]])
-@pytest.mark.parametrize("work", ["chained", "hidden", "swallowed"])
+@pytest.mark.parametrize("work", ["chained()", HIDDEN, "swallowed()"])
 def test_an_interrupt_that_comes_out_as_another_error_is_an_interrupt(work, again, number):
-    process = started(FAILS.replace("WAITING", "30") + f"interrupts.as_process({work})")
-    for one in [number, *again]:
-        process.send_signal(one)
-        time.sleep(0.05)
-    said, errors = process.communicate(timeout=20)
+    process = started(FAILS.replace("WAITING", "30") + f"interrupts.as_process(lambda: {work})")
+    said, errors = asked(process, number, *again)
     assert said == "" and errors == "" and process.returncode == 128 + number
 
 
 @pytest.mark.parametrize("number", ALL)
-@pytest.mark.parametrize("work", ["chained", "unimported", "unread"])
+@pytest.mark.parametrize("work", ["chained()", UNIMPORTED, UNREAD])
 def test_within_a_program_it_is_an_interrupt_too(work, number):
     process = started(FAILS.replace("WAITING", "30") + IN_A_COMMAND.replace("WORK", work))
-    process.send_signal(number)
-    said, errors = process.communicate(timeout=20)
+    said, errors = asked(process, number)
     assert said == f"code {128 + number}\n" and errors == "" and process.returncode == 0
 
 
 def test_what_could_not_be_written_is_told_all_the_same():
-    process = started(FAILS.replace("WAITING", "30") + IN_A_COMMAND.replace("WORK", "unwritten"))
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=20)
+    process = started(FAILS.replace("WAITING", "30") + IN_A_COMMAND.replace("WORK", UNWRITTEN))
+    said, errors = asked(process, signal.SIGINT)
     assert said == "code 1\n" and "the disk is full" in errors and "Traceback" not in errors
 
 
@@ -175,16 +169,16 @@ def test_only_after_a_request_an_error_is_an_interrupt(code, but, error):
         raise error
 
 
-@pytest.mark.parametrize("work, told", [("unimported", "cannot be imported"), ("unread", "no such picture")])
+@pytest.mark.parametrize("work, told", [(UNIMPORTED, "cannot be imported"), (UNREAD, "no such picture")])
 def test_in_a_command_an_error_that_nobody_asked_for_is_told(work, told):
     process = started(FAILS.replace("WAITING", "0") + IN_A_COMMAND.replace("WORK", work))
     said, errors = process.communicate(timeout=20)
     assert said == "code 2\n" and told in errors and "Traceback" not in errors
 
 
-@pytest.mark.parametrize("work", ["chained", "hidden", "swallowed"])
+@pytest.mark.parametrize("work", ["chained()", HIDDEN, "swallowed()"])
 def test_an_error_that_nobody_asked_for_stays_one(work):
-    process = started(FAILS.replace("WAITING", "0") + f"interrupts.as_process({work})")
+    process = started(FAILS.replace("WAITING", "0") + f"interrupts.as_process(lambda: {work})")
     said, errors = process.communicate(timeout=20)
     assert "Error: " in errors and process.returncode == 1
 
@@ -210,10 +204,7 @@ interrupts.as_process(call)
 def test_a_library_is_imported_before_a_request_is_noticed(again, number, tmp_path):
     (tmp_path / "slow_library.py").write_text(SLOW_LIBRARY.replace("STEPS", "16"))
     process = started(IMPORTS.format(folder=str(tmp_path)))
-    for one in [number, *again]:
-        process.send_signal(one)
-        time.sleep(0.02)
-    said, errors = process.communicate(timeout=20)
+    said, errors = asked(process, number, *again)
     assert said == "imported\n" and errors == "" and process.returncode == 128 + number
 
 
@@ -230,8 +221,7 @@ def test_an_import_that_takes_too_long_is_ended(number, tmp_path):
 def test_a_program_that_is_itself_imported_is_interrupted(tmp_path):
     (tmp_path / "program.py").write_text(START + WAITS + "interrupts.as_process(call)")
     process = started(f"sys.path.insert(0, {str(tmp_path)!r}); import program")
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=20)
+    said, errors = asked(process, signal.SIGINT)
     assert said == "closed\n" and errors == "" and process.returncode == 130
 
 
@@ -268,8 +258,7 @@ print("command", command(), flush=True)
 time.sleep(0.6)
 print("goes on", signal.getsignal(signal.SIGINT) is before, flush=True)
 """)
-    process.send_signal(signal.SIGINT)
-    said, errors = process.communicate(timeout=20)
+    said, errors = asked(process, signal.SIGINT)
     assert said == "command 130\ngoes on True\n" and errors == "" and process.returncode == 0
 
 

@@ -26,6 +26,8 @@ GRACE_SECONDS = 2.5
 SIGNALLED = 128
 # A request that got lost, or that waits, comes again after so many seconds.
 _AGAIN_SECONDS = 0.05
+# What runs a command: module and function.
+_CALLERS = ((__name__, "as_process"), ("lpr_e2e.cli", "run_command"))
 # A terminal's Ctrl-C, `kill`, a terminal that is closed. Not every system has all of them.
 REQUESTS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
 
@@ -44,7 +46,7 @@ class Requests:
         self.code: int | None = None
         self.last = False
         self.grace_seconds = GRACE_SECONDS
-        self._first: int | None = None
+        self._first: int | None = None  # The signal of the first request, from when it came.
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
@@ -69,13 +71,18 @@ class Requests:
 
 
 def _ask_again(number: int) -> None:
+    """Send this process a signal, a moment from now."""
     timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
     timer.daemon = True
     timer.start()
 
 
 def _is_importing(frame: FrameType | None) -> bool:
-    """Whether a frame runs because a module is being imported, by what is called here and not by who calls that."""
+    """Whether a command is importing a module.
+
+    Args:
+        frame: what it runs. What has called the command does not count: that may be a program that is imported itself.
+    """
     while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _CALLERS:
         if frame.f_code.co_name == "_find_and_load" and frame.f_code.co_filename.startswith("<frozen importlib"):
             return True
@@ -83,8 +90,6 @@ def _is_importing(frame: FrameType | None) -> bool:
     return False
 
 
-# What runs a command: module and function.
-_CALLERS = ((__name__, "as_process"), ("lpr_e2e.cli", "run_command"))
 _noticed: Requests | None = None
 
 
@@ -125,6 +130,9 @@ def as_interrupt(but: type[Exception] = UnwrittenError) -> Iterator[None]:
 
     Args:
         but: errors that stay what they are: those that people have to know of all the same.
+
+    Raises:
+        KeyboardInterrupt: in place of any other error, if a request was noticed before.
     """
     try:
         yield

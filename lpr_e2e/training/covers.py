@@ -16,8 +16,8 @@ import numpy as np
 OPAQUE, CLEAR = 235, 50
 # Cover and what is around it differ by this much at least, in grey levels: else it could be a gap between characters.
 _CONTRAST = 30
-# Share of the bars that are flat. Share of their ends that can be seen, and how far beyond the characters these are, in
-# heights of them: on plates with two lines the other one is beside them.
+# Share of the bars that are flat. Share of their ends that can be seen, and how far above or below the character these
+# are, in heights of it: beyond the plate's edge, and on plates with two lines over the other line.
 _FLAT, _ENDING, _BEYOND = 0.4, 0.4, (0.05, 1.0)
 _SKIN = np.array([(241, 194, 160), (224, 172, 125), (198, 134, 95), (141, 85, 54), (90, 58, 40)], "float64")
 

@@ -280,8 +280,8 @@ def best_temperature(model: PlateModel, held: HeldOut, prior_plates: float = PRI
     """The temperature that fits what is held out: the plates of photographs that are found, and, where these are few,
     crops as well; see `fitted_temperature`.
 
-    What the model cannot see makes no reading more or less certain: a plate of which it says so, as a whole or in part,
-    is left out. Against the true text it would be as unlikely as all others together.
+    A plate that the model says it cannot see, as a whole or in part, is left out: it counts with a confidence of 0 at
+    any temperature, and its true text is so unlikely that one such plate would outweigh many others.
     """
     model.temperature.assign(1.0)
     photographs, crops = held.dataset.validation_photographs, held.dataset.validation_crops
