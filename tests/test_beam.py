@@ -18,6 +18,7 @@ pytest.importorskip("apache_beam", reason="needs lpr_e2e/serving/beam-requiremen
 
 from lpr_e2e import cli  # noqa: E402
 from lpr_e2e.prediction.checksums import checksum  # noqa: E402
+from lpr_e2e.prediction.description import with_checksum  # noqa: E402
 from lpr_e2e.prediction.models import find  # noqa: E402
 from lpr_e2e.serving import beam  # noqa: E402
 
@@ -203,7 +204,8 @@ def test_a_model_that_was_exported_anew_does_not_go_on(folder, tmp_path, capsys)
     assert run(folder, tmp_path / "read", "--model", str(model)) == 0
     facts = json.loads((model / "model.json").read_text(encoding="utf-8"))
     checksums = {path.name: checksum(path) for path in model.iterdir() if path.name != "model.json"}
-    (model / "model.json").write_text(json.dumps(facts | {"model": "another", "files": checksums}), encoding="utf-8")
+    another = with_checksum(facts | {"model": "another", "files": checksums})
+    (model / "model.json").write_text(json.dumps(another), encoding="utf-8")
     assert run(folder, tmp_path / "read", "--model", str(model)) == 2
     assert "weights" in capsys.readouterr().err
     assert run(folder, tmp_path / "other", "--model", str(model)) == 0
