@@ -421,3 +421,55 @@ interrupts.as_process(call)
     _, errors = process.communicate(timeout=10)
     assert process.returncode == (130 if is_asked else 0)
     assert ("never_made" in errors) != is_asked and ("Traceback" in errors) != is_asked
+
+
+@pytest.mark.parametrize("number", ALL)
+@pytest.mark.parametrize("again", [(), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT)])
+def test_a_request_that_comes_while_another_is_asked_again_is_not_lost(number, again):
+    """Nor does it complain, and what has to be closed is closed: also if threads cannot be started as usual."""
+    process = started(f"""
+import _thread, gc, threading, types
+def start(*what):
+    for one in {[int(one) for one in again]}:
+        signal.raise_signal(one)
+    return _thread.start_new_thread(*what)
+interrupts._thread = types.SimpleNamespace(start_new_thread=start)
+def collects(phase, about):
+    gc.callbacks.clear()
+    print("ready", flush=True)
+    signal.raise_signal({int(number)})
+    time.sleep(0)
+def call():
+    gc.callbacks.append(collects)
+    try:
+        with threading._active_limbo_lock:
+            gc.collect()
+            time.sleep(20)
+    finally:
+        print("closed", file=sys.stderr)
+    return 0
+interrupts.as_process(call)
+""")
+    _, errors = process.communicate(timeout=10)
+    assert errors == "closed\n" and process.returncode == 128 + number
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_request_that_comes_while_an_error_is_told_is_not_lost(number):
+    process = started(f"""
+def tell(of):
+    print("ready", flush=True)
+    signal.raise_signal({int(number)})
+    print(of.exc_value, file=sys.stderr)
+sys.unraisablehook = tell
+class Made:
+    def __del__(self):
+        raise ValueError("told")
+def call():
+    Made()
+    time.sleep(20)
+    return 0
+interrupts.as_process(call)
+""")
+    _, errors = process.communicate(timeout=10)
+    assert errors == "told\n" and process.returncode == 128 + number

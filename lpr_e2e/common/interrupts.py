@@ -7,7 +7,9 @@ interrupted while it sets itself up, one of compiled code may crash.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
+import functools
 import os
 import signal
 import socket
@@ -47,6 +49,7 @@ class Requests:
         self.last = False
         self.grace_seconds = GRACE_SECONDS
         self._first: int | None = None  # The signal of the first request, from when it came.
+        self._asks_again = False
 
     def notice(self, number: int, frame: FrameType | None = None) -> None:
         """The handler of a request."""
@@ -54,37 +57,55 @@ class Requests:
         if self.code is not None or self.last:
             return
         self._first = self._first or number
-        if _is_importing(frame):
-            _ask_again(self._first)
+        if _has_to_wait(frame):
+            self._ask_again()
             return
         self.code = SIGNALLED + self._first
         raise KeyboardInterrupt
 
-    def lost(self, unraisable: sys.UnraisableHookArgs) -> bool:
-        """Whether Python has caught a request where nothing can be raised, as while it collects garbage; it comes again
-        then."""
-        if self.code is None or not isinstance(unraisable.exc_value, KeyboardInterrupt):
-            return False
-        number, self.code = self.code - SIGNALLED, None
-        _ask_again(number)
-        return True
+    def unraisable(self, of: sys.UnraisableHookArgs, hook: Callable[[sys.UnraisableHookArgs], object]) -> None:
+        """What becomes of an error where none can be raised, as while Python collects garbage.
+
+        If it is a request, that comes again. What a request has left half made complains while it is taken away; nobody
+        is to read that.
+
+        Args:
+            of: the error.
+            hook: who is told of all others.
+        """
+        if self.code is None:
+            hook(of)
+        elif isinstance(of.exc_value, KeyboardInterrupt):
+            self.code = None
+            self._ask_again()
+
+    def _ask_again(self) -> None:
+        """Send this process the first request again, until it is noticed."""
+        if not self._asks_again:
+            self._asks_again = True
+            # Not by `threading`: who is interrupted may hold a lock of its.
+            _thread.start_new_thread(self._go_on_asking, ())
+
+    def _go_on_asking(self) -> None:
+        while True:
+            time.sleep(_AGAIN_SECONDS)
+            if self.code is None and self._first is not None:
+                os.kill(os.getpid(), self._first)
+            if _noticed is not self:
+                return
 
 
-def _ask_again(number: int) -> None:
-    """Send this process a signal, a moment from now."""
-    timer = threading.Timer(_AGAIN_SECONDS, os.kill, (os.getpid(), number))
-    timer.daemon = True
-    timer.start()
-
-
-def _is_importing(frame: FrameType | None) -> bool:
-    """Whether a command is importing a module.
+def _has_to_wait(frame: FrameType | None) -> bool:
+    """Whether a request has to wait: a command is importing a module, or nothing can be raised.
 
     Args:
         frame: what it runs. What has called the command does not count: that may be a program that is imported itself.
     """
     while frame is not None and (frame.f_globals.get("__name__"), frame.f_code.co_name) not in _CALLERS:
-        if frame.f_code.co_name == "_find_and_load" and frame.f_code.co_filename.startswith("<frozen importlib"):
+        code = frame.f_code
+        if code is Requests.unraisable.__code__:
+            return True
+        if code.co_name == "_find_and_load" and code.co_filename.startswith("<frozen importlib"):
             return True
         frame = frame.f_back
     return False
@@ -108,8 +129,7 @@ def noticed() -> Iterator[Requests]:
     before = {number: signal.getsignal(number) for number in REQUESTS}
     hook = sys.unraisablehook
     try:
-        # What a request has left half made complains while it is taken away; nobody is to read that.
-        sys.unraisablehook = lambda of: None if requests.lost(of) or requests.code is not None else hook(of)
+        sys.unraisablehook = functools.partial(requests.unraisable, hook=hook)
         for number, handler in before.items():
             if handler is not None and handler != signal.SIG_IGN:
                 signal.signal(number, requests.notice)
