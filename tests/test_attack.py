@@ -259,6 +259,21 @@ class TestFinds:
         path.write_text(json.dumps(values))
         assert Description.load(tmp_path).characters == other
 
+    @pytest.mark.parametrize("name", ["checksum", "procedure", "promise", "forms", "files", "model"])
+    @pytest.mark.parametrize("keeps", [True, False])
+    def test_a_description_with_a_name_that_nobody_knows_is_refused(self, tmp_path, name, keeps):
+        """It would be read with what earlier models had in place of it."""
+        values = json.loads(description_file()[0][1:])
+        if not keeps:
+            del values["checksum"]
+        values = {f"{one[:1]}A{one[1:]}" if one == name else one: value for one, value in values.items()}
+        (tmp_path / "model.json").write_text(json.dumps(values))
+        if name == "checksum" and not keeps:
+            assert Description.load(tmp_path)  # As it was exported before there were any.
+        else:
+            with pytest.raises(UserError, match=r"model.json: (unknown|damaged)"):
+                Description.load(tmp_path)
+
     def test_json_within_json_without_end_is_refused(self, tmp_path):
         for name in ("config.json", "model.json", "passes.jsonl"):
             (tmp_path / name).write_bytes(DEEP + b"\n")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from lpr_e2e.common.architecture import Architecture
@@ -20,6 +20,8 @@ FILE = "model.json"
 _SIZES = ("canvas_size", "scene_shrink", "glimpse_size")
 # Where it has the checksum of all else that stands in it. Those from before it have none.
 _CHECKSUM = "checksum"
+# What else it has: the fingerprint of the model, and the checksums of the files beside it.
+_BESIDES = ("model", "files", _CHECKSUM)
 # A larger description than any model has; and a larger temperature, or number of slots.
 _MOST_BYTES, _LARGEST = 16 * 2**20, 100_000
 
@@ -73,8 +75,12 @@ class Description:
         """The description of `as_json`, or of a model that was exported before procedures were stored.
 
         Raises:
-            UserError: a value is missing or is not what it should be.
+            UserError: a value is missing or is not what it should be, or a name is unknown: it may be a known one that
+                was damaged, and of some that are missing the values of earlier models would be taken.
         """
+        before = () if "procedure" in values else [one.name for one in fields(Procedure)]
+        if unknown := sorted(set(values).difference(_BESIDES, before, [one.name for one in fields(cls)])):
+            raise UserError(f"unknown {', '.join(unknown):.200}")
         try:
             characters = _checked("characters", values["characters"], str)
             slots = _checked("slots", values["slots"], int)
