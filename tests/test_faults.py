@@ -33,6 +33,7 @@ from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.run_folder import RunError, RunFolder, split
+from lpr_e2e.training.trainer import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,6 +215,31 @@ class TestDamagedRun:
             with pytest.raises(RunError, match="damaged"):
                 run.add_history({"stage": "recognition", "epoch": 2})
             assert (run.path / name).read_bytes() == content
+
+    @pytest.mark.parametrize("left", ["best.keras", "last.keras", "history.csv"])
+    def test_a_state_that_is_lost_does_not_begin_anew_over_what_was_trained(self, tmp_path, left):
+        folder = RunFolder(tmp_path)
+        assert folder.progress() is None  # Nothing was trained yet.
+        (tmp_path / left).write_text("whole")
+        with pytest.raises(RunError, match=f"state.npz: is missing, and {left} is there.*restore it"):
+            folder.progress()
+        folder.save_state([], {"stage": "joint"})
+        assert folder.progress() == {"stage": "joint"}
+
+    @pytest.mark.parametrize("stage", ["joint", "done"])
+    def test_a_best_model_that_is_lost_is_not_made_of_other_weights(self, tmp_path, dataset, tiny_settings, stage):
+        """A resumed run ended with untrained weights as `best.keras`, and their figures."""
+        folder = RunFolder(tmp_path)
+        folder.save_state([], {"stage": stage, "epoch": 2, "best": 0.5, "waited": 1})
+        (tmp_path / "figures.json").write_text("{}")
+        with pytest.raises(RunError, match="best.keras: is missing.*--weights.*last.keras"):
+            Training(tiny_settings, dataset, folder, say=lambda line: None)
+        assert {path.name for path in tmp_path.iterdir()} == {"state.npz", "figures.json"}
+
+    def test_a_config_that_is_a_folder_is_named(self, tmp_path):
+        (tmp_path / "config.json").mkdir()
+        with pytest.raises(RunError, match="config.json: cannot be read.*restore it"):
+            RunFolder(tmp_path).config()
 
     @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
     def test_a_new_run_replaces_nothing_that_no_training_wrote(self, tmp_path, name):

@@ -117,12 +117,13 @@ def _train(options: argparse.Namespace) -> int:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
+            weights = folder.weights_to_take()
             folder.check_split(dataset)
             if options.data and job.chief:
                 folder.note_source(source)
         elif job.chief:
             vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
-            folder.start(settings, source, dataset, vocabulary)
+            folder.start(settings, source, dataset, vocabulary, weights)
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")

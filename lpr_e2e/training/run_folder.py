@@ -81,8 +81,15 @@ class RunFolder:
             )
         refuse_foreign(self.path, ["versions.json"], _FILES, "--run")
 
-    def start(self, settings: Settings, source: DataSource, dataset: Dataset, vocabulary: Vocabulary) -> None:
-        """Make the folder and write down what is trained on what.
+    def start(
+        self,
+        settings: Settings,
+        source: DataSource,
+        dataset: Dataset,
+        vocabulary: Vocabulary,
+        weights: Path | None = None,
+    ) -> None:
+        """Make the folder and write down what is trained on what, and from which model's weights, if any.
 
         Raises:
             UserError: see `refuse_filled`.
@@ -104,6 +111,7 @@ class RunFolder:
             "characters": vocabulary.characters,
             "slots": vocabulary.slots,
             "settings": settings.as_dict(),
+            "weights": None if weights is None else str(weights.resolve()),
         }
         # Last, because it makes the folder a run: whoever is killed before this starts anew.
         write_json(self.path / "config.json", config)
@@ -129,8 +137,20 @@ class RunFolder:
             return {**config, "settings": Settings.from_dict(config["settings"])}
         except FileNotFoundError:
             raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
+        except OSError as error:
+            path = self.path / "config.json"
+            raise RunError(f"{path}: cannot be read ({error.strerror}); restore it, or start a new run") from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+
+    def weights_to_take(self) -> Path | None:
+        """The model that a run starts from which was interrupted before it had saved anything; else None.
+
+        Raises:
+            RunError: the config or the state is damaged.
+        """
+        weights = self.config().get("weights")  # Runs of before have not noted any.
+        return Path(weights) if isinstance(weights, str) and self.progress() is None else None
 
     def note_source(self, source: DataSource) -> None:
         """Write down where the data of the run are now."""
@@ -187,8 +207,14 @@ class RunFolder:
         """The progress that was last saved, or None at the very start.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or is missing though something was trained: it is saved before anything is.
         """
+        trained = [name for name in ("best.keras", "last.keras", "history.csv") if (self.path / name).exists()]
+        if trained and not (self.path / "state.npz").exists():
+            raise RunError(
+                f"{self.path / 'state.npz'}: is missing, and {trained[0]} is there, which a training from the start "
+                "would replace; restore it, or start a new run, from the weights with --weights"
+            )
 
         def told(state) -> dict:
             found = json.loads(str(state["progress"]))
@@ -197,6 +223,18 @@ class RunFolder:
             return found
 
         return self._load_state(told)
+
+    def require_best(self) -> None:
+        """Make sure that the best model of stage two, which a resumed run ends with, is still there.
+
+        Raises:
+            RunError: it is not.
+        """
+        if not (self.path / "best.keras").is_file():
+            raise RunError(
+                f"{self.path / 'best.keras'}: is missing, and the run ends with it; restore it, or start a new run "
+                f"with --weights {self.path / 'last.keras'}"
+            )
 
     def load_variables(self, variables: list) -> None:
         """Put the saved values into the variables, which must be the same and in the same order.

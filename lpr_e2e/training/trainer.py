@@ -107,6 +107,8 @@ class Training:
         self.shown: Counter[str] = Counter()
         saved = folder.progress()
         self.progress, self._fresh = Progress(**saved or {}), saved is None
+        if self.progress.stage != "recognition" and self.progress.best is not None:
+            folder.require_best()
         use_our_settings()  # Optimizers and metrics have theirs from Keras, too.
         keras.utils.set_random_seed(settings.seed)
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
