@@ -155,6 +155,11 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
         assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
     assert calls[0] == benchmark.OTHER_FORMAT and len(calls) == 2
     assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=3000"]
+    noted = {"settings": {"recognition": {"steps": 2000}, "joint": {"steps": 3000}}}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(noted))
+    assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
+    with pytest.raises(UserError, match="trained with another effort than 0.8"):
+        benchmark.other_format(0.8, tmp_path)
 
 
 def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, capsys):

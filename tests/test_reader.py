@@ -397,12 +397,8 @@ class TestCost:
             return b"P6 100 %d 254\n" % (count // 100) + bytes(300 * (count // 100))
         if kind == "bmp":  # Runs of one pixel each.
             head = struct.pack("<IiiHHIIiiII", 40, 100, count // 100, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024)
-            return (
-                b"BM"
-                + struct.pack("<IHHI", 0, 0, 0, 14 + len(head))
-                + head
-                + (b"\1\0" * 100 + bytes(2)) * (count // 100)
-            )
+            file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head
+            return file + (b"\1\0" * 100 + bytes(2)) * (count // 100)
         return TestCost.tiff(count)
 
     @staticmethod
