@@ -21,7 +21,7 @@ from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.outputs import PredictionsWriter, default_output
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 
 @pytest.fixture
@@ -476,6 +476,23 @@ def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys
     assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jsonl"]) == 2
     assert "was not written by this command" in capsys.readouterr().err
     assert (tmp_path / "out" / mine).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "mine", ["id,class\n1,cat\n", "img_id,text\na.png,12T345\n", "\ufeffimg_id;text;confidence\n", "\0"]
+)
+def test_a_table_of_that_name_that_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys):
+    save(tmp_path / "in", "car.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/predictions.csv").write_text(mine, encoding="utf-8")
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--no-report", "--no-pictures"]
+    assert predict.main(arguments) == 2
+    assert "predictions.csv: is there already, and was not written by this command" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.csv"]
+    assert (tmp_path / "out/predictions.csv").read_text(encoding="utf-8") == mine
+    for ours in ("", ",".join(COLUMNS) + "\nold.jpg,1,0.9,,,,,0.9,ok\n"):
+        (tmp_path / "out/predictions.csv").write_text(ours)
+        assert predict.main(arguments) == 0 and [row["img_id"] for row in rows_of(tmp_path / "out")] == ["car.jpg"]
 
 
 @pytest.mark.parametrize("name", ["out/predictions.csv", "out/report.html", "out/predictions.jsonl", "nowhere/x.csv"])
