@@ -38,7 +38,7 @@ _MOST_PARTS = 500_000
 # The tags of a TIFF that say where its strips or tiles are, and how long they are.
 _PARTS = (273, 279, 324, 325)
 # A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes.
-_MOST_BYTES = 2 * 2**30
+MOST_BYTES = 2 * 2**30
 # The marker of a scan. Within one, no byte 255 is followed by this one.
 _SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
@@ -81,8 +81,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             size = os.stat(file).st_size
         if size == 0:
             raise PictureError("empty file (0 bytes)")
-        if size > _MOST_BYTES:
-            raise PictureError(f"too large: expected at most {_MOST_BYTES // 2**30} GiB, found {size / 2**30:.1f}")
+        if size > MOST_BYTES:
+            raise PictureError(f"too large: expected at most {MOST_BYTES // 2**30} GiB, found {size / 2**30:.1f}")
         with _opened(file) as image:
             if image.format in ("JPEG", "MPO"):
                 _refuse_many_scans(image)
@@ -260,7 +260,7 @@ def _refuse_many_parts(file: BinaryIO) -> None:
         is_big = head[2] == 43  # As Pillow tells a BigTIFF.
         (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", head, 8 if is_big else 4)
         count, entry = (f"{order}Q", f"{order}HHQ8x") if is_big else (f"{order}H", f"{order}HHI4x")
-        file.seek(min(place, _MOST_BYTES))
+        file.seek(min(place, MOST_BYTES))
         told = file.read(struct.calcsize(count))
         entries = min(*struct.unpack(count, told), 2**16) if len(told) == struct.calcsize(count) else 0
         table = file.read(entries * struct.calcsize(entry))
