@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from stand_in import MagentaEngine, car, description, reader
 
 import predict
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.images import read_size
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.outputs import PredictionsWriter, default_output
@@ -466,6 +469,25 @@ def test_a_link_to_itself_is_a_row_like_any_other(tmp_path, engine):
     (tmp_path / "in/self.jpg").symlink_to("self.jpg")
     assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
     assert [row["status"].split(":")[0] for row in rows_of(tmp_path / "out")] == ["ok", "unreadable"]
+
+
+def test_a_picture_does_not_fill_the_terminal(tmp_path, engine, recwarn):
+    """Of each of its wrong notes Pillow warned in two lines."""
+    places = b"".join(struct.pack("<HHII", tag, 7, 60_000, 8) for tag in range(1000, 3000))
+    notes = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2000) + places
+    save(tmp_path, "in/car.jpg")
+    whole = (tmp_path / "in/car.jpg").read_bytes()
+    (tmp_path / "in/car.jpg").write_bytes(
+        whole[:2] + b"\xff\xe1" + struct.pack(">H", len(notes) + 2) + notes + whole[2:]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        read_size(tmp_path / "in/car.jpg")
+        assert len(recwarn.list) > 1000
+        recwarn.clear()
+        assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["ok"]
+    assert not [one for one in recwarn.list if "PIL" in one.filename]
 
 
 @pytest.mark.parametrize("mine", ["pictures/car.jpg", "report.html", "predictions.jsonl"])

@@ -81,8 +81,9 @@ def _inputs(options: argparse.Namespace) -> list[Path]:
     ours = shipped()[DEFAULT_NAME]
     given = [path for path in (options.exported or ours.exported, options.data, options.exclude) if path]
     given.append(find(options.keras, keras=True) if options.keras else ours.keras_file)
-    photographs = find_photographs([options.photographs]) if options.photographs else []
-    return [*given, *(path for _, path in photographs)]
+    if options.photographs:  # A folder with all that is in it; or a pattern.
+        given += [Path(options.photographs), *(path for _, path in find_photographs([options.photographs]))]
+    return given
 
 
 def _reading(options: argparse.Namespace) -> dict:
