@@ -21,17 +21,20 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import predict
 import train
-from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.files import WholeLines
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.experiments.processes import figures_of
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.models import shipped
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
+from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
+from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder, split
 from lpr_e2e.training.trainer import Training
 
@@ -236,10 +239,49 @@ class TestDamagedRun:
             Training(tiny_settings, dataset, folder, say=lambda line: None)
         assert {path.name for path in tmp_path.iterdir()} == {"state.npz", "figures.json"}
 
-    def test_a_config_that_is_a_folder_is_named(self, tmp_path):
-        (tmp_path / "config.json").mkdir()
-        with pytest.raises(RunError, match="config.json: cannot be read.*restore it"):
-            RunFolder(tmp_path).config()
+    READS = {
+        "config.json": lambda folder: RunFolder(folder).config(),
+        "state.npz": lambda folder: RunFolder(folder).progress(),
+        "split.csv": lambda folder: RunFolder(folder).held_out(),
+        "history.csv": lambda folder: RunFolder(folder).add_history({"stage": "joint", "epoch": 1}),
+        "letters.npz": lambda folder: letterforms.load(folder / "letters.npz"),
+        "own_labels.csv": lambda folder: PseudoLabels.load(folder / "own_labels.csv"),
+    }
+
+    @pytest.mark.parametrize("name", READS)
+    @pytest.mark.parametrize("instead", ["folder", "pipe", "holes"])
+    def test_what_is_no_file_any_more_is_one_line(self, tmp_path, name, instead):
+        """A pipe was waited for without end, a config of holes filled the memory."""
+        path = tmp_path / name
+        if instead == "holes":
+            path.touch()
+            os.truncate(path, 2**40)
+        else:
+            path.mkdir() if instead == "folder" else os.mkfifo(path)
+        with pytest.raises((UserError, OSError)) as raised:
+            self.READS[name](tmp_path)
+        assert name in str(raised.value) and "\n" not in str(raised.value).strip()
+
+    @pytest.mark.parametrize("content", [b"", b"\n", bytes(1000), b"a,b\n", b"set,img_id\nx,y\n"])
+    def test_own_labels_that_were_emptied_are_not_taken_for_none(self, tmp_path, content):
+        PseudoLabels().save(tmp_path / "own_labels.csv")
+        assert PseudoLabels.load(tmp_path / "own_labels.csv") == PseudoLabels()
+        (tmp_path / "own_labels.csv").write_bytes(content)
+        with pytest.raises(UserError, match="own_labels.csv: damaged.*restore it"):
+            PseudoLabels.load(tmp_path / "own_labels.csv")
+
+    @pytest.mark.parametrize("epoch", [1, 3])
+    def test_own_labels_that_are_lost_are_not_made_of_other_weights(self, tmp_path, dataset, tiny_settings, epoch):
+        RunFolder(tmp_path).save_state([], {"stage": "joint", "epoch": epoch, "best": None, "waited": 0})
+        training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
+        with pytest.raises(TrainingError, match="own_labels.csv: is missing; restore it"):
+            training._label()
+
+    @pytest.mark.parametrize("content", ["", "[1]", "{", "7"])
+    def test_figures_that_are_damaged_are_one_line(self, tmp_path, content):
+        (tmp_path / "figures.json").write_text(content)
+        with pytest.raises(UserError, match="figures.json: damaged.*to train anew"):
+            figures_of(tmp_path)
 
     @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
     def test_a_new_run_replaces_nothing_that_no_training_wrote(self, tmp_path, name):

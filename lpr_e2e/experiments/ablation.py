@@ -179,7 +179,7 @@ class Ablation:
             self.output.mkdir(parents=True, exist_ok=True)
             write_json(self.output / _CALL, self._call)
             self.train(["--resume", str(folder)] if (folder / "state.npz").exists() else self.command(lever, folder))
-        return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+        return processes.figures_of(folder)
 
     def command(self, lever: Lever, folder: Path) -> list[str]:
         """The arguments of `train.py` for the training without a lever."""

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.experiments.processes import THREADS, environment, train
+from lpr_e2e.experiments.processes import THREADS, environment, figures_of, train
 
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
@@ -104,15 +104,19 @@ def other_format(effort: float, folder: Path) -> dict:
     settings = scaled(PRESETS["standard"], effort)
     steps = {"recognition.steps": settings.recognition.steps, "joint.steps": settings.joint.steps}
     if (run / "config.json").exists():
-        before = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
-        if [before["recognition"]["steps"], before["joint"]["steps"]] != [*steps.values()]:
+        try:
+            before = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
+            same = [before["recognition"]["steps"], before["joint"]["steps"]] == [*steps.values()]
+        except (ValueError, TypeError, KeyError):
+            same = False
+        if not same:
             raise UserError(f"{run}: was trained with another effort than {effort:g}; remove it to train anew")
     if not (run / "figures.json").exists():
         sets = [part for name, count in steps.items() for part in ("--set", f"{name}={count}")]
         start = ["--data", str(data), "--preset", "standard", "--run", str(run), *sets]
         arguments = ["--resume", str(run)] if (run / "state.npz").exists() else start
         train(arguments)
-    return json.loads((run / "figures.json").read_text(encoding="utf-8"))
+    return figures_of(run)
 
 
 def table(found: dict) -> str:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import platform
@@ -25,7 +26,7 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import as_cell, from_cell, owned, refuse_foreign, whole_file, write_json
+from lpr_e2e.common.files import as_cell, from_cell, owned, read_file, refuse_foreign, whole_file, write_json
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -40,6 +41,8 @@ _FILES = (
 )
 # The columns of `split.csv`, the last of which runs of before boxes were noted lack; what names rows of `history.csv`.
 SPLIT_COLUMNS, _EPOCH = ("set", "side", "img_id", "text", "box"), ("stage", "epoch")
+# A larger config than any run has, bytes: with the names of data sets, fonts and settings.
+_MOST_CONFIG = 16 * 2**20
 # Whose versions are written down, where they are there.
 _PACKAGES = (
     "tensorflow",
@@ -133,7 +136,7 @@ class RunFolder:
             RunError: there is no run in the folder.
         """
         try:
-            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+            config = json.loads(read_file(self.path / "config.json", _MOST_CONFIG))
             return {**config, "settings": Settings.from_dict(config["settings"])}
         except FileNotFoundError:
             raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
@@ -263,8 +266,10 @@ class RunFolder:
         except RunError:
             raise
         except Exception as error:  # A damaged zip raises many kinds.
+            best = self.path / "best.keras"
+            named = f" {best}" if best.exists() else ""
             raise RunError(
-                f"{path}: damaged ({error}); start a new run with --weights {self.path / 'best.keras'}"
+                f"{path}: damaged ({error}); restore it, or start a new run with --weights{named}"
             ) from error
 
     def save_model(self, model: keras.Model, name: str) -> None:
@@ -299,7 +304,7 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            table = pd.read_csv(path, **options)
+            table = pd.read_csv(io.BytesIO(read_file(path)), **options)
             missing = [column for column in columns if column not in table.columns]
             if missing:
                 raise ValueError(f"no column {missing[0]}")
