@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +37,7 @@ from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder, split
+from lpr_e2e.training.settings import PRESETS
 from lpr_e2e.training.trainer import Training
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -239,6 +241,27 @@ class TestDamagedRun:
             Training(tiny_settings, dataset, folder, say=lambda line: None)
         assert {path.name for path in tmp_path.iterdir()} == {"state.npz", "figures.json"}
 
+    @pytest.mark.parametrize("name", ["state.npz", "split.csv", "config.json"])
+    def test_files_of_two_runs_do_not_go_together(self, tmp_path, name):
+        """Of one size, the weights of the one would be gone on with as those of the other."""
+        runs = [RunFolder(tmp_path / part) for part in "ab"]
+        for seed, run in enumerate(runs):
+            run.path.mkdir()
+            (run.path / "split.csv").write_text(f"set,side,img_id,text,box\n,held,{seed}.jpg,,\n")
+            settings = replace(PRESETS["small"], seed=seed).as_dict()
+            (run.path / "config.json").write_text(json.dumps({"settings": settings, "characters": "01"}))
+            run.save_state([np.zeros(2)], {"stage": "joint"})
+            assert run.progress() == {"stage": "joint"}
+        shutil.copy(runs[1].path / name, runs[0].path / name)
+        for read in (runs[0].progress, lambda: runs[0].load_variables([np.zeros(2)])):
+            with pytest.raises(RunError, match="state.npz: does not belong to .*restore it"):
+                read()
+        assert runs[1].progress() == {"stage": "joint"}
+        with np.load(runs[1].path / "state.npz") as state:  # As it was written before it said whose it is.
+            before = {name: state[name] for name in state.files if name != "run"}
+        np.savez(runs[0].path / "state.npz", **before)
+        assert runs[0].progress() == {"stage": "joint"}
+
     READS = {
         "config.json": lambda folder: RunFolder(folder).config(),
         "state.npz": lambda folder: RunFolder(folder).progress(),
@@ -282,6 +305,12 @@ class TestDamagedRun:
         (tmp_path / "figures.json").write_text(content)
         with pytest.raises(UserError, match="figures.json: damaged.*to train anew"):
             figures_of(tmp_path)
+
+    @pytest.mark.parametrize("run", ["file", "file/run"])
+    def test_a_run_that_cannot_be_made_is_refused_before_the_data_are_read(self, tmp_path, run, capsys):
+        (tmp_path / "file").write_text("mine")
+        assert train.main(["--data", str(tmp_path / "nowhere"), "--preset", "small", "--run", str(tmp_path / run)]) == 2
+        assert "file is a file; expected a folder" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
     def test_a_new_run_replaces_nothing_that_no_training_wrote(self, tmp_path, name):

@@ -129,6 +129,15 @@ def test_rounds_of_other_photographs_are_not_gone_on_with(folder, tmp_path, monk
     assert main(["loop", str(moved), "--round", "4", "--runs", f"runs/loop-{folder.name}"]) == 0
 
 
+@pytest.mark.parametrize("runs", ["file", "file/runs", "file/deeper/runs"])
+def test_runs_that_cannot_be_made_are_refused_before_anybody_labels(folder, tmp_path, monkeypatch, capsys, runs):
+    person = Person(monkeypatch, folder)
+    (tmp_path / "file").write_text("mine")
+    assert main(["loop", str(folder), "--runs", str(tmp_path / runs)]) == 2
+    assert "file is a file; expected a folder" in capsys.readouterr().err
+    assert not person.models and not (folder / "labels.csv").exists() and (tmp_path / "file").read_text() == "mine"
+
+
 @pytest.mark.parametrize("options", [["--preset", "standard"], ["--runs", "mine"], []])
 def test_how_to_go_on_is_with_the_same_rounds(folder, tmp_path, monkeypatch, capsys, options):
     """Without `--runs`, say, it began with other weights."""

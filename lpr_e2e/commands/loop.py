@@ -21,7 +21,7 @@ from typing import Any
 from lpr_e2e.commands.arguments import at_least_one
 from lpr_e2e.commands.label import TABLE, answer
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import write_json
+from lpr_e2e.common.files import require_places, write_json
 from lpr_e2e.common.terminal import say
 
 ROUND, PRESET = 25, "quick"
@@ -51,6 +51,7 @@ def run(options: argparse.Namespace) -> int:
 
     folder = options.folder
     runs = options.runs or Path("runs") / f"loop-{folder.resolve().name}"
+    require_places([], made=runs)
     _refuse_rounds_of_others(runs, folder)
     while True:
         done = _rounds(runs)

@@ -117,8 +117,8 @@ def _train(options: argparse.Namespace) -> int:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
-            weights = folder.weights_to_take()
             folder.check_split(dataset)
+            weights = folder.weights_to_take()
             if options.data and job.chief:
                 folder.note_source(source)
         elif job.chief:

@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
 import json
 import os
@@ -26,7 +27,16 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import as_cell, from_cell, owned, read_file, refuse_foreign, whole_file, write_json
+from lpr_e2e.common.files import (
+    as_cell,
+    from_cell,
+    owned,
+    read_file,
+    refuse_foreign,
+    require_places,
+    whole_file,
+    write_json,
+)
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -76,12 +86,13 @@ class RunFolder:
 
         Raises:
             RunError: the folder already holds a run.
-            UserError: it holds files of such names that no training wrote.
+            UserError: it holds files of such names that no training wrote, or a file stands in its place.
         """
         if (self.path / "config.json").exists():
             raise RunError(
                 f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
             )
+        require_places([], made=self.path)
         refuse_foreign(self.path, ["versions.json"], _FILES, "--run")
 
     def start(
@@ -202,7 +213,7 @@ class RunFolder:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
         with whole_file(self.path / "state.npz") as temporary, open(temporary, "wb") as file:
-            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+            np.savez(file, progress=np.array(json.dumps(progress)), run=self._identity(), **arrays)
             file.flush()
             os.fsync(file.fileno())
 
@@ -247,7 +258,8 @@ class RunFolder:
         """
 
         def assign(state):
-            saved = [state[f"variable_{index}"] for index in range(len(state.files) - 1)]
+            count = sum(name.startswith("variable_") for name in state.files)
+            saved = [state[f"variable_{index}"] for index in range(count)]
             if [value.shape for value in saved] != [tuple(variable.shape) for variable in variables]:
                 raise RunError(f"{self.path / 'state.npz'}: belongs to a model or stage of other sizes")
             for variable, value in zip(variables, saved, strict=True):
@@ -262,6 +274,12 @@ class RunFolder:
         try:
             refuse_unsound(path)
             with np.load(path, allow_pickle=False) as state:
+                # Those of before did not say whose they are.
+                if "run" in state.files and not np.array_equal(state["run"], self._identity()):
+                    raise RunError(
+                        f"{path}: does not belong to the split.csv and config.json beside it, one of which was changed "
+                        "or is of another run; restore it"
+                    )
                 return use(state)
         except RunError:
             raise
@@ -271,6 +289,17 @@ class RunFolder:
             raise RunError(
                 f"{path}: damaged ({error}); restore it, or start a new run with --weights{named}"
             ) from error
+
+    def _identity(self) -> np.ndarray:
+        """What tells a run from others, uint8 `(32,)`: what it trains on and holds out, its seed and its characters."""
+        digest, config = hashlib.sha256(), {}
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            digest.update(read_file(self.path / "split.csv"))
+        with contextlib.suppress(RunError):
+            config = self.config()
+        seed = config["settings"].seed if config else None
+        digest.update(json.dumps([seed, config.get("characters")]).encode())
+        return np.frombuffer(digest.digest(), "uint8")
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Write the model as `name`, at once or not at all."""
