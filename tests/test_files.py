@@ -149,6 +149,18 @@ class TestInputsAreKept:
         refuse_inputs([folder / "new.csv", folder / "old.csv"], [folder / "truth.csv", folder / "below"])
         refuse_inputs([], [folder / "truth.csv"])
 
+    @pytest.mark.parametrize("append", [True, False])
+    def test_lines_that_replace_a_file_leave_its_other_name_alone(self, folder, append):
+        """`cp -l` makes a copy of earlier results, which were emptied with them."""
+        lines = WholeLines(folder / "hard.csv")
+        lines.write("new\n")
+        lines.close()
+        assert (folder / "truth.csv").read_text() == "truth" and (folder / "hard.csv").read_text() == "new\n"
+        (folder / "log").hardlink_to(folder / "hard.csv")
+        lines = WholeLines(folder / "log", append)
+        lines.close()
+        assert (folder / "hard.csv").read_text() == "new\n"
+
     def test_lines_do_not_go_through_a_link(self, folder):
         with pytest.raises(UserError, match="a link to .*truth.csv"):
             WholeLines(folder / "link.csv")

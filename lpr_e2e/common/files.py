@@ -285,6 +285,8 @@ class WholeLines:
         if path.is_symlink() and path.is_file():
             raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
         append = append and path.exists()
+        if not append and path.is_file() and path.stat().st_nlink > 1:
+            path.unlink()  # What has another name, too, is kept under it: a copy of an earlier result, say.
         self._file = path.open("r+b" if append else "wb", buffering=0)
         if append:
             self._file.truncate(_whole_lines_end(self._file))
