@@ -112,7 +112,7 @@ class FingerprintCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             with owned(self._folder / "lock", "another process writes it"):
                 self._merge()
-                with whole_file(_no_link(self._folder / FILE)) as temporary, temporary.open("wb") as file:
+                with whole_file(_own(self._folder / FILE)) as temporary, temporary.open("wb") as file:
                     np.savez(file, **self._columns())
                 self._changed = False
         except (OSError, UserError):
@@ -131,7 +131,7 @@ class FingerprintCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with owned(self._folder / "lock", "another process writes it"):
-                with whole_file(_no_link(self._folder / COMPARISONS)) as temporary:
+                with whole_file(_own(self._folder / COMPARISONS)) as temporary:
                     kept = [*others[1 - _COMPARISONS_KEPT :], (key, found)]
                     temporary.write_text(json.dumps(kept), encoding="ascii")
         except (OSError, UserError):
@@ -212,9 +212,9 @@ def _state(path: Path, boxes: Sequence[Box] | None) -> str | None:
     return f"{found.st_size} {found.st_mtime_ns} {hashlib.sha256(written.encode()).hexdigest()[:24]}"
 
 
-def _no_link(file: Path) -> Path:
-    """A file of ours to write. A link in its place, which came with somebody's data, is removed and not followed."""
-    if file.is_symlink():
+def _own(file: Path) -> Path:
+    """A file of ours to write. A link or a pipe in its place, which came with somebody's data, is removed."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
         file.unlink()
     return file
 
