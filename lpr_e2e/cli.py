@@ -15,6 +15,7 @@ import importlib
 import os
 import re
 import sys
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from types import ModuleType
@@ -120,6 +121,8 @@ def run_command(name: str, arguments: Sequence[str], spelling: str = INSTALLED) 
 
 def _run_command(name: str, called: str, arguments: Sequence[str], spelling: str) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # Without a GPU, TensorFlow reports an error that is none.
+    # Of a picture's thousand wrong notes, Pillow warns a thousand times; what cannot be read is said by us.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     module = _module(name)
     parser = argparse.ArgumentParser(
         prog=called,

@@ -2,10 +2,12 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from lpr_e2e.common.errors import UserError
 from lpr_e2e.experiments.ablation import (
     APART,
     EVERYTHING,
@@ -76,6 +78,25 @@ class TestAblation:
         (folder / "state.npz").touch()
         ablation.figures(EVERYTHING)
         assert calls[1:] == [["--resume", str(folder)]]
+
+    @pytest.mark.parametrize(
+        ("named", "changes"),
+        [("effort", {"effort": 0.5}), ("preset", {"preset": "small"}), ("set", {"extra": ["patience=3"]})],
+    )
+    def test_rows_of_another_call_are_not_taken_for_ours(self, tmp_path, named, changes):
+        """They were put into one table, as if nothing but the lever differed."""
+        ablation, _ = self.started(tmp_path)
+        ablation.figures(EVERYTHING)
+        other, trained = self.started(tmp_path, **changes)
+        for lever in (EVERYTHING, PRIOR, LEVERS[0]):
+            with pytest.raises(UserError, match=f"holds rows with {named} .*--output"):
+                other.figures(lever)
+        with pytest.raises(UserError, match="holds rows with exclude None"):
+            Ablation(tmp_path, Path("x.csv"), tmp_path / "runs").figures(EVERYTHING)
+        assert not trained
+        again, calls = self.started(tmp_path, seed=3)  # Seeds have folders of their own.
+        again.figures(EVERYTHING)
+        assert len(calls) == 2
 
     def test_the_lone_reader_sees_as_many_glimpses_as_the_joint_training(self, tmp_path):
         ablation, _ = self.started(tmp_path, effort=0.5)

@@ -114,6 +114,19 @@ class TestRefused:
         assert "mean.json" in self.refused(capsys, *runs, "--output", tmp_path / "mean.keras")
         assert (tmp_path / "mean.json").read_text() == "{}" and not (tmp_path / "mean.keras").exists()
 
+    @pytest.mark.parametrize("output", ["folder.keras", "file/mean.keras", "file/new/mean.keras", "data/labels.keras"])
+    def test_an_output_that_cannot_be_is_said_before_anything_is_averaged(self, tmp_path, capsys, output):
+        """Of runs that are none: they were not looked at yet."""
+        (tmp_path / "folder.keras").mkdir()
+        (tmp_path / "data").mkdir()
+        for name in ("file", "data/labels.keras", "data/labels.json"):
+            (tmp_path / name).write_text("mine")
+        said = self.refused(capsys, "no", "run", "--data", tmp_path / "data", "--output", tmp_path / output)
+        assert "is a folder" in said or "is a file" in said or "overwrite" in said
+        assert all(
+            (tmp_path / name).read_text() == "mine" for name in ("file", "data/labels.keras", "data/labels.json")
+        )
+
     def test_an_output_that_is_no_model_or_is_one_of_the_runs(self, runs, tmp_path, capsys):
         assert ".keras" in self.refused(capsys, *runs, "--output", tmp_path / "mean.h5")
         assert "overwrite" in self.refused(capsys, *runs, "--output", f"{runs[1]}/best.keras")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ from PIL import Image
 pytest.importorskip("apache_beam", reason="needs lpr_e2e/serving/beam-requirements.txt, in an environment of its own")
 
 from lpr_e2e import cli  # noqa: E402
+from lpr_e2e.common.errors import UserError  # noqa: E402
 from lpr_e2e.prediction.checksums import checksum  # noqa: E402
 from lpr_e2e.prediction.description import with_checksum  # noqa: E402
 from lpr_e2e.prediction.models import find  # noqa: E402
@@ -196,6 +198,39 @@ def test_numbers_that_cannot_be_are_refused(folder, tmp_path, capsys, option):
     with pytest.raises(SystemExit) as ended:
         run(folder, tmp_path, option, "0")
     assert ended.value.code == 2 and f"{option}: 0: expected at least 1" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", [beam.PLAN, beam.PHOTOGRAPHS])
+@pytest.mark.parametrize("content", [b"", b"[1]", b"7", b"{", b'{"a": 1}', b"\xff\xfe"])
+def test_a_plan_that_is_damaged_is_named_in_one_line(folder, tmp_path, capsys, name, content):
+    settings = {"pattern": str(folder), "shard": 2, "form": "csv"}
+    assert len(beam.Batch(str(tmp_path), settings).photographs) == len(beam.Batch(str(tmp_path), settings).photographs)
+    if (name, content) != (beam.PHOTOGRAPHS, b""):  # That is no photograph at all.
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UserError, match="damaged, or no plan of this command|holds readings with") as raised:
+            beam.Batch(str(tmp_path), settings)
+        assert "\n" not in str(raised.value).strip()
+
+
+@pytest.mark.parametrize("name", ["part-00000-of-00005.csv", "part-list.txt", "unreadable-00000-of-00005.csv"])
+def test_parts_of_somebody_else_are_not_taken_for_ours(folder, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    with pytest.raises(UserError, match=f"{name}: is there already.*--output"):
+        beam.Batch(str(tmp_path), {"pattern": str(folder), "shard": 2, "form": "csv"})
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def test_odd_files_are_rows_as_those_of_predict(tmp_path, capsys):
+    """A pipe was waited for without end, and a file of holes filled the memory."""
+    photographs = tmp_path / "photographs"
+    photographs.mkdir()
+    os.mkfifo(photographs / "a.jpg")
+    (photographs / "b.jpg").touch()
+    os.truncate(photographs / "b.jpg", 2**36)
+    Image.new("RGB", (80, 60)).save(photographs / "c.png")
+    assert run(photographs, tmp_path / "read") == 0
+    found = [row["status"] for row in rows(tmp_path / "read")]
+    assert "no regular file" in found[0] and "too large" in found[1] and found[2] == "no plate"
 
 
 def test_a_model_that_was_exported_anew_does_not_go_on(folder, tmp_path, capsys):

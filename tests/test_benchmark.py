@@ -12,6 +12,7 @@ from PIL import Image
 from lpr_e2e.cli import main
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.experiments import benchmark, processes, reading_speed
+from lpr_e2e.prediction import models
 from lpr_e2e.prediction.reader import PlateReader
 
 
@@ -155,6 +156,11 @@ def test_another_format_is_drawn_trained_and_not_repeated(tmp_path, monkeypatch)
         assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
     assert calls[0] == benchmark.OTHER_FORMAT and len(calls) == 2
     assert calls[1][-4:] == ["--set", "recognition.steps=2000", "--set", "joint.steps=3000"]
+    noted = {"settings": {"recognition": {"steps": 2000}, "joint": {"steps": 3000}}}
+    (tmp_path / "run" / "config.json").write_text(json.dumps(noted))
+    assert benchmark.other_format(0.4, tmp_path) == {"plates_right": 0.9}
+    with pytest.raises(UserError, match="trained with another effort than 0.8"):
+        benchmark.other_format(0.8, tmp_path)
 
 
 def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, capsys):
@@ -162,6 +168,23 @@ def test_another_format_alone_is_measured_and_written(tmp_path, monkeypatch, cap
     assert main(["benchmark", "--other-format", "0.4", "--json", str(tmp_path / "found.json")]) == 0
     assert "98.0% of 150 plates" in capsys.readouterr().out
     assert json.loads((tmp_path / "found.json").read_text())["other format"]["plates_right"] == 0.98
+
+
+@pytest.mark.parametrize("target", ["exported/model.json", "p/a.json", "best.keras"])
+@pytest.mark.parametrize("named", [True, False])
+def test_what_is_measured_is_not_written_over(target, named, tmp_path, monkeypatch, capsys):
+    """Also where nobody has named it: the model that comes along, and photographs that a pattern finds."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("exported/model.json", "p/a.json", "best.keras"):
+        Path(name).parent.mkdir(exist_ok=True)
+        Path(name).write_text("mine")
+    ours = models.ShippedModel("tunisia", "", "", {}, "", Path("best.keras").resolve(), Path("exported").resolve())
+    monkeypatch.setattr(models, "shipped", lambda: {models.DEFAULT_NAME: ours})
+    given = ["--keras", "best.keras", "--exported", "exported"] if named else []
+    assert main(["benchmark", "p/*.json", *given, "--json", target]) == 2
+    said = capsys.readouterr().err
+    assert f"{target}: this would overwrite" in said and said.count("\n") == 1
+    assert all(Path(name).read_text() == "mine" for name in ("exported/model.json", "p/a.json", "best.keras"))
 
 
 def test_without_anything_to_measure_it_says_so(capsys):

@@ -68,7 +68,9 @@ def start(data: Path, run: Path, process: int | None = None, port: int = 0, *oth
 
 def state(run: Path) -> list[np.ndarray]:
     with np.load(run / "state.npz") as saved:
-        return [saved[f"variable_{index}"] for index in range(len(saved.files) - 1)]
+        return [
+            saved[f"variable_{index}"] for index in range(sum(name.startswith("variable_") for name in saved.files))
+        ]
 
 
 @pytest.mark.skipif("TWO_PROCESSES" not in os.environ, reason="takes five minutes on two cores: set TWO_PROCESSES=1")

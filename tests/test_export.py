@@ -239,6 +239,17 @@ class TestFolder:
             export(model, tmp_path, forms=["onnx"])
         assert (tmp_path / name).read_text() == "mine" and not (tmp_path / "model.json").exists()
 
+    @pytest.mark.parametrize("text", ['{"format": "layers-model", "modelTopology": {}}', "[]", "{}", "no JSON"])
+    def test_a_description_of_another_program_stays(self, model, quick, tmp_path, text):
+        """TensorFlow.js, for one, calls its models so."""
+        (tmp_path / "model.json").write_text(text)
+        with pytest.raises(UserError, match="model.json: is there already, and was not written by this command"):
+            export(model, tmp_path, forms=["onnx"])
+        assert names(tmp_path) == {"model.json"} and (tmp_path / "model.json").read_text() == text
+        (tmp_path / "model.json").write_text('{"characters": "0123", "slots": 7}')  # Of an old export, its files lost.
+        export(model, tmp_path, forms=["onnx"])
+        assert names(tmp_path) == {*FORMS["onnx"], "model.json"}
+
     @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
     def test_asked_to_end_between_the_last_steps_it_leaves_the_new_model(
         self, model, other, quick, tmp_path, monkeypatch, number

@@ -10,6 +10,7 @@ import resource
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,18 +22,23 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import predict
 import train
-from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.files import WholeLines
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.experiments.processes import figures_of
 from lpr_e2e.model.plate_model import PlateModel, load
 from lpr_e2e.prediction.models import shipped
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import COLUMNS, Reading
+from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
+from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.run_folder import RunError, RunFolder, split
+from lpr_e2e.training.settings import PRESETS
+from lpr_e2e.training.trainer import Training
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -214,6 +220,97 @@ class TestDamagedRun:
             with pytest.raises(RunError, match="damaged"):
                 run.add_history({"stage": "recognition", "epoch": 2})
             assert (run.path / name).read_bytes() == content
+
+    @pytest.mark.parametrize("left", ["best.keras", "last.keras", "history.csv"])
+    def test_a_state_that_is_lost_does_not_begin_anew_over_what_was_trained(self, tmp_path, left):
+        folder = RunFolder(tmp_path)
+        assert folder.progress() is None  # Nothing was trained yet.
+        (tmp_path / left).write_text("whole")
+        with pytest.raises(RunError, match=f"state.npz: is missing, and {left} is there.*restore it"):
+            folder.progress()
+        folder.save_state([], {"stage": "joint"})
+        assert folder.progress() == {"stage": "joint"}
+
+    @pytest.mark.parametrize("stage", ["joint", "done"])
+    def test_a_best_model_that_is_lost_is_not_made_of_other_weights(self, tmp_path, dataset, tiny_settings, stage):
+        """A resumed run ended with untrained weights as `best.keras`, and their figures."""
+        folder = RunFolder(tmp_path)
+        folder.save_state([], {"stage": stage, "epoch": 2, "best": 0.5, "waited": 1})
+        (tmp_path / "figures.json").write_text("{}")
+        with pytest.raises(RunError, match="best.keras: is missing.*--weights.*last.keras"):
+            Training(tiny_settings, dataset, folder, say=lambda line: None)
+        assert {path.name for path in tmp_path.iterdir()} == {"state.npz", "figures.json"}
+
+    @pytest.mark.parametrize("name", ["state.npz", "split.csv", "config.json"])
+    def test_files_of_two_runs_do_not_go_together(self, tmp_path, name):
+        """Of one size, the weights of the one would be gone on with as those of the other."""
+        runs = [RunFolder(tmp_path / part) for part in "ab"]
+        for seed, run in enumerate(runs):
+            run.path.mkdir()
+            (run.path / "split.csv").write_text(f"set,side,img_id,text,box\n,held,{seed}.jpg,,\n")
+            settings = replace(PRESETS["small"], seed=seed).as_dict()
+            (run.path / "config.json").write_text(json.dumps({"settings": settings, "characters": "01"}))
+            run.save_state([np.zeros(2)], {"stage": "joint"})
+            assert run.progress() == {"stage": "joint"}
+        shutil.copy(runs[1].path / name, runs[0].path / name)
+        for read in (runs[0].progress, lambda: runs[0].load_variables([np.zeros(2)])):
+            with pytest.raises(RunError, match="state.npz: does not belong to .*restore it"):
+                read()
+        assert runs[1].progress() == {"stage": "joint"}
+        with np.load(runs[1].path / "state.npz") as state:  # As it was written before it said whose it is.
+            before = {name: state[name] for name in state.files if name != "run"}
+        np.savez(runs[0].path / "state.npz", **before)
+        assert runs[0].progress() == {"stage": "joint"}
+
+    READS = {
+        "config.json": lambda folder: RunFolder(folder).config(),
+        "state.npz": lambda folder: RunFolder(folder).progress(),
+        "split.csv": lambda folder: RunFolder(folder).held_out(),
+        "history.csv": lambda folder: RunFolder(folder).add_history({"stage": "joint", "epoch": 1}),
+        "letters.npz": lambda folder: letterforms.load(folder / "letters.npz"),
+        "own_labels.csv": lambda folder: PseudoLabels.load(folder / "own_labels.csv"),
+    }
+
+    @pytest.mark.parametrize("name", READS)
+    @pytest.mark.parametrize("instead", ["folder", "pipe", "holes"])
+    def test_what_is_no_file_any_more_is_one_line(self, tmp_path, name, instead):
+        """A pipe was waited for without end, a config of holes filled the memory."""
+        path = tmp_path / name
+        if instead == "holes":
+            path.touch()
+            os.truncate(path, 2**40)
+        else:
+            path.mkdir() if instead == "folder" else os.mkfifo(path)
+        with pytest.raises((UserError, OSError)) as raised:
+            self.READS[name](tmp_path)
+        assert name in str(raised.value) and "\n" not in str(raised.value).strip()
+
+    @pytest.mark.parametrize("content", [b"", b"\n", bytes(1000), b"a,b\n", b"set,img_id\nx,y\n"])
+    def test_own_labels_that_were_emptied_are_not_taken_for_none(self, tmp_path, content):
+        PseudoLabels().save(tmp_path / "own_labels.csv")
+        assert PseudoLabels.load(tmp_path / "own_labels.csv") == PseudoLabels()
+        (tmp_path / "own_labels.csv").write_bytes(content)
+        with pytest.raises(UserError, match="own_labels.csv: damaged.*restore it"):
+            PseudoLabels.load(tmp_path / "own_labels.csv")
+
+    @pytest.mark.parametrize("epoch", [1, 3])
+    def test_own_labels_that_are_lost_are_not_made_of_other_weights(self, tmp_path, dataset, tiny_settings, epoch):
+        RunFolder(tmp_path).save_state([], {"stage": "joint", "epoch": epoch, "best": None, "waited": 0})
+        training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
+        with pytest.raises(TrainingError, match="own_labels.csv: is missing; restore it"):
+            training._label()
+
+    @pytest.mark.parametrize("content", ["", "[1]", "{", "7"])
+    def test_figures_that_are_damaged_are_one_line(self, tmp_path, content):
+        (tmp_path / "figures.json").write_text(content)
+        with pytest.raises(UserError, match="figures.json: damaged.*to train anew"):
+            figures_of(tmp_path)
+
+    @pytest.mark.parametrize("run", ["file", "file/run"])
+    def test_a_run_that_cannot_be_made_is_refused_before_the_data_are_read(self, tmp_path, run, capsys):
+        (tmp_path / "file").write_text("mine")
+        assert train.main(["--data", str(tmp_path / "nowhere"), "--preset", "small", "--run", str(tmp_path / run)]) == 2
+        assert "file is a file; expected a folder" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
     def test_a_new_run_replaces_nothing_that_no_training_wrote(self, tmp_path, name):

@@ -41,6 +41,16 @@ class TestWholeFile:
             assert path.read_text() == "before" and part.suffix == ".json" and part.parent == tmp_path
         assert path.read_text() == "after" and list(tmp_path.iterdir()) == [path]
 
+    @pytest.mark.parametrize("leads", ["symlink_to", "hardlink_to"])
+    def test_what_lies_under_the_hidden_name_is_not_written_through(self, leads, tmp_path):
+        """A folder of photographs comes from somebody else: `labels.csv` in it overwrote whatever a link led to."""
+        (tmp_path / "mine").write_text("mine")
+        getattr(tmp_path / ".part.labels.csv", leads)(tmp_path / "mine")
+        with whole_file(tmp_path / "labels.csv") as part:
+            part.write_text("labels")
+        assert (tmp_path / "mine").read_text() == "mine" and (tmp_path / "labels.csv").read_text() == "labels"
+        assert not (tmp_path / "labels.csv").is_symlink() and len(list(tmp_path.iterdir())) == 2
+
     @pytest.mark.parametrize("error", [ValueError, OSError, KeyboardInterrupt])
     @pytest.mark.parametrize("begun", [True, False])
     def test_an_error_leaves_what_was_there(self, error, begun, tmp_path):
@@ -138,6 +148,18 @@ class TestInputsAreKept:
         (folder / "old.csv").write_text("truth")  # The same, but another file.
         refuse_inputs([folder / "new.csv", folder / "old.csv"], [folder / "truth.csv", folder / "below"])
         refuse_inputs([], [folder / "truth.csv"])
+
+    @pytest.mark.parametrize("append", [True, False])
+    def test_lines_that_replace_a_file_leave_its_other_name_alone(self, folder, append):
+        """`cp -l` makes a copy of earlier results, which were emptied with them."""
+        lines = WholeLines(folder / "hard.csv")
+        lines.write("new\n")
+        lines.close()
+        assert (folder / "truth.csv").read_text() == "truth" and (folder / "hard.csv").read_text() == "new\n"
+        (folder / "log").hardlink_to(folder / "hard.csv")
+        lines = WholeLines(folder / "log", append)
+        lines.close()
+        assert (folder / "hard.csv").read_text() == "new\n"
 
     def test_lines_do_not_go_through_a_link(self, folder):
         with pytest.raises(UserError, match="a link to .*truth.csv"):
@@ -260,6 +282,17 @@ class TestWhatIsNotOurs:
         refuse_foreign(tmp_path / "new", ["predictions.csv"], ["report.html"])
 
 
+@pytest.mark.parametrize("before", ["", "a", "a/b", "a/b/c"])
+def test_of_a_folder_that_fails_none_is_left_on_the_way(before, tmp_path):
+    (tmp_path / before).mkdir(parents=True, exist_ok=True)
+    with pytest.raises(ValueError), whole_folder(tmp_path / "a/b/c") as part:
+        (part / "half.csv").write_text("half")
+        raise ValueError
+    assert {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*")} == {
+        name for name in ("a", "a/b", "a/b/c") if before.startswith(name)
+    }
+
+
 class TestPlaces:
     """What cannot be written is said before anything is worked for."""
 
@@ -279,7 +312,14 @@ class TestPlaces:
         with pytest.raises(UserError, match=words):
             require_places([tmp_path / one for one in targets], tmp_path / "made")
 
+    @pytest.mark.parametrize("made", ["file", "file/made", "file/deeper/made"])
+    def test_a_file_on_the_way_to_a_new_folder_is_refused(self, made, tmp_path):
+        (tmp_path / "file").write_text("mine")
+        with pytest.raises(UserError, match="file is a file; expected a folder|there is no folder"):
+            require_places([tmp_path / made / "a.csv"], tmp_path / made)
+
     def test_others_are_not(self, tmp_path):
+        require_places([tmp_path / "made/deeper/a.csv"], tmp_path / "made/deeper")
         (tmp_path / "old.csv").write_text("old")
         require_places([tmp_path / "old.csv", tmp_path / "new.csv", tmp_path / "made/a.csv"], tmp_path / "made")
         require_places([])

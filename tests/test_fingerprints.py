@@ -115,6 +115,28 @@ def test_texts_held_out_are_known_even_of_pictures_that_cannot_be_used(labelled,
     assert usable(labelled).held_texts == {"AB1"}
 
 
+@pytest.mark.parametrize("name", ["fingerprints.npz", "comparisons.json"])
+def test_a_link_that_came_with_the_data_is_not_written_through(labelled, tmp_path, name):
+    """Whoever checks a stranger's folder would lose what a link in its cache leads to."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "cache" / name).symlink_to(tmp_path / "mine")
+    cache = FingerprintCache(tmp_path / "cache")
+    usable(labelled, cache)
+    cache.save()
+    cache.keep_comparison("a", {"b": [[1, 2]]})
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "cache" / name).is_symlink()
+    assert FingerprintCache(tmp_path / "cache").comparison("a") == {"b": [[1, 2]]}
+
+
+@pytest.mark.parametrize("name", ["fingerprints.npz", "comparisons.json"])
+def test_a_pipe_that_came_with_the_data_is_not_waited_for(labelled, tmp_path, name):
+    (tmp_path / "cache").mkdir()
+    os.mkfifo(tmp_path / "cache" / name)
+    cache = FingerprintCache(tmp_path / "cache")
+    assert cache.comparison("a") is None and len(usable(labelled, cache).photographs)
+
+
 # In processes
 
 

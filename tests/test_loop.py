@@ -1,6 +1,7 @@
 """Rounds of labelling and training: where each begins, what it goes on with, and when all is done."""
 
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,42 @@ def test_a_damaged_round_is_named(folder, tmp_path, monkeypatch, capsys):
     (tmp_path / "runs" / "round-03.json").unlink()
     assert main(called(folder, tmp_path)) == 2
     assert "round-03: no round of a loop" in capsys.readouterr().err
+
+
+def test_rounds_of_other_photographs_are_not_gone_on_with(folder, tmp_path, monkeypatch, capsys):
+    """Two folders of one name have the same runs unless told: a model of one would order the other, and train on it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "b").mkdir()
+    other = Path(shutil.copytree(folder, tmp_path / "b" / folder.name))
+    person = Person(monkeypatch, folder)
+    assert main(["loop", str(folder), "--round", "4"]) == 0
+    before = len(person.models), len(person.trainings)
+    for given in (str(other), f"b/../b/{folder.name}"):
+        assert main(["loop", given, "--round", "4"]) == 2
+        said = capsys.readouterr().err
+        assert f"is of the photographs in {folder}; name another folder with --runs" in said and said.count("\n") == 1
+    assert (len(person.models), len(person.trainings)) == before and not (other / "labels.csv").exists()
+    assert main(["loop", str(other), "--round", "4", "--runs", "others"]) == 0
+    moved = folder.rename(tmp_path / "moved")
+    assert main(["loop", str(moved), "--round", "4", "--runs", f"runs/loop-{folder.name}"]) == 0
+
+
+@pytest.mark.parametrize("runs", ["file", "file/runs", "file/deeper/runs"])
+def test_runs_that_cannot_be_made_are_refused_before_anybody_labels(folder, tmp_path, monkeypatch, capsys, runs):
+    person = Person(monkeypatch, folder)
+    (tmp_path / "file").write_text("mine")
+    assert main(["loop", str(folder), "--runs", str(tmp_path / runs)]) == 2
+    assert "file is a file; expected a folder" in capsys.readouterr().err
+    assert not person.models and not (folder / "labels.csv").exists() and (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.parametrize("options", [["--preset", "standard"], ["--runs", "mine"], []])
+def test_how_to_go_on_is_with_the_same_rounds(folder, tmp_path, monkeypatch, capsys, options):
+    """Without `--runs`, say, it began with other weights."""
+    monkeypatch.chdir(tmp_path)
+    Person(monkeypatch, folder).patience = 1
+    assert main(["loop", str(folder), *options]) == 0
+    assert capsys.readouterr().out.endswith(f"Go on: {' '.join(['lpr-e2e loop', str(folder), *options])}\n")
 
 
 def test_the_page_ends_when_enough_is_answered(folder, tmp_path):

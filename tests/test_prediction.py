@@ -4,8 +4,10 @@ import csv
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,11 +19,12 @@ from stand_in import MagentaEngine, car, description, reader
 
 import predict
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.images import read_size
 from lpr_e2e.common.photographs import find_photographs
 from lpr_e2e.evaluation.truth import read_predictions
 from lpr_e2e.prediction.outputs import PredictionsWriter, default_output
 from lpr_e2e.prediction.reader import PlateReader
-from lpr_e2e.prediction.reading import Reading
+from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 
 @pytest.fixture
@@ -468,6 +471,25 @@ def test_a_link_to_itself_is_a_row_like_any_other(tmp_path, engine):
     assert [row["status"].split(":")[0] for row in rows_of(tmp_path / "out")] == ["ok", "unreadable"]
 
 
+def test_a_picture_does_not_fill_the_terminal(tmp_path, engine, recwarn):
+    """Of each of its wrong notes Pillow warned in two lines."""
+    places = b"".join(struct.pack("<HHII", tag, 7, 60_000, 8) for tag in range(1000, 3000))
+    notes = b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2000) + places
+    save(tmp_path, "in/car.jpg")
+    whole = (tmp_path / "in/car.jpg").read_bytes()
+    (tmp_path / "in/car.jpg").write_bytes(
+        whole[:2] + b"\xff\xe1" + struct.pack(">H", len(notes) + 2) + notes + whole[2:]
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        read_size(tmp_path / "in/car.jpg")
+        assert len(recwarn.list) > 1000
+        recwarn.clear()
+        assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out")]) == 0
+    assert [row["status"] for row in rows_of(tmp_path / "out")] == ["ok"]
+    assert not [one for one in recwarn.list if "PIL" in one.filename]
+
+
 @pytest.mark.parametrize("mine", ["pictures/car.jpg", "report.html", "predictions.jsonl"])
 def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys):
     save(tmp_path / "in", "car.jpg")
@@ -476,6 +498,23 @@ def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys
     assert predict.main([str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jsonl"]) == 2
     assert "was not written by this command" in capsys.readouterr().err
     assert (tmp_path / "out" / mine).read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    "mine", ["id,class\n1,cat\n", "img_id,text\na.png,12T345\n", "\ufeffimg_id;text;confidence\n", "\0"]
+)
+def test_a_table_of_that_name_that_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys):
+    save(tmp_path / "in", "car.jpg")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/predictions.csv").write_text(mine, encoding="utf-8")
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--no-report", "--no-pictures"]
+    assert predict.main(arguments) == 2
+    assert "predictions.csv: is there already, and was not written by this command" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["predictions.csv"]
+    assert (tmp_path / "out/predictions.csv").read_text(encoding="utf-8") == mine
+    for ours in ("", ",".join(COLUMNS) + "\nold.jpg,1,0.9,,,,,0.9,ok\n"):
+        (tmp_path / "out/predictions.csv").write_text(ours)
+        assert predict.main(arguments) == 0 and [row["img_id"] for row in rows_of(tmp_path / "out")] == ["car.jpg"]
 
 
 @pytest.mark.parametrize("name", ["out/predictions.csv", "out/report.html", "out/predictions.jsonl", "nowhere/x.csv"])

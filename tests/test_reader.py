@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
+import struct
 import subprocess
 import sys
 import threading
 import time
 import zipfile
+import zlib
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -18,6 +21,7 @@ import pytest
 from PIL import Image
 from stand_in import MagentaEngine, car, reader
 
+from lpr_e2e.common import images
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.images import PictureError, read_picture, read_size
 from lpr_e2e.prediction import reader as reading
@@ -377,6 +381,71 @@ class TestCost:
                 read_picture(source)
         with pytest.raises(PictureError, match="would take minutes"):
             read_size(tmp_path / "a.jpg")
+
+    @staticmethod
+    def in_parts(kind: str, count: int) -> bytes:
+        """A picture that Pillow takes in at least so many parts after it was opened."""
+        if kind == "png":
+            file = io.BytesIO()
+            Image.new("RGB", (40, 30)).save(file, "PNG")
+            return (
+                file.getvalue()[:-12]
+                + (b"\0\0\0\0prVt" + zlib.crc32(b"prVt").to_bytes(4)) * count
+                + file.getvalue()[-12:]
+            )
+        if kind == "ppm":
+            return b"P6 100 %d 254\n" % (count // 100) + bytes(300 * (count // 100))
+        if kind == "bmp":  # Runs of one pixel each.
+            head = struct.pack("<IiiHHIIiiII", 40, 100, count // 100, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024)
+            file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head
+            return file + (b"\1\0" * 100 + bytes(2)) * (count // 100)
+        return TestCost.tiff(count)
+
+    @staticmethod
+    def tiff(count: int, tags: tuple[int, int, int] = (273, 278, 279), kind: int = 1, order: str = "<") -> bytes:
+        """A picture of one column, a strip or a tile for each pixel; their places and lengths in numbers of a byte."""
+        where, height, length = tags
+        more = [(322, 3, 1, 1)] if where == 324 else [(277, 3, 1, 1)]
+        found = [(256, 4, 1, 1), (257, 4, 1, count), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), *more]
+        found = sorted([*found, (where, kind, count, 200), (height, 3, 1, 1), (length, kind, count, 200)])
+        entries = b""
+        for tag, form, many, value in found:
+            written = struct.pack(f"{order}HH", value, 0) if form == 3 else struct.pack(f"{order}I", value)
+            entries += struct.pack(f"{order}HHI", tag, form, many) + written
+        head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(f"{order}IH", 8, len(found))
+        return (head + entries).ljust(200, b"\0") + b"\1" * count
+
+    @pytest.mark.filterwarnings("ignore:Tag data larger")
+    @pytest.mark.parametrize("kind", ["png", "ppm", "bmp", "tiff"])
+    def test_small_parts_without_end_are_refused_while_they_are_decoded(self, kind, monkeypatch):
+        """Half a gigabyte of them would take minutes, and all the memory."""
+        monkeypatch.setattr(images, "_MOST_READS", 5_000)
+        with pytest.raises(PictureError, match="small parts that decoding it would take minutes"):
+            read_picture(self.in_parts(kind, 10_000))
+        assert read_picture(self.in_parts(kind, 1_000)).size
+
+    @pytest.mark.filterwarnings("ignore:Tag data larger")
+    @pytest.mark.parametrize("tags", [(273, 278, 279), (324, 323, 325)])
+    @pytest.mark.parametrize("order", "<>")
+    def test_strips_and_tiles_without_end_are_refused_before_they_are_listed(self, tags, order):
+        """A hundred megabytes of them would take thirty gigabytes of memory when the file is opened."""
+        many = self.tiff(2_000_000, tags, order=order)
+        for read in (read_picture, read_size):
+            with pytest.raises(PictureError, match="a TIFF of 2000000 strips or tiles"):
+                read(many)
+        assert read_picture(self.tiff(1_000, tags, order=order)).shape == (1000, 1, 3)
+
+    @pytest.mark.filterwarnings("ignore")
+    def test_a_directory_of_a_tiff_that_lies_is_no_other_error(self):
+        whole = self.tiff(100)
+        for damaged in (
+            whole[:12],
+            whole[:8] + b"\xff\xff" + whole[10:],
+            whole[:4] + b"\xff" * 8,
+            b"II+\0" + b"\xff" * 90,
+        ):
+            with contextlib.suppress(PictureError):
+                read_picture(damaged)
 
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
     def test_a_picture_with_holes_behind_it_does_not_fill_the_memory(self, kind, tmp_path):

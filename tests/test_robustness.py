@@ -2,11 +2,13 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import cv2
 import numpy as np
 import pytest
 
+from lpr_e2e.cli import main
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.samples import Crop, Photograph, Plate
 from lpr_e2e.experiments.disturbances import DISTURBANCES
@@ -288,3 +290,18 @@ def test_only_the_most_certain_count(photographs):
     for doubtful, errors in (("8.png", 0), ("7.png", 0), ("4.png", 1)):
         wrong = {**readings, doubtful: [replace(readings[doubtful][0], text="x")]}
         assert certain_errors(photographs, wrong, 0.5) == (4, errors)
+
+
+@pytest.mark.parametrize("option", ["--validation", "--no-plates", "--pictures", "--exclude"])
+def test_figures_are_not_written_over_what_is_read(option, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("more").mkdir()
+    Path("more/val.json").write_text("mine")
+    Path("link.json").symlink_to("more/val.json")
+    given = "more" if option in ("--no-plates", "--pictures") else "more/val.json"
+    for target in ("more/val.json", "link.json"):
+        assert main(["robustness", "data", option, given, "--output", target]) == 2
+        assert f"{target}: this would overwrite" in capsys.readouterr().err
+    assert Path("more/val.json").read_text() == "mine"
+    assert main(["robustness", "data", option, given, "--output", "new.json"]) == 2
+    assert "overwrite" not in capsys.readouterr().err  # There is no such data.

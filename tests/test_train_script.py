@@ -57,6 +57,35 @@ def test_interrupted_training_says_how_to_go_on(tiny_data, tmp_path, capsys, mon
     assert "already holds a run" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("noted", [True, False])
+def test_a_run_that_is_interrupted_before_it_begins_keeps_the_weights_it_was_given(
+    noted, tiny_data, tmp_path, monkeypatch
+):
+    """It went on from random weights, with the few steps that good ones need."""
+    from lpr_e2e.data.dataset import DataSource, load_dataset
+    from lpr_e2e.training import trainer
+    from lpr_e2e.training.run_folder import RunFolder
+    from lpr_e2e.training.settings import PRESETS
+
+    began = []
+
+    class Begun:
+        def __init__(self, settings, dataset, folder, weights, job):
+            began.append(weights)
+
+        def run(self):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(trainer, "Training", Begun)
+    folder, dataset, weights = RunFolder(tmp_path / "run"), load_dataset(tiny_data), tmp_path / "mine.keras"
+    vocabulary = trainer.training_vocabulary(dataset)
+    folder.start(PRESETS["small"], DataSource(tiny_data), dataset, vocabulary, weights if noted else None)
+    assert train.main(["--resume", str(folder.path)]) == 130
+    folder.save_state([], {"stage": "recognition", "epoch": 0})  # From here on the state has them.
+    assert train.main(["--resume", str(folder.path)]) == 130
+    assert began == [weights if noted else None, None]
+
+
 def test_check_reports_and_trains_nothing(tiny_data, tmp_path, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     assert train.main(["--data", str(tiny_data), "--check", "--fix", "clean"]) in (0, 1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import csv
 import functools
+import io
 import json
 import os
 import re
@@ -17,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from stand_in import VOCABULARY, MagentaEngine, SeveralEngine, car, reader, street
 
 from lpr_e2e.cli import main
@@ -29,6 +31,7 @@ from lpr_e2e.evaluation.calibration import expected_calibration_error
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.video import frames as frames_module
+from lpr_e2e.video import opening
 from lpr_e2e.video.clips import RedactedClip
 from lpr_e2e.video.frames import BrokenOff, Frame, LiveFrames, open_source, shown_name
 from lpr_e2e.video.outputs import COLUMNS, read_passes
@@ -438,6 +441,55 @@ class TestFiles:
         assert not (tmp_path / "out").exists()
 
 
+def raw_clip(path: Path, frames: list[bytes], form: str = "avi") -> Path:
+    """A clip of JPEG frames, said to be of 64 x 48 pixels each."""
+    with av.open(str(path), "w", format=form) as container:
+        stream = container.add_stream("mjpeg", rate=5)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number, data in enumerate(frames):
+            packet = av.Packet(data)
+            packet.stream, packet.pts, packet.dts, packet.time_base = stream, number, number, Fraction(1, 5)
+            container.mux(packet)
+    return path
+
+
+def jpeg_frame(width: int, height: int) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (width, height)).save(file, "JPEG")
+    return file.getvalue()
+
+
+class TestForeignClips:
+    @pytest.mark.parametrize("kind", ["concat", "jpeg", "png", "tiff", "pcx"])
+    def test_lists_of_other_files_and_pictures_are_no_clips_whatever_they_are_called(self, kind, tmp_path):
+        """FFmpeg opened what a list names, and decoded pictures of all kinds."""
+        path = tmp_path / "clip.mp4"
+        raw_clip(tmp_path / "private.avi", [jpeg_frame(64, 48)])
+        if kind == "concat":
+            path.write_text("ffconcat version 1.0\nfile private.avi\n")
+        else:
+            Image.new("RGB", (64, 48)).save(path, kind)
+        with pytest.raises(UserError, match="cannot be opened as a video: (of a form that|Invalid data)"):
+            open_source(str(path))
+
+    @pytest.mark.parametrize("form", ["avi", "matroska", "mov", "nut", "mjpeg"])
+    def test_clips_are_told_by_content(self, form, tmp_path):
+        source = open_source(str(raw_clip(tmp_path / "clip.xyz", [jpeg_frame(64, 48)] * 3, form)), every=1)
+        assert [frame.picture.shape for frame in source] == [(48, 64, 3)] * 3 and not source.fault
+
+    @pytest.mark.parametrize("frames", [[(64, 48), (640, 480)], [(640, 480)]])
+    def test_frames_larger_than_pictures_may_be_are_not_decoded(self, frames, tmp_path, monkeypatch):
+        """A few kilobytes say 268 megapixels, which take a gigabyte for each frame and core."""
+        path = raw_clip(tmp_path / "clip.avi", [jpeg_frame(*size) for size in frames])
+        monkeypatch.setattr(opening, "MAX_PIXELS", 640 * 480)
+        source = open_source(str(path), every=1)
+        assert [frame.picture.shape[:2] for frame in source] == [size[::-1] for size in frames] and not source.fault
+        monkeypatch.setattr(opening, "MAX_PIXELS", 640 * 480 - 1)
+        source = open_source(str(path), every=1)
+        assert [frame.picture.shape[:2] for frame in source] == [(48, 64)] * (len(frames) - 1)
+        assert "one of more than" in source.fault
+
+
 class Breaking:
     """A camera whose stream breaks off, again and again.
 
@@ -521,7 +573,7 @@ class TestLive:
         assert told == ["12T345"]
 
     def test_every_is_for_files(self, monkeypatch, clip):
-        monkeypatch.setattr(frames_module, "_opened", lambda source, device, live: av.open(str(clip)))
+        monkeypatch.setattr(frames_module, "opened", lambda source, device, live: av.open(str(clip)))
         with pytest.raises(UserError, match="rtsp://gate: --every is for files"):
             open_source("rtsp://gate", every=2)
 

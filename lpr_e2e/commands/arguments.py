@@ -107,6 +107,12 @@ def add_label_options(parser: argparse.ArgumentParser, training: bool = True, fo
         )
 
 
+def label_inputs(options: argparse.Namespace) -> list[Path]:
+    """What is read besides the labels themselves, as the options of `add_label_options` and `add_data_options` say."""
+    named = (getattr(options, name, None) for name in ("validation", "no_plates", "exclude"))
+    return [path for path in (*named, *(options.pictures or ())) if path]
+
+
 def label_options(options: argparse.Namespace) -> LabelOptions:
     """What was said by the options of `add_label_options`; `import`'s argument FORM, too, where `auto` says nothing."""
     from lpr_e2e.data.labels import LabelOptions

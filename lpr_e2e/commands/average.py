@@ -37,12 +37,13 @@ def run(options: argparse.Namespace) -> int:
         UserError: the runs do not go together, or the output is no model, one of them, or beside figures of another.
     """
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
-    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, whole_file, write_json
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places, whole_file, write_json
 
     output, figures = options.output, options.output.with_suffix(".json")
     if output.suffix != ".keras":
         raise UserError(f"--output {output}: expected a name that ends in .keras")
-    refuse_inputs([output, figures], options.runs)
+    require_places([output, figures], made=output.parent)
+    refuse_inputs([output, figures], [*options.runs, *(options.data or [])])
     refuse_foreign(output.parent, [output.name], [figures.name])
     require_backend(TRAINING_BACKENDS, "averaging")
     from lpr_e2e.training.averaging import average

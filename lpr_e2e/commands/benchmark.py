@@ -59,8 +59,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.json:
         require_places([options.json])
-        given = (options.photographs, options.keras, options.exported, options.data, options.exclude)
-        refuse_inputs([options.json], [Path(one) for one in given if one])
+        refuse_inputs([options.json], _inputs(options))
     found: dict = {}
     if options.other_format is not None:
         found["other format"] = other_format(options.other_format, Path("runs") / "other-format")
@@ -72,6 +71,19 @@ def run(options: argparse.Namespace) -> int:
     if options.json:
         write_json(options.json, found)
     return 0
+
+
+def _inputs(options: argparse.Namespace) -> list[Path]:
+    """All that is read."""
+    from lpr_e2e.common.photographs import find_photographs
+    from lpr_e2e.prediction.models import DEFAULT_NAME, find, shipped
+
+    ours = shipped()[DEFAULT_NAME]
+    given = [path for path in (options.exported or ours.exported, options.data, options.exclude) if path]
+    given.append(find(options.keras, keras=True) if options.keras else ours.keras_file)
+    if options.photographs:  # A folder with all that is in it; or a pattern.
+        given += [Path(options.photographs), *(path for _, path in find_photographs([options.photographs]))]
+    return given
 
 
 def _reading(options: argparse.Namespace) -> dict:

@@ -21,7 +21,7 @@ from typing import Any
 from lpr_e2e.commands.arguments import at_least_one
 from lpr_e2e.commands.label import TABLE, answer
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import write_json
+from lpr_e2e.common.files import require_places, write_json
 from lpr_e2e.common.terminal import say
 
 ROUND, PRESET = 25, "quick"
@@ -51,6 +51,8 @@ def run(options: argparse.Namespace) -> int:
 
     folder = options.folder
     runs = options.runs or Path("runs") / f"loop-{folder.resolve().name}"
+    require_places([], made=runs)
+    _refuse_rounds_of_others(runs, folder)
     while True:
         done = _rounds(runs)
         if done and not (done[-1] / "figures.json").exists():
@@ -64,7 +66,7 @@ def run(options: argparse.Namespace) -> int:
             goal = before + options.round
             progress = answer(beginning, folder / TABLE, reader, 0, not options.no_browser, goal)
             if progress["wanted"]:
-                say(f"{progress['answered']} photographs are answered. Go on: {options.spelled('loop')} {folder}")
+                say(f"{progress['answered']} photographs are answered. Go on: {_command(options)}")
                 return 0
             if done and progress["answered"] <= before:
                 say("All photographs are answered, and the last training has seen them.")
@@ -77,7 +79,32 @@ def run(options: argparse.Namespace) -> int:
 
 def _rounds(runs: Path) -> list[Path]:
     """The run folders of all rounds, in order."""
-    return sorted(one for one in runs.glob("round-*") if (one / "config.json").exists())
+    found = (one for one in runs.glob("round-*") if (one / "config.json").exists())
+    return sorted(found, key=lambda one: (len(one.name), one.name))
+
+
+def _refuse_rounds_of_others(runs: Path, folder: Path) -> None:
+    """Make sure that no model of other photographs orders these, and that none is trained on two folders in turns.
+
+    Raises:
+        UserError: a round in the folder of runs is of other photographs, which are still where they were.
+    """
+    for noted in sorted(runs.glob("round-*.json")):
+        try:
+            others = Path(json.loads(noted.read_text(encoding="utf-8"))["photographs"])
+        except (OSError, ValueError, TypeError, KeyError):  # Of before, or damaged, which is said where it is used.
+            continue
+        if others.is_dir() and others.resolve() != folder.resolve():
+            raise UserError(f"{noted}: is of the photographs in {others}; name another folder with --runs")
+
+
+def _command(options: argparse.Namespace) -> str:
+    """The command that goes on with the same rounds."""
+    said = [options.spelled("loop"), str(options.folder)]
+    for name, usual in (("runs", None), ("round", ROUND), ("preset", PRESET)):
+        value = getattr(options, name)
+        said += [f"--{name}", str(value)] if value != usual else []
+    return " ".join(said)
 
 
 def _train(folder: Path, run_folder: Path, preset: str, answered: int | None = None) -> int:
@@ -92,7 +119,7 @@ def _train(folder: Path, run_folder: Path, preset: str, answered: int | None = N
     run_folder.parent.mkdir(parents=True, exist_ok=True)
     noted = run_folder.with_name(f"{run_folder.name}.json")
     if answered is not None:
-        write_json(noted, {"answered": answered})
+        write_json(noted, {"answered": answered, "photographs": str(folder.resolve())})
     new = ["--data", str(folder), "--preset", preset, "--run", str(run_folder)]
     going_on = (run_folder / "config.json").exists()
     called = [sys.executable, "-m", "lpr_e2e", "train", *(["--resume", str(run_folder)] if going_on else new)]

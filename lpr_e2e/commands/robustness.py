@@ -15,7 +15,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from lpr_e2e.commands.arguments import add_data_options, add_model, add_threads, at_least_zero, data_source
+from lpr_e2e.commands.arguments import (
+    add_data_options,
+    add_model,
+    add_threads,
+    at_least_zero,
+    data_source,
+    label_inputs,
+)
 from lpr_e2e.common.terminal import say
 
 
@@ -41,7 +48,7 @@ def run(options: argparse.Namespace) -> int:
 
     if options.output:
         require_places([options.output])
-        refuse_inputs([options.output], [path for path in (options.data, options.exclude, find(options.model)) if path])
+        refuse_inputs([options.output], [options.data, find(options.model), *label_inputs(options)])
     dataset = load(data_source(options, [options.data], None)).dataset
     reader = PlateReader.load(options.model)
     held = (dataset.validation_photographs, dataset.photographs, dataset.validation_crops)

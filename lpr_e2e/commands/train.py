@@ -118,11 +118,12 @@ def _train(options: argparse.Namespace) -> int:
     with folder.locked() if job.chief else contextlib.nullcontext():
         if options.resume:
             folder.check_split(dataset)
+            weights = folder.weights_to_take()
             if options.data and job.chief:
                 folder.note_source(source)
         elif job.chief:
             vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
-            folder.start(settings, source, dataset, vocabulary)
+            folder.start(settings, source, dataset, vocabulary, weights)
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")

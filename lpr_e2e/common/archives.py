@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 import zipfile
 from pathlib import Path
+
+from lpr_e2e.common.files import require_file
 
 # An archive may be so many times larger unpacked, and so many bytes more: ours are stored, or hardly compressed.
 _UNPACKED_RATIO, _UNPACKED_BYTES = 4, 16 * 2**20
@@ -28,6 +31,7 @@ def refuse_unsound(path: Path) -> None:
 
 
 def _look_at(path: Path) -> None:
+    require_file(path, sys.maxsize)  # Opening a pipe would wait for ever.
     with zipfile.ZipFile(path) as archive:
         unpacked, size = sum(member.file_size for member in archive.infolist()), path.stat().st_size
         if unpacked > _UNPACKED_RATIO * size + _UNPACKED_BYTES:

@@ -74,6 +74,7 @@ def whole_file(path: Path) -> Iterator[Path]:
         yield path
         return
     temporary = path.with_name(f".part.{path.name[-_NAME_KEPT:]}")
+    temporary.unlink(missing_ok=True)  # A link of this name would lead to another file, which would be lost.
     try:
         yield temporary
         os.replace(temporary, path)
@@ -108,7 +109,7 @@ def whole_folder(path: Path) -> Iterator[Path]:
         UserError: the folder is not empty, or no folder, or another process fills it.
     """
     refuse_filled(path)
-    is_new = not path.exists()
+    made = [one for one in (path, *path.parents) if not one.exists()]
     path.mkdir(parents=True, exist_ok=True)
     part = path / "part"
     try:
@@ -124,9 +125,9 @@ def whole_folder(path: Path) -> Iterator[Path]:
             part.rmdir()
     except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        if is_new:
-            with contextlib.suppress(OSError):
-                path.rmdir()
+        with contextlib.suppress(OSError):
+            for one in made:
+                one.rmdir()
         raise
 
 
@@ -170,8 +171,14 @@ def require_places(targets: Iterable[Path], made: Path | None = None) -> None:
         made: a folder that will be made.
 
     Raises:
-        UserError: one of them is a folder, or in a folder that is not there, or two are the same file.
+        UserError: one of them is a folder, or in a folder that is not there, or two are the same file; or a file stands
+            where a folder would be made.
     """
+    for above in (made, *made.parents) if made else ():
+        if above.exists():
+            if not above.is_dir():
+                raise UserError(f"{made}: {above} is a file; expected a folder, or the name of a new one")
+            break
     seen: dict[str, Path] = {}
     for target in targets:
         if target.is_dir():
@@ -278,6 +285,8 @@ class WholeLines:
         if path.is_symlink() and path.is_file():
             raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
         append = append and path.exists()
+        if not append and path.is_file() and path.stat().st_nlink > 1:
+            path.unlink()  # What has another name, too, is kept under it: a copy of an earlier result, say.
         self._file = path.open("r+b" if append else "wb", buffering=0)
         if append:
             self._file.truncate(_whole_lines_end(self._file))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -29,8 +30,15 @@ _MOST_SCANS = 2_000
 _MOST_OPENING = 30_000_000_000
 # A PPM may have its pixels in digits, which are read at a hundredth of the usual speed: so many numbers at most.
 _MOST_DIGITS = 3_000_000
+# Where Pillow decodes in Python, it reads a few bytes at a time (grey of odd depth in a PPM, runs of a BMP, parts of a
+# PNG behind its pixels, strips of a TIFF): so many reads while a picture is decoded take some ten seconds.
+_MOST_READS = 10_000_000
+# Pillow makes an object of a third of a kilobyte of each strip or tile of a TIFF, before anything is decoded.
+_MOST_PARTS = 500_000
+# The tags of a TIFF that say where its strips or tiles are, and how long they are.
+_PARTS = (273, 279, 324, 325)
 # A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes.
-_MOST_BYTES = 2 * 2**30
+MOST_BYTES = 2 * 2**30
 # The marker of a scan. Within one, no byte 255 is followed by this one.
 _SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
@@ -73,8 +81,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
             size = os.stat(file).st_size
         if size == 0:
             raise PictureError("empty file (0 bytes)")
-        if size > _MOST_BYTES:
-            raise PictureError(f"too large: expected at most {_MOST_BYTES // 2**30} GiB, found {size / 2**30:.1f}")
+        if size > MOST_BYTES:
+            raise PictureError(f"too large: expected at most {MOST_BYTES // 2**30} GiB, found {size / 2**30:.1f}")
         with _opened(file) as image:
             if image.format in ("JPEG", "MPO"):
                 _refuse_many_scans(image)
@@ -193,17 +201,18 @@ def _decoded(image: Image.Image) -> np.ndarray:
 
 
 class _Metered:
-    """A picture's file, which says when opening it costs more than any camera's.
+    """A picture's file, which says when opening or decoding it costs more than any camera's.
 
     Before the pixels, a file may hold notes in any number of parts. Pillow puts some kinds together part by part, which
-    takes minutes for a few megabytes of tiny ones: every read costs as many bytes as were read so far.
+    takes minutes for a few megabytes of tiny ones: every read costs as many bytes as were read so far. After that, of
+    the pixels and what follows them, only the number of reads counts.
 
     Attributes:
         counts: whether it still is being opened.
     """
 
     def __init__(self, file: BinaryIO):
-        self._file, self._bytes, self._cost, self.counts = file, 0, 0, True
+        self._file, self._bytes, self._cost, self._reads, self.counts = file, 0, 0, 0, True
 
     def read(self, size: int = -1) -> bytes:
         """As of the file.
@@ -217,6 +226,10 @@ class _Metered:
             self._cost += self._bytes
             if self._cost > _MOST_OPENING:
                 raise PictureError("a picture whose notes have so many parts that opening it would take minutes")
+        else:
+            self._reads += 1
+            if self._reads > _MOST_READS:
+                raise PictureError("a picture in so many small parts that decoding it would take minutes; save it anew")
         return data
 
     def __getattr__(self, name: str) -> Any:
@@ -228,6 +241,7 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
     """A picture of one of `FORMATS`, opened and not yet decoded."""
     with contextlib.ExitStack() as stack:
         file = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
+        _refuse_many_parts(file)
         metered = _Metered(file)
         image = stack.enter_context(Image.open(cast("BinaryIO", metered), formats=FORMATS))
         metered.counts = False
@@ -236,6 +250,25 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
             if numbers > _MOST_DIGITS:
                 raise PictureError(f"a PPM of {numbers} numbers in digits, which would take minutes; save it as PNG")
         yield image
+
+
+def _refuse_many_parts(file: BinaryIO) -> None:
+    """Raise for a TIFF with more strips or tiles than Pillow can list in a few seconds."""
+    head = file.read(16)
+    order = {b"II": "<", b"MM": ">"}.get(head[:2])
+    if order and len(head) == 16 and (42 in head[2:4] or 43 in head[2:4]):
+        is_big = head[2] == 43  # As Pillow tells a BigTIFF.
+        (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", head, 8 if is_big else 4)
+        count, entry = (f"{order}Q", f"{order}HHQ8x") if is_big else (f"{order}H", f"{order}HHI4x")
+        file.seek(min(place, MOST_BYTES))
+        told = file.read(struct.calcsize(count))
+        entries = min(*struct.unpack(count, told), 2**16) if len(told) == struct.calcsize(count) else 0
+        table = file.read(entries * struct.calcsize(entry))
+        table = table[: len(table) // struct.calcsize(entry) * struct.calcsize(entry)]
+        parts = max((many for tag, _, many in struct.iter_unpack(entry, table) if tag in _PARTS), default=0)
+        if parts > _MOST_PARTS:
+            raise PictureError(f"a TIFF of {parts} strips or tiles, which would take minutes; save it anew")
+    file.seek(0)
 
 
 def _refuse_many_scans(image: ImageFile.ImageFile) -> None:

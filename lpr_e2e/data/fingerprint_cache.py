@@ -19,7 +19,7 @@ import numpy as np
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, whole_file
+from lpr_e2e.common.files import owned, read_file, whole_file
 from lpr_e2e.data.fingerprints import (
     COLOUR_SIDE,
     PHOTOGRAPH_SIDE,
@@ -112,7 +112,7 @@ class FingerprintCache:
             self._folder.mkdir(parents=True, exist_ok=True)
             with owned(self._folder / "lock", "another process writes it"):
                 self._merge()
-                with whole_file(self._folder / FILE) as temporary, temporary.open("wb") as file:
+                with whole_file(_own(self._folder / FILE)) as temporary, temporary.open("wb") as file:
                     np.savez(file, **self._columns())
                 self._changed = False
         except (OSError, UserError):
@@ -131,7 +131,7 @@ class FingerprintCache:
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             with owned(self._folder / "lock", "another process writes it"):
-                with whole_file(self._folder / COMPARISONS) as temporary:
+                with whole_file(_own(self._folder / COMPARISONS)) as temporary:
                     kept = [*others[1 - _COMPARISONS_KEPT :], (key, found)]
                     temporary.write_text(json.dumps(kept), encoding="ascii")
         except (OSError, UserError):
@@ -141,7 +141,7 @@ class FingerprintCache:
         if self._folder is None:
             return []
         try:
-            kept = json.loads((self._folder / COMPARISONS).read_text(encoding="ascii"))
+            kept = json.loads(read_file(self._folder / COMPARISONS))
             return [(str(key), _lists_of_numbers(found)) for key, found in kept]
         except (*_DAMAGED, AttributeError, RecursionError):
             return []
@@ -210,6 +210,13 @@ def _state(path: Path, boxes: Sequence[Box] | None) -> str | None:
         return None
     written = "" if boxes is None else repr([tuple(map(float, box)) for box in boxes])
     return f"{found.st_size} {found.st_mtime_ns} {hashlib.sha256(written.encode()).hexdigest()[:24]}"
+
+
+def _own(file: Path) -> Path:
+    """A file of ours to write. A link or a pipe in its place, which came with somebody's data, is removed."""
+    if file.is_symlink() or (file.exists() and not file.is_file()):
+        file.unlink()
+    return file
 
 
 def _identity(file: Path) -> tuple[int, int] | None:

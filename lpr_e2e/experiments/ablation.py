@@ -11,10 +11,14 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import write_json
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.experiments import processes
 from lpr_e2e.training.settings import PRESETS, Settings, StageSettings
 
+# In the folder of the rows: what all of them have in common.
+_CALL = "ablation.json"
 _FIGURES = ("plates_right", "characters_right", "mean_iou", "iou_50", "log_loss")
 
 
@@ -138,9 +142,30 @@ class Ablation:
         self.data, self.exclude, self.output, self.preset = data, exclude, output, preset
         self.settings = scaled(PRESETS[preset].changed(extra), effort)
         self.seed, self.extra, self.train = seed, tuple(extra), train or processes.train
+        places = {name: str(path.resolve()) if path else None for name, path in (("data", data), ("exclude", exclude))}
+        self._call = {**places, "preset": preset, "effort": effort, "set": list(extra)}
+
+    def _refuse_rows_of_others(self) -> None:
+        noted = self.output / _CALL
+        if noted.exists():
+            try:
+                before = dict(json.loads(noted.read_text(encoding="utf-8")))
+            except (ValueError, TypeError) as error:
+                raise UserError(f"{noted}: damaged ({error}); name another folder with --output") from None
+            for name, value in self._call.items():
+                if before.get(name) != value:
+                    raise UserError(
+                        f"{self.output}: holds rows with {name} {before.get(name)!r}, not {value!r}; name another "
+                        "folder with --output"
+                    )
 
     def figures(self, lever: Lever) -> dict:
-        """The figures without a lever, trained now if they are not there yet."""
+        """The figures without a lever, trained now if they are not there yet.
+
+        Raises:
+            UserError: the rows there are of another call, to which this one cannot be compared.
+        """
+        self._refuse_rows_of_others()
         if lever == APART:
             return self._apart()
         if lever == PRIOR:
@@ -151,8 +176,10 @@ class Ablation:
             self.figures(STAGE_ONE)
         folder = self._folder(lever)
         if not (folder / "figures.json").exists():
+            self.output.mkdir(parents=True, exist_ok=True)
+            write_json(self.output / _CALL, self._call)
             self.train(["--resume", str(folder)] if (folder / "state.npz").exists() else self.command(lever, folder))
-        return json.loads((folder / "figures.json").read_text(encoding="utf-8"))
+        return processes.figures_of(folder)
 
     def command(self, lever: Lever, folder: Path) -> list[str]:
         """The arguments of `train.py` for the training without a lever."""

@@ -12,7 +12,8 @@ import time
 from collections.abc import Iterable
 from pathlib import Path
 
-from lpr_e2e.experiments.processes import THREADS, environment, train
+from lpr_e2e.common.errors import UserError
+from lpr_e2e.experiments.processes import THREADS, environment, figures_of, train
 
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
@@ -85,6 +86,9 @@ def other_format(effort: float, folder: Path) -> dict:
 
     Returns:
         the run's `figures.json`.
+
+    Raises:
+        UserError: the run that is there has other steps.
     """
     from lpr_e2e.drawing.scenes import write_demo
     from lpr_e2e.experiments.ablation import scaled
@@ -97,14 +101,22 @@ def other_format(effort: float, folder: Path) -> dict:
         # Many held out: what precision can be promised, and from which certainty on, depends on their number.
         write_demo(drawing, photographs=900, crops=900, validation=450, like=OTHER_FORMAT)
         drawing.rename(data)
+    settings = scaled(PRESETS["standard"], effort)
+    steps = {"recognition.steps": settings.recognition.steps, "joint.steps": settings.joint.steps}
+    if (run / "config.json").exists():
+        try:
+            before = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
+            same = [before["recognition"]["steps"], before["joint"]["steps"]] == [*steps.values()]
+        except (ValueError, TypeError, KeyError):
+            same = False
+        if not same:
+            raise UserError(f"{run}: was trained with another effort than {effort:g}; remove it to train anew")
     if not (run / "figures.json").exists():
-        settings = scaled(PRESETS["standard"], effort)
-        steps = {"recognition.steps": settings.recognition.steps, "joint.steps": settings.joint.steps}
         sets = [part for name, count in steps.items() for part in ("--set", f"{name}={count}")]
         start = ["--data", str(data), "--preset", "standard", "--run", str(run), *sets]
         arguments = ["--resume", str(run)] if (run / "state.npz").exists() else start
         train(arguments)
-    return json.loads((run / "figures.json").read_text(encoding="utf-8"))
+    return figures_of(run)
 
 
 def table(found: dict) -> str:

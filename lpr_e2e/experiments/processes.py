@@ -14,6 +14,7 @@ from pathlib import Path
 
 from lpr_e2e.common.cores import THREAD_VARIABLES
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import read_file
 from lpr_e2e.common.terminal import say
 
 # Where the package is found, installed or not.
@@ -47,6 +48,20 @@ def train(arguments: Sequence[str]) -> None:
     code = subprocess.run(command("train", *arguments), env=environment()).returncode
     if code:
         raise UserError(f"the training ended with {code} and has said why; this command goes on where it stopped")
+
+
+def figures_of(run: Path) -> dict:
+    """The figures of a training that has ended.
+
+    Raises:
+        UserError: they are damaged.
+        OSError: they cannot be read.
+    """
+    path = run / "figures.json"
+    try:
+        return dict(json.loads(read_file(path)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise UserError(f"{path}: damaged ({error}); restore it, or remove {run} to train anew") from None
 
 
 def python(interpreter: str, script: str) -> dict:

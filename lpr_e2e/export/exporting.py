@@ -50,8 +50,10 @@ def export(
         OSError: a file cannot be written.
         ImportError: a converter is not installed.
     """
-    staging = folder / _STAGING
-    refuse_foreign(folder, (DESCRIPTION, _STAGING), [name for files in FORMS.values() for name in files])
+    staging, names = folder / _STAGING, [name for files in FORMS.values() for name in files]
+    refuse_foreign(folder, (DESCRIPTION, _STAGING), names)
+    if not (_is_ours(folder / DESCRIPTION) or any((folder / name).exists() for name in names)):
+        refuse_foreign(folder, (_STAGING,), [DESCRIPTION])  # Other programs have files of this name, too.
     folder.mkdir(parents=True, exist_ok=True)
     with owned(folder / _LOCK, f"{folder}: another process is exporting a model there; wait, or name another folder"):
         shutil.rmtree(staging, ignore_errors=True)  # Of a process that was killed.
@@ -105,6 +107,15 @@ def _description_in(folder: Path) -> dict:
     except (OSError, ValueError, RecursionError):
         return {}
     return facts if isinstance(facts, dict) and isinstance(facts.get("files"), dict) else {}
+
+
+def _is_ours(description: Path) -> bool:
+    """Whether a file describes a model as an export does, of whatever version."""
+    try:
+        facts = json.loads(description.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return isinstance(facts, dict) and {"characters", "slots"} <= facts.keys()
 
 
 def _remove(path: Path) -> None:

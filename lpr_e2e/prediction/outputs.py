@@ -36,6 +36,19 @@ def default_output(arguments: Sequence[str | Path]) -> Path:
     return output
 
 
+def is_predictions(path: Path) -> bool:
+    """Whether a file is a `predictions.csv` that a prediction wrote, or began to, and no other table of that name.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        header = file.readline(1000)
+    return not header or (header.startswith(b"img_id,text,") and b"confidence" in header)
+
+
 class PredictionsWriter:
     """Writes `predictions.csv` and the annotated pictures of a folder as the readings come.
 

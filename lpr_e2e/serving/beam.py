@@ -27,7 +27,7 @@ from apache_beam.utils.shared import Shared
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import csv_lines
-from lpr_e2e.common.images import PictureError
+from lpr_e2e.common.images import MOST_BYTES, PictureError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES, as_text
 from lpr_e2e.common.terminal import complain
 from lpr_e2e.prediction.description import FILE as DESCRIPTION
@@ -83,6 +83,23 @@ def fingerprint(model: str) -> str | None:
     return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}")).get("model")
 
 
+def _planned(output: str) -> tuple[dict, list[tuple[str, str]]]:
+    """The settings and the photographs of the plan in an output folder.
+
+    Raises:
+        UserError: it is damaged, or no plan of ours.
+    """
+    try:
+        settings = dict(json.loads(_read(f"{output}/{PLAN}")))
+        lines = _read(f"{output}/{PHOTOGRAPHS}").decode().splitlines()
+        photographs = [(str(img_id), str(path)) for img_id, path in map(json.loads, lines)]
+    except (OSError, ValueError, TypeError, RecursionError) as error:  # BeamIOError is an OSError.
+        raise UserError(
+            f"{output}: {PLAN} or {PHOTOGRAPHS} is damaged, or no plan of this command ({error}); name another --output"
+        ) from None
+    return settings, photographs
+
+
 class Batch:
     """What is to be read, and what of it has been read. It lies in the output folder and survives the process.
 
@@ -92,29 +109,38 @@ class Batch:
             `weights`, see `fingerprint`.
 
     Raises:
-        UserError: the folder holds results of other settings, or there is nothing to read.
+        UserError: the folder holds results of other settings or of something else, its plan is damaged, or there is
+            nothing to read.
     """
 
     def __init__(self, output: str, settings: dict):
         self.output, self.settings = output.rstrip("/"), settings
         plan = f"{self.output}/{PLAN}"
         if FileSystems.exists(plan):
-            before = json.loads(_read(plan))
+            before, self.photographs = _planned(self.output)
             other = [name for name, value in settings.items() if before.get(name) != value]
             if other:
                 raise UserError(
                     f"{self.output}: holds readings with {other[0]} {before.get(other[0])!r}, not "
                     f"{settings[other[0]]!r}; name another --output"
                 )
-            lines = _read(f"{self.output}/{PHOTOGRAPHS}").decode().splitlines()
-            self.photographs = [tuple(json.loads(line)) for line in lines]
         else:
+            self._refuse_foreign()
             self.photographs = find_photographs(settings["pattern"])
             # The list first: a plan that exists has its list.
             lines = "".join(json.dumps(photograph) + "\n" for photograph in self.photographs)
             _write(f"{self.output}/{PHOTOGRAPHS}", lines.encode())
             _write(plan, json.dumps(settings, indent=2).encode())
         self.shards = -(-len(self.photographs) // settings["shard"])
+
+    def _refuse_foreign(self) -> None:
+        """Parts without a plan would count as read, and one that is somebody else's would stay among ours."""
+        for match in FileSystems.match([f"{self.output}/{name}-*" for name in ("part", "unreadable")]):
+            if match.metadata_list:
+                raise UserError(
+                    f"{match.metadata_list[0].path}: is there already, and there is no {PLAN} of this command; name "
+                    "another --output"
+                )
 
     def part(self, shard: int) -> str:
         """Where the rows of a shard go."""
@@ -192,11 +218,12 @@ class ReadShard(beam.DoFn):
         yield len(photographs)
 
 
-def _contents(photographs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, bytes | PictureError]]:
-    """img_ids and the bytes of their files; a file that is away is named, other errors are for the runner to retry."""
+def _contents(photographs: Iterable[tuple[str, str]]) -> Iterator[tuple[str, Path | bytes | PictureError]]:
+    """img_ids and their files on this machine, which the reader opens as those of `predict`: pipes, say, it does not;
+    else the bytes of their files. A file that is away is named, other errors are for the runner to retry."""
     for img_id, path in photographs:
         try:
-            yield img_id, _read(path)
+            yield img_id, _read(path, MOST_BYTES + 1) if is_remote(path) else Path(path)
         except FileNotFoundError:
             yield img_id, PictureError("missing file")
         except PermissionError as error:
@@ -220,9 +247,9 @@ def _rows(text: str, form: str) -> Iterator[dict]:
     return csv.DictReader(io.StringIO(text, newline=""))
 
 
-def _read(path: str) -> bytes:
+def _read(path: str, most: int = -1) -> bytes:
     with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
-        return file.read()
+        return file.read(most)
 
 
 def _write(path: str, data: bytes) -> None:

@@ -131,7 +131,7 @@ def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
                     raise ValueError(f"no letter: {character}")
                 letters[name][character] = (*letters[name].get(character, ()), mask)
     except Exception as error:  # A damaged zip raises many kinds.
-        raise UserError(f"{path}: damaged ({error}); remove it and own_labels.csv, they are made again") from error
+        raise UserError(f"{path}: damaged ({error}); restore it, or start a new run with --weights") from error
     return dict(letters)
 
 

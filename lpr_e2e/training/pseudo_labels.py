@@ -60,7 +60,10 @@ class PseudoLabels:
         try:
             # A name may hold whatever a line can end with.
             table = io.StringIO(read_file(path).decode("utf-8"), newline="")
-            for cells in csv.DictReader(table, strict=True):
+            rows = csv.DictReader(table, strict=True)
+            if not {"set", "img_id", "text"} <= set(rows.fieldnames or ()):
+                raise ValueError("no columns")
+            for cells in rows:
                 row = {name: from_cell(cell) for name, cell in cells.items()}
                 # Runs from before there were several plates on a photograph do not number them.
                 key = row["set"], row["img_id"], _number(row.get("plate", 0))
@@ -72,7 +75,7 @@ class PseudoLabels:
                     groups = [group.split() for group in row["cuts"].split(";")]
                     own.cuts[key] = [(_number(start), _rising(cuts)) for start, *cuts in groups]
         except (KeyError, ValueError, TypeError, AttributeError, csv.Error) as error:
-            raise UserError(f"{path}: damaged ({error}); remove it, it is made again") from error
+            raise UserError(f"{path}: damaged ({error}); restore it, or start a new run with --weights") from error
         return own
 
     def applied(self, photographs: Sequence[Photograph]) -> list[Photograph]:

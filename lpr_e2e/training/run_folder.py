@@ -12,6 +12,8 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import io
 import json
 import os
 import platform
@@ -25,7 +27,16 @@ import pandas as pd
 
 from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import as_cell, from_cell, owned, refuse_foreign, whole_file, write_json
+from lpr_e2e.common.files import (
+    as_cell,
+    from_cell,
+    owned,
+    read_file,
+    refuse_foreign,
+    require_places,
+    whole_file,
+    write_json,
+)
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
@@ -40,6 +51,8 @@ _FILES = (
 )
 # The columns of `split.csv`, the last of which runs of before boxes were noted lack; what names rows of `history.csv`.
 SPLIT_COLUMNS, _EPOCH = ("set", "side", "img_id", "text", "box"), ("stage", "epoch")
+# A larger config than any run has, bytes: with the names of data sets, fonts and settings.
+_MOST_CONFIG = 16 * 2**20
 # Whose versions are written down, where they are there.
 _PACKAGES = (
     "tensorflow",
@@ -73,16 +86,24 @@ class RunFolder:
 
         Raises:
             RunError: the folder already holds a run.
-            UserError: it holds files of such names that no training wrote.
+            UserError: it holds files of such names that no training wrote, or a file stands in its place.
         """
         if (self.path / "config.json").exists():
             raise RunError(
                 f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
             )
+        require_places([], made=self.path)
         refuse_foreign(self.path, ["versions.json"], _FILES, "--run")
 
-    def start(self, settings: Settings, source: DataSource, dataset: Dataset, vocabulary: Vocabulary) -> None:
-        """Make the folder and write down what is trained on what.
+    def start(
+        self,
+        settings: Settings,
+        source: DataSource,
+        dataset: Dataset,
+        vocabulary: Vocabulary,
+        weights: Path | None = None,
+    ) -> None:
+        """Make the folder and write down what is trained on what, and from which model's weights, if any.
 
         Raises:
             UserError: see `refuse_filled`.
@@ -104,6 +125,7 @@ class RunFolder:
             "characters": vocabulary.characters,
             "slots": vocabulary.slots,
             "settings": settings.as_dict(),
+            "weights": None if weights is None else str(weights.resolve()),
         }
         # Last, because it makes the folder a run: whoever is killed before this starts anew.
         write_json(self.path / "config.json", config)
@@ -125,12 +147,24 @@ class RunFolder:
             RunError: there is no run in the folder.
         """
         try:
-            config = json.loads((self.path / "config.json").read_text(encoding="utf-8"))
+            config = json.loads(read_file(self.path / "config.json", _MOST_CONFIG))
             return {**config, "settings": Settings.from_dict(config["settings"])}
         except FileNotFoundError:
             raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
+        except OSError as error:
+            path = self.path / "config.json"
+            raise RunError(f"{path}: cannot be read ({error.strerror}); restore it, or start a new run") from None
         except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+
+    def weights_to_take(self) -> Path | None:
+        """The model that a run starts from which was interrupted before it had saved anything; else None.
+
+        Raises:
+            RunError: the config or the state is damaged.
+        """
+        weights = self.config().get("weights")  # Runs of before have not noted any.
+        return Path(weights) if isinstance(weights, str) and self.progress() is None else None
 
     def note_source(self, source: DataSource) -> None:
         """Write down where the data of the run are now."""
@@ -179,7 +213,7 @@ class RunFolder:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
         with whole_file(self.path / "state.npz") as temporary, open(temporary, "wb") as file:
-            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+            np.savez(file, progress=np.array(json.dumps(progress)), run=self._identity(), **arrays)
             file.flush()
             os.fsync(file.fileno())
 
@@ -187,8 +221,14 @@ class RunFolder:
         """The progress that was last saved, or None at the very start.
 
         Raises:
-            RunError: the file is damaged.
+            RunError: the file is damaged, or is missing though something was trained: it is saved before anything is.
         """
+        trained = [name for name in ("best.keras", "last.keras", "history.csv") if (self.path / name).exists()]
+        if trained and not (self.path / "state.npz").exists():
+            raise RunError(
+                f"{self.path / 'state.npz'}: is missing, and {trained[0]} is there, which a training from the start "
+                "would replace; restore it, or start a new run, from the weights with --weights"
+            )
 
         def told(state) -> dict:
             found = json.loads(str(state["progress"]))
@@ -198,6 +238,18 @@ class RunFolder:
 
         return self._load_state(told)
 
+    def require_best(self) -> None:
+        """Make sure that the best model of stage two, which a resumed run ends with, is still there.
+
+        Raises:
+            RunError: it is not.
+        """
+        if not (self.path / "best.keras").is_file():
+            raise RunError(
+                f"{self.path / 'best.keras'}: is missing, and the run ends with it; restore it, or start a new run "
+                f"with --weights {self.path / 'last.keras'}"
+            )
+
     def load_variables(self, variables: list) -> None:
         """Put the saved values into the variables, which must be the same and in the same order.
 
@@ -206,7 +258,8 @@ class RunFolder:
         """
 
         def assign(state):
-            saved = [state[f"variable_{index}"] for index in range(len(state.files) - 1)]
+            count = sum(name.startswith("variable_") for name in state.files)
+            saved = [state[f"variable_{index}"] for index in range(count)]
             if [value.shape for value in saved] != [tuple(variable.shape) for variable in variables]:
                 raise RunError(f"{self.path / 'state.npz'}: belongs to a model or stage of other sizes")
             for variable, value in zip(variables, saved, strict=True):
@@ -221,13 +274,32 @@ class RunFolder:
         try:
             refuse_unsound(path)
             with np.load(path, allow_pickle=False) as state:
+                # Those of before did not say whose they are.
+                if "run" in state.files and not np.array_equal(state["run"], self._identity()):
+                    raise RunError(
+                        f"{path}: does not belong to the split.csv and config.json beside it, one of which was changed "
+                        "or is of another run; restore it"
+                    )
                 return use(state)
         except RunError:
             raise
         except Exception as error:  # A damaged zip raises many kinds.
+            best = self.path / "best.keras"
+            named = f" {best}" if best.exists() else ""
             raise RunError(
-                f"{path}: damaged ({error}); start a new run with --weights {self.path / 'best.keras'}"
+                f"{path}: damaged ({error}); restore it, or start a new run with --weights{named}"
             ) from error
+
+    def _identity(self) -> np.ndarray:
+        """What tells a run from others, uint8 `(32,)`: what it trains on and holds out, its seed and its characters."""
+        digest, config = hashlib.sha256(), {}
+        with contextlib.suppress(OSError, ValueError, RecursionError):
+            digest.update(read_file(self.path / "split.csv"))
+        with contextlib.suppress(RunError):
+            config = self.config()
+        seed = config["settings"].seed if config else None
+        digest.update(json.dumps([seed, config.get("characters")]).encode())
+        return np.frombuffer(digest.digest(), "uint8")
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Write the model as `name`, at once or not at all."""
@@ -261,7 +333,7 @@ class RunFolder:
         """
         path = self.path / name
         try:
-            table = pd.read_csv(path, **options)
+            table = pd.read_csv(io.BytesIO(read_file(path)), **options)
             missing = [column for column in columns if column not in table.columns]
             if missing:
                 raise ValueError(f"no column {missing[0]}")

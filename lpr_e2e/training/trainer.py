@@ -107,6 +107,8 @@ class Training:
         self.shown: Counter[str] = Counter()
         saved = folder.progress()
         self.progress, self._fresh = Progress(**saved or {}), saved is None
+        if self.progress.stage != "recognition" and self.progress.best is not None:
+            folder.require_best()
         use_our_settings()  # Optimizers and metrics have theirs from Keras, too.
         keras.utils.set_random_seed(settings.seed)
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
@@ -188,6 +190,8 @@ class Training:
         if not (mixture.self_labelled or mixture.rearranged or mixture.real_letters or mixture.partly):
             return
         path, letters = self.folder.path / "own_labels.csv", self.folder.path / "letters.npz"
+        if self.progress.epoch and not path.exists():  # The weights that it was made with are no more.
+            raise TrainingError(f"{path}: is missing; restore it, or start a new run with --weights")
         if self.job.chief and not path.exists():
             # Saved by the end of stage one: an interruption in between changes nothing.
             self.folder.load_variables(self.replicas.own.weights)

@@ -22,6 +22,7 @@ import numpy as np
 from lpr_e2e.common.boxes import turn_picture
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.photographs import as_text
+from lpr_e2e.video.opening import BrokenOff, opened, reason_of
 
 if TYPE_CHECKING:
     from av import VideoFrame, VideoStream
@@ -34,8 +35,6 @@ FRAMES_A_SECOND = 6.0
 _MOST_APART = 1.35 / FRAMES_A_SECOND
 # Of a clip that does not say it.
 _USUAL_RATE = 25.0
-# A stream has so long to be opened, and to give its next frame, seconds.
-_TIMEOUT = (10.0, 10.0)
 # How long is waited before a stream is opened again, seconds: twice as long each time, up to the second number.
 _FIRST_WAIT, _MOST_WAIT = 1.0, 60.0
 # Whoever waits for a frame is told after so many seconds that there is none.
@@ -49,10 +48,6 @@ _MATROSKA_DURATION = re.compile(r"(\d{1,6}):(\d\d):(\d\d(?:\.\d{1,9})?)")
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
 # What has a length and is read from its beginning when it is opened, even though a server gives it.
 _FILES_OF_SERVERS = ("http", "https")
-
-
-class BrokenOff(Exception):
-    """A stream that cannot be opened or gives no more frames; the message is the reason, without the address."""
 
 
 @dataclass(frozen=True)
@@ -153,7 +148,7 @@ def open_source(
     if scheme is None and not device and not os.path.isfile(source):
         raise UserError(f"{name}: no file; expected a video file, a camera such as /dev/video0, or an address")
     try:
-        container = _opened(source, device, live=scheme is not None)
+        container = opened(source, device, live=scheme is not None)
     except BrokenOff as error:
         raise UserError(f"{name}: cannot be opened as a video: {error}") from None
     has_length = scheme is None or (scheme[1].lower() in _FILES_OF_SERVERS and bool(container.duration))
@@ -165,38 +160,9 @@ def open_source(
     first = [container]  # Opened already.
 
     def connect() -> Iterator[Callable[[], np.ndarray]]:
-        yield from _live_frames(first.pop() if first else _opened(source, device, live=True))
+        yield from _live_frames(first.pop() if first else opened(source, device, live=True))
 
     return LiveFrames(connect, name, reconnects, tell)
-
-
-def _opened(source: str, device: bool, live: bool) -> InputContainer:
-    """The container of a source.
-
-    Raises:
-        BrokenOff: it cannot be opened, or has no video.
-    """
-    import av
-
-    options = {"rtsp_transport": "tcp"} if source.lower().startswith("rtsp") else {}
-    # An absolute path is never taken for an address.
-    place = source if live else os.path.abspath(source)
-    try:
-        container = av.open(
-            place, format="v4l2" if device else None, options=options, timeout=_TIMEOUT if live else None
-        )
-    except (av.FFmpegError, ValueError, OSError) as error:
-        raise BrokenOff(_reason(error)) from None
-    if not container.streams.video:
-        container.close()
-        raise BrokenOff("there is no video in it")
-    return container
-
-
-def _reason(error: Exception) -> str:
-    """What FFmpeg says, without the address that stands in the message."""
-    text = getattr(error, "strerror", None)
-    return text if isinstance(text, str) and text else type(error).__name__
 
 
 def upright(frame: VideoFrame) -> np.ndarray:
@@ -276,7 +242,7 @@ class FileFrames:
             for packet in self._container.demux(self._stream):
                 yield from packet.decode()
         except (av.FFmpegError, OSError) as error:
-            raise BrokenOff(_reason(error)) from None
+            raise BrokenOff(reason_of(error)) from None
 
     def close(self) -> None:
         """Close the file."""
@@ -301,7 +267,7 @@ def _live_frames(container: InputContainer) -> Iterator[Callable[[], np.ndarray]
                 for frame in frames:
                     yield functools.partial(upright, frame)
     except (av.FFmpegError, OSError) as error:
-        raise BrokenOff(_reason(error)) from None
+        raise BrokenOff(reason_of(error)) from None
     raise BrokenOff("the stream has ended")
 
 
