@@ -179,7 +179,7 @@ def _at_random(options: argparse.Namespace) -> None:
 
 def attack(reader: str, options: argparse.Namespace) -> Outcome:
     """Attack one reader, or several joined by commas, in processes of their own; those that end early are replaced."""
-    outcome, before = Outcome(reader), set(_found(options.corpus))
+    outcome, before = Outcome(reader), set(_found(options.corpus, reader))
     end = time.monotonic() + 60 * options.minutes
     runs = options.runs
     for attempt in range(_MOST_RESTARTS):
@@ -193,7 +193,7 @@ def attack(reader: str, options: argparse.Namespace) -> Outcome:
         outcome.executions += int(ran[-1]) if ran else 0
         covered = re.findall(r"\bcov: (\d+)", done.stderr)
         outcome.coverage = max(outcome.coverage, int(covered[-1]) if covered else 0)
-        is_new = set(_found(options.corpus)) - before
+        is_new = set(_found(options.corpus, reader)) - before
         if done.returncode and not is_new:
             told = done.stderr.strip().splitlines()[-12:]
             ended = f"{reader}: cannot be attacked, the process ended with {done.returncode}:"
@@ -204,13 +204,15 @@ def attack(reader: str, options: argparse.Namespace) -> Outcome:
             runs = max(1, options.runs - outcome.executions)
     corpus = options.corpus / reader.replace(",", "+")[:80]
     outcome.kept = sum(1 for _ in corpus.iterdir()) if corpus.exists() else 0
-    outcome.finds = sorted(set(_found(options.corpus)) - before)
+    outcome.finds = sorted(set(_found(options.corpus, reader)) - before)
     return outcome
 
 
-def _found(corpus: Path) -> list[Path]:
-    folder = corpus / "finds"
-    return [path for path in folder.iterdir() if path.suffix != ".txt"] if folder.exists() else []
+def _found(corpus: Path, reader: str) -> list[Path]:
+    """What was found in these readers; others are attacked beside them."""
+    names, folder = tuple(f"{name}-" for name in reader.split(",")), corpus / "finds"
+    found = folder.iterdir() if folder.exists() else ()
+    return [path for path in found if path.suffix != ".txt" and path.name.startswith(names)]
 
 
 def main() -> int:

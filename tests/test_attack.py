@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import csv
 import importlib.util
+import io
 import json
 import os
+import struct
 import subprocess
 import sys
 import time
@@ -35,6 +37,7 @@ from foreign_files import (
     split_bytes,
 )
 
+from lpr_e2e.common.archives import refuse_unsound
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.data.fingerprint_cache import FILE, FingerprintCache
 from lpr_e2e.data.samples import Crop, Dataset
@@ -173,6 +176,55 @@ class TestFinds:
         data[data.index(b"PK\x01\x02") + 6] = 184  # The version that is needed to unpack it, of the first file.
         (tmp_path / FILE).write_bytes(data)
         assert FingerprintCache(tmp_path).get(path, None) is None
+
+    @pytest.mark.parametrize("header", [b"{'descr': (", b"[" * 999, b"\xff", b"'"])
+    def test_kept_fingerprints_that_are_one_array_with_an_odd_header_are_made_anew(self, tmp_path, header):
+        _, path, _ = cached(tmp_path)
+        (tmp_path / FILE).write_bytes(b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header)
+        assert FingerprintCache(tmp_path).get(path, None) is None
+
+    @pytest.mark.parametrize("hides", ["all", "before", "between", "one"])
+    def test_an_archive_that_holds_more_than_it_lists_is_refused(self, tmp_path, hides):
+        path = tmp_path / "letters.npz"
+        letterforms.save(LETTERS, path)
+        data = path.read_bytes()
+        directory, end = data.index(b"PK\x01\x02"), data.index(b"PK\x05\x06")
+        second = data.index(b"PK\x01\x02", directory + 1)
+        count, size, place = struct.unpack_from("<H2I", data, end + 10)
+
+        def ended(count: int, size: int, place: int) -> bytes:
+            return struct.pack("<4s4H2IH", b"PK\x05\x06", 0, 0, count, count, size, place, 0)
+
+        hidden = {
+            "all": data[:end] + ended(0, 0, end),
+            "one": data[:directory] + data[second:end] + ended(count - 1, size - (second - directory), place),
+            "before": bytes(99) + data,
+            "between": data[:directory] + bytes(99) + data[directory:end] + ended(count, size, place + 99),
+        }[hides]
+        path.write_bytes(hidden)
+        with zipfile.ZipFile(path) as archive:  # Python alone takes it.
+            assert archive.testzip() is None
+        with pytest.raises(UserError, match="letters.npz: damaged .*holds more than the files that it lists"):
+            letterforms.load(path)
+
+    @pytest.mark.parametrize("compressed", [False, True])
+    @pytest.mark.parametrize("streamed", [False, True])
+    def test_archives_of_other_programs_are_sound(self, tmp_path, compressed, streamed):
+        """A program that writes to a pipe gives the size of each file once more after it."""
+
+        class Pipe(io.BytesIO):
+            def seekable(self):
+                return False
+
+            def tell(self):
+                raise io.UnsupportedOperation
+
+        path, written = tmp_path / "sound.npz", Pipe() if streamed else io.BytesIO()
+        with zipfile.ZipFile(written, "w", zipfile.ZIP_DEFLATED if compressed else zipfile.ZIP_STORED) as archive:
+            for name in ("a", "b/c", "é"):
+                archive.writestr(name, name * 99)
+        path.write_bytes(written.getvalue())
+        refuse_unsound(path)
 
     def test_letters_that_would_fill_the_memory_are_refused(self, tmp_path):
         path = tmp_path / "letters.npz"

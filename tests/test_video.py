@@ -472,6 +472,14 @@ class TestForeignClips:
         with pytest.raises(UserError, match="cannot be opened as a video: (of a form that|Invalid data)"):
             open_source(str(path))
 
+    @pytest.mark.parametrize(("form", "codec"), [("avi", b"MJPG"), ("mov", b"jpeg"), ("matroska", b"V_MJPEG")])
+    def test_a_clip_that_nothing_decodes_is_refused(self, form, codec, tmp_path):
+        path = raw_clip(tmp_path / "clip", [jpeg_frame(64, 48)], form)
+        assert codec in path.read_bytes() and open_source(str(path))
+        path.write_bytes(path.read_bytes().replace(codec, codec[:-2] + b"zz"))
+        with pytest.raises(UserError, match="cannot be opened as a video: its video is of a form that FFmpeg does not"):
+            open_source(str(path))
+
     @pytest.mark.parametrize("form", ["avi", "matroska", "mov", "nut", "mjpeg"])
     def test_clips_are_told_by_content(self, form, tmp_path):
         source = open_source(str(raw_clip(tmp_path / "clip.xyz", [jpeg_frame(64, 48)] * 3, form)), every=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 import sys
 import zipfile
 from pathlib import Path
@@ -10,6 +11,9 @@ from lpr_e2e.common.files import require_file
 
 # An archive may be so many times larger unpacked, and so many bytes more: ours are stored, or hardly compressed.
 _UNPACKED_RATIO, _UNPACKED_BYTES = 4, 16 * 2**20
+# The head of a file in an archive, bytes, its last four being the lengths of the name and of further notes that follow;
+# and how much may come after the file: its size once more.
+_HEAD, _SIZE_AGAIN = 30, 24
 
 
 def refuse_unsound(path: Path) -> None:
@@ -20,7 +24,8 @@ def refuse_unsound(path: Path) -> None:
 
     Raises:
         OSError: it cannot be read.
-        zipfile.BadZipFile: it is no archive, a file in it is not what was written, or it is far larger unpacked.
+        zipfile.BadZipFile: it is no archive, a file in it is not what was written or is not in its list of files, or it
+            is far larger unpacked.
     """
     try:
         _look_at(path)
@@ -37,6 +42,21 @@ def _look_at(path: Path) -> None:
         if unpacked > _UNPACKED_RATIO * size + _UNPACKED_BYTES:
             sizes = [f"{one / 2**20:.1f} MiB" for one in (size, unpacked)]
             raise zipfile.BadZipFile(f"{sizes[0]} that unpack to {sizes[1]}; expected numbers, which hardly compress")
+        _refuse_unlisted(archive)
         damaged = archive.testzip()
         if damaged is not None:
             raise zipfile.BadZipFile(f"Bad CRC-32 for file {damaged!r}")
+
+
+def _refuse_unlisted(archive: zipfile.ZipFile) -> None:
+    """Make sure that nothing stands before, between or after the files that the archive lists."""
+    starts, ends, file = [], [0], archive.fp
+    for member in sorted(archive.infolist(), key=lambda one: one.header_offset):
+        assert file is not None  # It is open.
+        file.seek(member.header_offset)
+        head = _HEAD + sum(struct.unpack("<HH", file.read(_HEAD)[-4:]))
+        starts.append(member.header_offset)
+        ends.append(member.header_offset + head + member.compress_size)
+    starts.append(archive.start_dir)
+    if not all(0 <= start - end <= _SIZE_AGAIN for start, end in zip(starts, ends, strict=True)):
+        raise zipfile.BadZipFile("it holds more than the files that it lists")

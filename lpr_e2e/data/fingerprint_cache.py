@@ -177,7 +177,7 @@ class FingerprintCache:
                 str(key): (str(state), (numbers[start[0] : end[0]], pixels[start[1] : end[1]]))
                 for (key, state, *_), start, end in zip(entries, ends, ends[1:], strict=False)
             }
-        except _DAMAGED:
+        except Exception:  # NumPy has many kinds for headers that are none.
             self._kept = {}
 
     def _merge(self) -> None:

@@ -57,6 +57,9 @@ def opened(source: str, device: bool, live: bool) -> InputContainer:
     if not videos:
         container.close()
         raise BrokenOff("there is no video in it")
+    if videos[0].codec_context is None:
+        container.close()
+        raise BrokenOff("its video is of a form that FFmpeg does not decode")
     videos[0].codec_context.options = {"max_pixels": str(MAX_PIXELS)}  # They may grow.
     return container
 
