@@ -65,7 +65,8 @@ class Procedure:
         sureness_threshold: nor is one believed whose text and box are not both likely, by the product of their
             certainties: of 700 windows beside the plates of training photographs, 11 gave a text with at least the
             certainty above, and one of them with at least this product.
-        unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this.
+        unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this, which a
+            training lowers to what its held-out plates need, see `lpr_e2e.evaluation.promising.unseen_bar`.
         other_form: nor is one of a form that no training text has, or not of the user's format: its certainty is
             multiplied by this.
         edge: nor is one of a plate that ends as close as this to an edge of the photograph, in shares of its length: it

@@ -13,6 +13,23 @@ from lpr_e2e.common.promise import Bar, Promise
 PRECISIONS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 # Of so many measurements, this share keeps what it promises.
 CONFIDENCE = 0.9
+# Of the plates that are read rightly this share stays believed, however little of a character may be hidden; and so
+# unlikely it always may be.
+_KEPT, _LEAST_UNSEEN = 0.99, 0.001
+
+
+def unseen_bar(holes: Sequence[float], most: float) -> float:
+    """From which probability on that a character cannot be seen a reading is not believed.
+
+    A model that guesses what is behind a bar is rarely sure that it sees it: it says so with one percent, where it has
+    a thousandth for a plate that is whole. How much it says of whole ones differs from model to model.
+
+    Args:
+        holes: `(n,)`, 0..1, of the plates that are read rightly as they were photographed, see `Vocabulary.hole`.
+        most: the highest bar there may be.
+    """
+    usual = float(np.quantile(holes, _KEPT, method="nearest")) if len(holes) else most
+    return min(most, max(usual, _LEAST_UNSEEN))
 
 
 def promise_of(

@@ -76,5 +76,6 @@ def average(runs: Sequence[Path], data: Sequence[Path] | None = None) -> tuple[P
     dataset = load_all(source.moved(data) if data else source)
     folders[0].check_split(dataset)
     model = averaged([load(folder.path / "best.keras") for folder in folders], [folder.path for folder in folders])
+    model.procedure = configs[0]["settings"].procedure  # What was fitted to one model is fitted to the mean anew.
     held = HeldOut(dataset, model.vocabulary, model.architecture, model.procedure)
     return model, finish(model, held)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lpr_e2e.evaluation.scoring import Figures
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.training.evaluators import HeldOut, Photographs, best_temperature
-from lpr_e2e.training.promising import best_promise
+from lpr_e2e.training.promising import fit_promise
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Finished:
 
 
 def finish(model: PlateModel, held: HeldOut) -> Finished:
-    """Fit the temperature of a model and what it promises, in place, and read what is held out with it."""
+    """Fit a model's temperature, what is `ok` and what that promises, in place, and read what is held out with it."""
     model.temperature.assign(best_temperature(model, held))
-    model.promise = best_promise(model, held.dataset.validation_photographs)
+    fit_promise(model, held.dataset.validation_photographs)
     photographs = Photographs(held)
     figures = photographs.figures(model)
     by_set = photographs.figures_by_set()
