@@ -59,6 +59,20 @@ class TestBars:
         assert bars[-1] >= 0.69 and promise.bars[-1].coverage == pytest.approx(0.75, abs=0.02)
         assert bars[0] < 0.65  # Of all down to there, nine of ten are right.
 
+    def test_a_bar_is_no_lower_than_an_undisturbed_plate_needs(self):
+        """All of 200 plates are certain, of the same ones disturbed none is, and all are right. For 98 % the certain
+        ones alone are too few."""
+        ordinary, disturbed = np.linspace(0.9, 1.0, 200), np.linspace(0.3, 0.85, 200)
+        promise = promise_of([*ordinary, *disturbed], [True] * 400, 200, ordinary)
+        bars = {bar.precision: bar.certainty for bar in promise.bars}
+        assert bars == {0.9: 0.9, 0.95: 0.9, 0.97: 0.9, 0.98: 0.3} and {bar.coverage for bar in promise.bars} == {1.0}
+
+    def test_where_too_few_would_be_left_a_bar_stays(self):
+        """Of 30 plates, two are certain as they are: two could not show anything."""
+        ordinary = [0.9, 0.9, *[0.0] * 28]
+        promise = promise_of([0.9, 0.9, *[0.4] * 28], [True] * 30, 30, ordinary)
+        assert [bar.certainty for bar in promise.bars] == [0.4]
+
     def test_ties_are_taken_together(self):
         """Whether the wrong one of two that are as certain comes first is chance."""
         for wrong in (0, 99):

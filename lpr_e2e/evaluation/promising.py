@@ -49,7 +49,7 @@ def promise_of(
     with as many readings as could say yes at all.
 
     Plates are read several times, as they were photographed and disturbed. These readings depend on each other, so they
-    count together as much as one plate each does.
+    count together as much as one plate each does. A bar is no lower than a plate needs that was not disturbed.
 
     Args:
         certainties: `(n,)`, 0..1, of all readings that would be believed, disturbed ones too.
@@ -64,20 +64,25 @@ def promise_of(
     told, wrong = told[order], np.cumsum(~true[order])
     # Of so many readings each plate has its share.
     weight = min(1.0, plates / len(told)) if len(told) else 0.0
-    bars = []
+    usual, bars = np.asarray(ordinary, "float64"), []
     for precision in sorted(precisions):
-        bar = _bar(told, wrong, weight, precision, confidence)
+        least = math.ceil(math.log(1 - confidence) / math.log(precision) / weight) if weight else math.inf
+        bar = _bar(told, wrong, weight, precision, confidence, least)
         if bar is not None:
-            coverage = float(np.mean(np.asarray(ordinary, "float64") >= bar)) if len(ordinary) else 0.0
+            needed = min(usual[usual >= bar], default=bar)
+            bar = float(needed) if np.count_nonzero(told >= needed) >= least else bar
+            coverage = float(np.mean(usual >= bar)) if len(usual) else 0.0
             bars.append(Bar(precision, bar, coverage))
     return Promise(plates, confidence, tuple(bars))
 
 
-def _bar(told, wrong, weight: float, precision: float, confidence: float) -> float | None:
-    """The least certainty `(n,)`, the highest first, up to which the bound holds, see `promise_of`; None: nowhere."""
+def _bar(told, wrong, weight: float, precision: float, confidence: float, least: float) -> float | None:
+    """The least certainty `(n,)`, the highest first, up to which the bound holds, see `promise_of`; None: nowhere.
+
+    `least` is how many readings could say yes at all.
+    """
     from scipy.special import betaincinv  # Late: it takes a while, and who reads does not need it.
 
-    least = math.ceil(math.log(1 - confidence) / math.log(precision) / weight) if weight else math.inf
     bar = None
     for last in range(len(told)):
         if last + 1 < least or (last + 1 < len(told) and told[last + 1] == told[last]):
