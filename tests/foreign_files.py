@@ -296,7 +296,10 @@ def tiny_model():
     sizes = replace(
         PRESETS["small"].architecture, canvas_size=96, glimpse_size=(32, 64), widths=(8, 8, 8, 8, 8), head_width=8
     )
-    return PlateModel(sizes, "0123", 4)
+    model, rng = PlateModel(sizes, "0123", 4), np.random.default_rng(0)
+    # The same in every process: an attack begins with what an earlier one has kept.
+    model.set_weights([rng.uniform(0.1, 1.0, weight.shape) for weight in model.get_weights()])
+    return model
 
 
 @functools.cache
