@@ -65,7 +65,7 @@ class TestFind:
     def test_a_wrong_name_lists_the_known_ones(self, name, tmp_path, monkeypatch):
         monkeypatch.chdir(tmp_path)
         with pytest.raises(
-            UserError, match="tunisia, base, british, china, egypt, indonesia, tunisia_seed0"
+            UserError, match="tunisia, base, british, china, egypt, indonesia, tunisia_careful, tunisia_seed0"
         ) as refused:
             find(name)
         assert f"no model at {name}" in str(refused.value)
