@@ -30,6 +30,16 @@ def pytest_configure() -> None:
             signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
 
 
+# They train, or start many processes, for a minute or two. If one of them came last, one core would wait for the other.
+_LONG = ("kills", "training", "without_tensorflow", "saved_model", "export", "requests", "other_country", "ablation")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    names = [f"test_{name}.py" for name in _LONG]
+    items.sort(key=lambda item: names.index(item.path.name) if item.path.name in names else len(names))
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A drawn data set of a dozen photographs, in the challenge's layout."""
