@@ -207,6 +207,20 @@ class TestFinds:
         with pytest.raises(UserError, match="letters.npz: damaged .*holds more than the files that it lists"):
             letterforms.load(path)
 
+    def test_letters_of_which_some_are_missing_are_refused(self, tmp_path):
+        path = tmp_path / "letters.npz"
+        letterforms.save({}, path)
+        assert letterforms.load(path) == {}  # None were found, and none are missing.
+        letterforms.save(LETTERS, path)
+        with np.load(path) as file:
+            members = dict(file)
+        for left in ([], ["count"], list(members)[1:], [*list(members)[:1], "count"]):
+            np.savez(path, **{name: members[name] for name in left})
+            with pytest.raises(UserError, match="letters.npz: damaged"):
+                letterforms.load(path)
+        np.savez(path, **{name: mask for name, mask in members.items() if name != "count"})  # As it was before.
+        assert letterforms.load(path).keys() == LETTERS.keys()
+
     @pytest.mark.parametrize("compressed", [False, True])
     @pytest.mark.parametrize("streamed", [False, True])
     def test_archives_of_other_programs_are_sound(self, tmp_path, compressed, streamed):

@@ -44,6 +44,8 @@ _SHARP_HEIGHT = 48
 _ROUNDS = 3  # of weighing the cells by their likeness to the mean
 # Stand in the file between the name of a data set and a character, and before the number of a further look.
 _AFTER_NAME, _AFTER_CODE = "/", "-"
+# How many there are, so that none can be missing.
+_COUNT = "count"
 # Cells are of two kinds if each is on this share of the plates, and the two are no more alike than this. They are
 # compared a little blurred, by so many rows of a glyph.
 _KIND_SHARE, _KINDS_ALIKE, _COMPARED_BLUR = 0.15, 0.75, 2
@@ -108,8 +110,9 @@ def save(letters: Mapping[str, Looks], path: Path) -> None:
         for character, masks in of_set.items()
         for number, mask in enumerate(masks)
     }
+    count = {_COUNT: np.int64(len(arrays))}
     with whole_file(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+        np.savez(file, **arrays, **count)
 
 
 def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
@@ -124,7 +127,11 @@ def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
     try:
         refuse_unsound(path)
         with np.load(path, allow_pickle=False) as file:
-            for key in file.files:  # In the order in which they were written.
+            keys = [key for key in file.files if key != _COUNT]
+            # Files of before have no count; an archive of nothing is none of them.
+            if len(keys) != (int(file[_COUNT]) if _COUNT in file.files else max(1, len(keys))):
+                raise ValueError("letters are missing")
+            for key in keys:  # In the order in which they were written.
                 name, _, code = key.rpartition(_AFTER_NAME)
                 character, mask = chr(int(code.partition(_AFTER_CODE)[0], 16)), file[key]
                 if mask.dtype != np.uint8 or mask.ndim != 2 or len(mask) != GLYPH_HEIGHT or not mask.size:
