@@ -382,22 +382,31 @@ interrupts.as_process(call)
     assert errors == "" and process.returncode == 130
 
 
-@pytest.mark.parametrize("number", ALL)
-def test_a_request_that_comes_while_python_collects_garbage_is_not_lost(number):
-    process = started(f"""
+def collects(number: int) -> str:
+    """The code of `collects`, for `gc.callbacks`: as soon as Python collects garbage, it asks to end, once."""
+    return f"""
 import gc
 def collects(phase, about):
     gc.callbacks.clear()
     print("ready", flush=True)
     signal.raise_signal({int(number)})
     time.sleep(0)
+"""
+
+
+@pytest.mark.parametrize("number", ALL)
+def test_a_request_that_comes_while_python_collects_garbage_is_not_lost(number):
+    process = started(
+        collects(number)
+        + """
 def call():
     gc.callbacks.append(collects)
     gc.collect()
     time.sleep(20)
     return 0
 interrupts.as_process(call)
-""")
+"""
+    )
     _, errors = process.communicate(timeout=10)
     assert errors == "" and process.returncode == 128 + number
 
@@ -427,18 +436,15 @@ interrupts.as_process(call)
 @pytest.mark.parametrize("again", [(), (signal.SIGINT,), (signal.SIGTERM, signal.SIGINT)])
 def test_a_request_that_comes_while_another_is_asked_again_is_not_lost(number, again):
     """Nor does it complain, and what has to be closed is closed: also if threads cannot be started as usual."""
-    process = started(f"""
-import _thread, gc, threading, types
+    process = started(
+        collects(number)
+        + f"""
+import _thread, threading, types
 def start(*what):
     for one in {[int(one) for one in again]}:
         signal.raise_signal(one)
     return _thread.start_new_thread(*what)
 interrupts._thread = types.SimpleNamespace(start_new_thread=start)
-def collects(phase, about):
-    gc.callbacks.clear()
-    print("ready", flush=True)
-    signal.raise_signal({int(number)})
-    time.sleep(0)
 def call():
     gc.callbacks.append(collects)
     try:
@@ -449,7 +455,8 @@ def call():
         print("closed", file=sys.stderr)
     return 0
 interrupts.as_process(call)
-""")
+"""
+    )
     _, errors = process.communicate(timeout=10)
     assert errors == "closed\n" and process.returncode == 128 + number
 

@@ -118,9 +118,16 @@ def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
     from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places, results_in
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.prediction import outputs
     from lpr_e2e.prediction.models import find
-    from lpr_e2e.prediction.outputs import CSV, JSONL, PICTURES, JsonLines, PredictionsWriter
+    from lpr_e2e.prediction.outputs import (
+        CSV,
+        JSONL,
+        PICTURES,
+        JsonLines,
+        PredictionsWriter,
+        default_output,
+        is_predictions,
+    )
     from lpr_e2e.prediction.reader import PlateReader
 
     # What only some ask for is imported for them alone: nobody else should wait for it.
@@ -129,7 +136,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
 
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
-    output = options.output or outputs.default_output(options.photographs)
+    output = options.output or default_output(options.photographs)
     written = [JSONL] * options.jsonl + ["report.html"] * (not options.no_report)
     written += ["redacted.csv"] * bool(options.redact)
     targets = [path for path in (options.submission, options.figures) if path]
@@ -137,7 +144,7 @@ def _prepare(options: argparse.Namespace) -> _Job:
     given = [*(path for path in (options.truth, options.seen) if path), *(path for _, path in photographs)]
     refuse_inputs([*targets, *(output / name for name in (CSV, *written))], given)
     refuse_inputs(targets, [find(options.model)])
-    marks = [CSV] if outputs.is_predictions(output / CSV) else []
+    marks = [CSV] if is_predictions(output / CSV) else []
     refuse_foreign(output, marks, [CSV, *written, *([PICTURES] * (not options.no_pictures))])
     if options.redact:
         from lpr_e2e.prediction import redaction as redacting

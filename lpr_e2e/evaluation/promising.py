@@ -13,8 +13,8 @@ from lpr_e2e.common.promise import Bar, Promise
 PRECISIONS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995, 0.999)
 # Of so many measurements, this share keeps what it promises.
 CONFIDENCE = 0.9
-# Of the plates that are read rightly this share stays believed, however little of a character may be hidden; and so
-# unlikely it always may be.
+# Of the plates that are read rightly, this share stays believed whatever may be hidden on them; and with no more than
+# this probability of something hidden, every reading does.
 _KEPT, _LEAST_UNSEEN = 0.99, 0.001
 
 

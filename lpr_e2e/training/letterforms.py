@@ -129,7 +129,8 @@ def load(path: Path) -> dict[str, dict[str, tuple[np.ndarray, ...]]]:
         with np.load(path, allow_pickle=False) as file:
             keys = [key for key in file.files if key != _COUNT]
             # Files of before have no count; an archive of nothing is none of them.
-            if len(keys) != (int(file[_COUNT]) if _COUNT in file.files else max(1, len(keys))):
+            is_whole = int(file[_COUNT]) == len(keys) if _COUNT in file.files else bool(keys)
+            if not is_whole:
                 raise ValueError("letters are missing")
             for key in keys:  # In the order in which they were written.
                 name, _, code = key.rpartition(_AFTER_NAME)
