@@ -14,6 +14,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from lpr_e2e.annotation.answers import Answers
 from lpr_e2e.common.errors import UserError, in_words
 from lpr_e2e.common.files import (
     WholeLines,
@@ -30,6 +31,8 @@ from lpr_e2e.common.files import (
     whole_folder,
     write_json,
 )
+from lpr_e2e.data.tables import DatasetError
+from lpr_e2e.evaluation.truth import read_predictions, read_truth
 
 
 class TestWholeFile:
@@ -259,6 +262,29 @@ def test_an_error_is_a_line_that_begins_with_the_place_and_ends_with_the_remedy(
     assert len(said) < 2100 and "\n" not in said
     assert said.startswith("a.csv, row 7: ") and said.endswith("expected less; leave it out")
     assert in_words(UserError("a.csv: short")) == "a.csv: short"
+
+
+class TestWhatErrorsQuote:
+    """Pages and tables show an error as it is: it is one line, whatever a cell holds."""
+
+    @pytest.mark.parametrize(
+        ("read", "table"),
+        [
+            (Answers, 'img_id,ymin,xmin,ymax,xmax,text,answered\na.png,"1\n2",3,4,5,A1,\n'),
+            (Answers, 'img_id,"ymin\nxmin"\na.png,1\n'),
+            (read_truth, 'img_id,"text\nof plates"\na.png,A1\n'),
+            (read_predictions, 'img_id,text,"stat\nus"\na.png,A1,ok\n'),
+        ],
+    )
+    def test_a_refused_cell_of_two_lines(self, tmp_path, read, table):
+        (tmp_path / "a.csv").write_text(table)
+        with pytest.raises(UserError, match="a.csv") as error:
+            read(tmp_path / "a.csv")
+        assert "\n" not in str(error.value)
+
+    def test_a_kind_of_them_and_what_was_given_stays(self):
+        assert str(DatasetError("a.csv: b\nc: expected d")) == "a.csv: b\\nc: expected d"
+        assert DatasetError("a\nb").args == ("a\nb",)
 
 
 class TestWhatIsNotOurs:

@@ -6,8 +6,11 @@ from __future__ import annotations
 class UserError(ValueError):
     """A call, a file or data that cannot be used. The message says what is wrong, what was expected and the remedy.
 
-    The command line prints the message alone and ends with exit code 2.
+    The command line prints the message alone and ends with exit code 2. It is one line, whatever it quotes.
     """
+
+    def __str__(self) -> str:
+        return super().__str__().replace("\n", "\\n")
 
 
 class TrainingError(UserError):
