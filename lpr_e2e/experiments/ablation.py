@@ -146,7 +146,7 @@ class Ablation:
 
     def _refuse_rows_of_others(self) -> None:
         noted = self.output / _CALL
-        if noted.exists():
+        if noted.exists() and any(self.output.glob("*-seed*/*")):  # Else none was begun: the call was wrong.
             try:
                 before = dict(read_json(noted))
             except (OSError, ValueError, TypeError) as error:
