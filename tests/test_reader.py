@@ -543,6 +543,19 @@ class TestCost:
             with pytest.raises(PictureError, match="a JPEG of 2000001 scans"):
                 read_picture(image)
 
+    @pytest.mark.parametrize("scans", [0, 60, 200])
+    def test_scans_in_a_tiff_have_a_limit_too(self, scans):
+        """Of libtiff's, 100: what a JPEG is refused for may not come in a TIFF."""
+        file, side = io.BytesIO(), 64
+        Image.new("L", (side, side), 77).save(file, "JPEG", progressive=True)
+        whole = file.getvalue()
+        data = whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * scans + whole[-2:]
+        found = [(256, side), (257, side), (258, 8), (259, 7), (262, 1), (273, 200), (277, 1), (278, side)]
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in [*found, (279, len(data))])
+        tiff = (struct.pack("<4sIH", b"II*\0", 8, len(found) + 1) + entries).ljust(200, b"\0") + data
+        with pytest.raises(PictureError) if scans > 100 else contextlib.nullcontext():
+            assert read_picture(tiff).shape == (side, side, 3)
+
     def test_what_cameras_write_is_read(self, tmp_path):
         """Three hundred parts of notes, a colour profile in 255, a small picture in digits."""
         whole = self.jpeg()
