@@ -146,13 +146,14 @@ class Ablation:
 
     def _refuse_rows_of_others(self) -> None:
         noted = self.output / _CALL
-        if noted.exists() and any(self.output.glob("*-seed*/*")):  # Else none was begun: the call was wrong.
+        if noted.exists():
             try:
                 before = dict(read_json(noted))
             except (OSError, ValueError, TypeError) as error:
                 raise UserError(f"{noted}: damaged ({error}); name another folder with --output") from None
+            was_begun = any(self.output.glob("*-seed*/*"))  # Else the call was wrong.
             for name, value in self._call.items():
-                if before.get(name) != value:
+                if was_begun and before.get(name) != value:
                     raise UserError(
                         f"{self.output}: holds rows with {name} {before.get(name)!r}, not {value!r}; name another "
                         "folder with --output"
