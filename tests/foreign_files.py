@@ -519,7 +519,7 @@ def small_dataset():
 
 
 def split_bytes() -> list[bytes]:
-    from lpr_e2e.training.run_folder import split
+    from lpr_e2e.training.sides import split
 
     return [split(small_dataset()).to_csv(index=False).encode()]
 

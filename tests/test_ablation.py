@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lpr_e2e.cli import main
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.experiments.ablation import (
     APART,
@@ -97,6 +98,35 @@ class TestAblation:
         again, calls = self.started(tmp_path, seed=3)  # Seeds have folders of their own.
         again.figures(EVERYTHING)
         assert len(calls) == 2
+
+    @pytest.mark.parametrize(
+        ("option", "words"),
+        [
+            (["--seed", "-1"], "--seed: setting seed: -1; expected a whole number"),
+            (["--seed", "4294967296"], "--seed: setting seed: 4294967296"),
+            (["--exclude", "nowhere.csv"], "nowhere.csv: no such file or folder"),
+            (["--set", "joint.steps=-1"], "--set: "),
+        ],
+    )
+    def test_a_wrong_call_makes_no_folder(self, option, words, tmp_path, capsys, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        (tmp_path / "data").mkdir()
+        assert main(["ablation", "data", *option]) == 2 and main(["ablation", "mistyped"]) == 2
+        said = capsys.readouterr().err.splitlines()
+        assert len(said) == 2 and words in said[0] and "mistyped: no such file or folder" in said[1]
+        assert [path.name for path in tmp_path.iterdir()] == ["data"]
+
+    def test_a_call_that_began_no_row_stands_in_no_ones_way(self, tmp_path):
+        """After data that cannot be used, the mended call was refused for rows that there were none of."""
+
+        def refused(arguments):
+            raise UserError("the data cannot be used")
+
+        with pytest.raises(UserError, match="cannot be used"):
+            Ablation(tmp_path / "wrong", None, tmp_path / "runs", train=refused).figures(EVERYTHING)
+        ablation, calls = self.started(tmp_path)
+        ablation.figures(EVERYTHING)
+        assert calls
 
     def test_the_lone_reader_sees_as_many_glimpses_as_the_joint_training(self, tmp_path):
         ablation, _ = self.started(tmp_path, effort=0.5)

@@ -44,7 +44,8 @@ from lpr_e2e.data.samples import Crop, Dataset
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.training import letterforms
 from lpr_e2e.training.pseudo_labels import PseudoLabels
-from lpr_e2e.training.run_folder import RunError, RunFolder, write_split
+from lpr_e2e.training.run_folder import RunError, RunFolder
+from lpr_e2e.training.sides import write_split
 from lpr_e2e.video.outputs import read_passes
 
 DAMAGES = int(os.environ.get("DAMAGES", "0"))

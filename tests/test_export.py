@@ -246,6 +246,13 @@ class TestFolder:
         with pytest.raises(UserError, match="model.json: is there already, and was not written by this command"):
             export(model, tmp_path, forms=["onnx"])
         assert names(tmp_path) == {"model.json"} and (tmp_path / "model.json").read_text() == text
+        (tmp_path / "weights.bin").write_text("mine")  # Which such a program writes beside it.
+        (tmp_path / "saved_model").mkdir()
+        with pytest.raises(UserError, match="model.json: is there already, and was not written by this command"):
+            export(model, tmp_path, forms=["onnx"])
+        assert (tmp_path / "weights.bin").read_text() == "mine" and (tmp_path / "model.json").read_text() == text
+        (tmp_path / "weights.bin").unlink()
+        (tmp_path / "saved_model").rmdir()
         (tmp_path / "model.json").write_text('{"characters": "0123", "slots": 7}')  # Of an old export, its files lost.
         export(model, tmp_path, forms=["onnx"])
         assert names(tmp_path) == {*FORMS["onnx"], "model.json"}

@@ -10,8 +10,10 @@ import resource
 import shutil
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,12 +24,18 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 import predict
 import train
+from lpr_e2e.commands.loop import _refuse_rounds_of_others
+from lpr_e2e.common.backend import _settings
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.files import WholeLines
+from lpr_e2e.common.fonts import face_of_file
 from lpr_e2e.common.photographs import find_photographs
-from lpr_e2e.data.dataset import load_dataset
+from lpr_e2e.data.dataset import DataSource, load_dataset
+from lpr_e2e.experiments.ablation import EVERYTHING, Ablation
+from lpr_e2e.experiments.benchmark import other_format
 from lpr_e2e.experiments.processes import figures_of
 from lpr_e2e.model.plate_model import PlateModel, load
+from lpr_e2e.prediction.checksums import check_files, fingerprint
 from lpr_e2e.prediction.models import shipped
 from lpr_e2e.prediction.outputs import JsonLines, PredictionsWriter
 from lpr_e2e.prediction.pictures import write_picture
@@ -36,9 +44,11 @@ from lpr_e2e.prediction.reading import COLUMNS, Reading
 from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.pseudo_labels import PseudoLabels
-from lpr_e2e.training.run_folder import RunError, RunFolder, split
+from lpr_e2e.training.run_folder import RunError, RunFolder
 from lpr_e2e.training.settings import PRESETS
-from lpr_e2e.training.trainer import Training
+from lpr_e2e.training.sides import split
+from lpr_e2e.training.trainer import Training, training_vocabulary
+from lpr_e2e.video.outputs import read_passes
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -318,8 +328,115 @@ class TestDamagedRun:
         (tmp_path / name).write_text("mine")
         with pytest.raises(UserError, match="was not written by this command.*--run"):
             RunFolder(tmp_path).refuse_filled()
-        (tmp_path / "versions.json").write_text("{}")  # Killed before it was a run.
+        for content in ("{}", '{"npm": "10.2.3", "node": "20.10.0"}', "[]", "{", ""):  # Of other programs.
+            (tmp_path / "versions.json").write_text(content)
+            with pytest.raises(UserError, match="versions.json: is there already, and was not written by this command"):
+                RunFolder(tmp_path).refuse_filled()
+        began = {"python": "3.11.2", "machine": "x86_64", "cores": 2, "backend": "tensorflow", "keras": "3.15.0"}
+        (tmp_path / "versions.json").write_text(json.dumps(began))  # Killed before it was a run.
         RunFolder(tmp_path).refuse_filled()
+
+    @pytest.mark.parametrize("instead", ["pipe", "holes", "folder"])
+    def test_versions_that_are_no_file_do_not_begin_a_run(self, tmp_path, instead):
+        path = tmp_path / "versions.json"
+        (tmp_path / "best.keras").write_text("mine")
+        path.touch() if instead == "holes" else path.mkdir() if instead == "folder" else os.mkfifo(path)
+        if instead == "holes":
+            os.truncate(path, 2**40)
+        with pytest.raises(UserError, match="was not written by this command"):
+            RunFolder(tmp_path).refuse_filled()
+
+    @pytest.fixture
+    def runs(self, dataset, tiny_settings, tmp_path):
+        """Two runs of one call, with models of one size."""
+        runs = [RunFolder(tmp_path / name) for name in "ab"]
+        for seed, run in enumerate(runs):
+            run.start(tiny_settings, DataSource(tmp_path), dataset, training_vocabulary(dataset))
+            # An archive, as models are; those take seconds.
+            run.save_model(
+                SimpleNamespace(save=lambda path: np.savez(path.open("wb"), weights=np.ones(9))), "best.keras"
+            )
+            PseudoLabels(tilts={("", f"{seed}.jpg", 0): 0.1}).save(run.path / "own_labels.csv")
+            letterforms.save({"": {str(seed): (np.full((64, 20), 255, "uint8"),)}}, run.path / "letters.npz")
+            run.save_state([], {"stage": "joint", "epoch": 1, "best": 0.5, "waited": 0})
+        return runs
+
+    @pytest.mark.parametrize("name", ["best.keras", "own_labels.csv", "letters.npz"])
+    @pytest.mark.parametrize("becomes", ["another's", "damaged", "empty", "missing", "pipe"])
+    def test_what_a_run_goes_on_with_is_its_own(self, runs, name, becomes):
+        """Of one size, the best model or the letters of another run were taken for those of this one."""
+        run, path = runs[0], runs[0].path / name
+        look = run.require_best if name == "best.keras" else run.check_own_labels
+        look()
+        whole = path.read_bytes()
+        path.unlink()
+        if becomes == "another's":
+            shutil.copy(runs[1].path / name, path)
+        elif becomes == "pipe":
+            os.mkfifo(path)
+        elif becomes != "missing":
+            path.write_bytes(b"" if becomes == "empty" else whole[: len(whole) // 2])
+        with pytest.raises(RunError, match=f"{name}: .*restore it, or start a new run with --weights") as raised:
+            look()
+        assert "\n" not in str(raised.value)
+
+    def test_a_state_of_another_run_of_the_same_call_is_noticed(self, runs):
+        shutil.copy(runs[1].path / "state.npz", runs[0].path / "state.npz")
+        with pytest.raises(RunError, match="state.npz: does not belong"):
+            runs[0].progress()
+
+    def test_what_does_not_say_whose_it_is_is_taken(self, runs, dataset, tiny_settings):
+        """As it was written before it said so, or packed anew by another program."""
+        model = PlateModel(tiny_settings.architecture, "0123", 4)
+        runs[0].save_model(model, "best.keras")
+        runs[0].require_best()
+        assert load(runs[0].path / "best.keras").vocabulary.characters == "0123"
+        model.save(runs[0].path / "best.keras")
+        runs[0].require_best()
+        with zipfile.ZipFile(runs[0].path / "best.keras", "a") as archive:
+            archive.comment = b"packed by somebody"
+        runs[0].require_best()
+        with np.load(runs[0].path / "state.npz") as state:
+            before = {name: state[name] for name in state.files if name not in ("own_labels.csv", "letters.npz")}
+        np.savez(runs[0].path / "state.npz", **before)
+        shutil.copy(runs[1].path / "letters.npz", runs[0].path / "letters.npz")
+        runs[0].check_own_labels()
+
+
+class TestFilesWithoutEnd:
+    """A pipe was waited for, and a device or a file of holes filled the memory."""
+
+    READS = {
+        "loop-a/round-01.json": lambda path: _refuse_rounds_of_others(path.parent, path.parent.parent),
+        "run/config.json": lambda path: other_format(0.1, path.parent.parent),
+        "ablation.json": lambda path: Ablation(path.parent, None, path.parent, train=list).figures(EVERYTHING),
+        "passes.jsonl": lambda path: list(read_passes(path)),
+        "letters.ttf": face_of_file,
+        "weights.bin": lambda path: fingerprint(path.parent),
+        "model.json": lambda path: check_files(path.parent, []),
+        "keras.json": _settings,
+    }
+
+    @pytest.mark.parametrize("name", READS)
+    @pytest.mark.parametrize("instead", ["pipe", "/dev/zero", "holes"])
+    def test_no_small_file_is_read_without_end(self, name, instead, tmp_path):
+        path = tmp_path / name
+        path.parent.mkdir(exist_ok=True)
+        (tmp_path / "data").mkdir()
+        if instead == "holes":
+            path.touch()
+            os.truncate(path, 2**40)
+        elif instead == "pipe":
+            os.mkfifo(path)
+        else:
+            path.symlink_to(instead)
+        try:
+            self.READS[name](path)
+        except (UserError, OSError) as error:
+            assert path.name in str(error) or str(path.parent) in str(error)
+            assert "\n" not in str(error)
+        else:  # What is no file is passed over among others, and what is no round of these photographs, too.
+            assert name.startswith("loop") or (name == "weights.bin" and instead != "holes")
 
 
 def test_a_hundred_thousand_files_are_listed(tmp_path):

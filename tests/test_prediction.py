@@ -500,6 +500,26 @@ def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys
     assert (tmp_path / "out" / mine).read_text() == "mine"
 
 
+@pytest.mark.parametrize("name", ["report.html", "predictions.jsonl", "redacted.csv", "predictions.csv"])
+def test_no_result_is_written_through_a_link(name, tmp_path, engine, capsys):
+    """An earlier result, some of it put elsewhere: the report replaced what the link led to."""
+    save(tmp_path / "in", "car.jpg")
+    (tmp_path / "out").mkdir()
+    earlier = ",".join(COLUMNS) + "\nold.jpg,1,0.9,,,,,0.9,ok\n"
+    (tmp_path / "out/predictions.csv").write_text(earlier)
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--jsonl", "--no-pictures", "--redact", "box"]
+    (tmp_path / "mine").write_text(earlier if name == "predictions.csv" else "mine")
+    (tmp_path / "out" / name).unlink(missing_ok=True)
+    (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
+    before = (tmp_path / "mine").read_text()
+    assert predict.main(arguments) == 2
+    assert f"{name}: a link to {tmp_path / 'mine'}, which is not overwritten; remove" in capsys.readouterr().err
+    assert (tmp_path / "mine").read_text() == before and (tmp_path / "out/predictions.csv").read_text() == earlier
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {name, "predictions.csv"}
+    (tmp_path / "out" / name).unlink()
+    assert predict.main(arguments) == 0
+
+
 @pytest.mark.parametrize(
     "mine", ["id,class\n1,cat\n", "img_id,text\na.png,12T345\n", "\ufeffimg_id;text;confidence\n", "\0"]
 )

@@ -447,6 +447,84 @@ class TestCost:
             with contextlib.suppress(PictureError):
                 read_picture(damaged)
 
+    @staticmethod
+    def with_notes(kind: str, values: int) -> bytes:
+        """A picture of 40 x 30 on its side, with EXIF that has so many fractions."""
+        entries = [(274, 3, 1, 6), (50000, 5, values, 38)]
+        notes = (
+            struct.pack("<4sIH", b"II*\0", 8, 2) + b"".join(struct.pack("<HHII", *one) for one in entries) + bytes(4)
+        )
+        notes += struct.pack("<II", 1, 3) * values
+        file, image = io.BytesIO(), Image.new("RGB", (40, 30), (90, 120, 150))
+        if kind == "JPEG":
+            image.save(file, kind)
+            parts = [b"Exif\0\0" + notes[start : start + 65_000] for start in range(0, len(notes), 65_000)]
+            whole = b"".join(b"\xff\xe1" + struct.pack(">H", len(part) + 2) + part for part in parts)
+            return file.getvalue()[:2] + whole + file.getvalue()[2:]
+        if kind in ("PNG, in letters", "PNG, at its end"):
+            image.save(file, "PNG")
+            text = b"Raw profile type exif\0\nexif\n%8d\n%s\n" % (len(notes), notes.hex().encode())
+            name, data = (b"tEXt", text) if kind == "PNG, in letters" else (b"eXIf", notes)
+            chunk = struct.pack(">I", len(data)) + name + data + zlib.crc32(name + data).to_bytes(4)
+            return file.getvalue()[:-12] + chunk + file.getvalue()[-12:]
+        image.save(file, kind, exif=notes)
+        return file.getvalue()
+
+    @pytest.mark.parametrize("kind", ["JPEG", "PNG", "PNG, at its end", "PNG, in letters", "WEBP"])
+    def test_notes_with_values_without_end_are_refused_before_they_are_unpacked(self, kind):
+        """Eight megabytes of them took 14 seconds, and memory for each value."""
+        for read in (read_picture, read_size):
+            with pytest.raises(PictureError, match="MiB of EXIF, which would take minutes"):
+                read(self.with_notes(kind, 200_000))
+        assert read_picture(self.with_notes(kind, 1_000)).shape == (40, 30, 3)
+        size = read_size(self.with_notes(kind, 1_000))
+        assert (size.height, size.width) == (40, 30)
+
+    def test_the_notes_of_an_avif_are_left_alone(self, monkeypatch):
+        """They say nothing that is not told elsewhere, and are unpacked and packed again when it is opened."""
+        whole, unpacked, load = self.with_notes("AVIF", 5_000), [], Image.Exif.load
+        assert b"Exif" in whole and len(whole) > 40_000
+        monkeypatch.setattr(Image.Exif, "load", lambda self, data: unpacked.append(len(data)) or load(self, data))
+        assert read_picture(whole).shape == (40, 30, 3) and read_size(whole).stored == (30, 40)
+        assert not [size for size in unpacked if size > 1000]
+
+    @staticmethod
+    def tiff_of_lists(values: int, kind: int, place: int, is_big: bool = False) -> bytes:
+        """A TIFF whose notes lead to a further list of so many fractions, by a number of this kind."""
+        entry, count, long = ("<HHQQ", "<Q", 8) if is_big else ("<HHII", "<H", 4)
+        basic = [(256, 3, 1, 1), (257, 3, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1), (262, 3, 1, 1), (273, 4, 1, 8)]
+        found = [*basic, (277, 3, 1, 1), (278, 3, 1, 1), (279, 4, 1, 1), (34665, kind, 1, place)]
+        lists = [
+            struct.pack(count, len(one)) + b"".join(struct.pack(entry, *each) for each in one) + bytes(long)
+            for one in (found, [(282, 5, values, 600)])
+        ]
+        head = struct.pack("<4sHHQ", b"II+\0", 8, 0, 16) if is_big else struct.pack("<4sI", b"II*\0", 8)
+        return (
+            (head + lists[0]).ljust(400, b"\0").ljust(400)
+            + lists[1].ljust(200, b"\0")
+            + struct.pack("<II", 1, 3) * values
+        )
+
+    @pytest.mark.parametrize("is_big", [False, True])
+    @pytest.mark.parametrize("kind", [4, 13])
+    def test_lists_of_a_tiff_that_others_lead_to_count(self, kind, is_big):
+        with pytest.raises(PictureError, match="a TIFF with 11000.. values in its notes, which would take minutes"):
+            read_picture(self.tiff_of_lists(1_100_000, kind, 400, is_big))
+        assert read_picture(self.tiff_of_lists(1_000, kind, 400, is_big)).shape == (1, 1, 3)
+
+    @pytest.mark.parametrize("kind", [3, 5, 8, 9])
+    def test_lists_of_a_tiff_in_other_places_are_refused(self, kind):
+        with pytest.raises(PictureError, match="lead nowhere"):
+            read_picture(self.tiff_of_lists(1_000, kind, 400))
+
+    def test_values_of_any_note_of_a_tiff_count(self):
+        """Whole numbers of 16 bits are objects, bytes and letters are not."""
+        whole = bytearray(self.tiff_of_lists(1_000, 4, 400) + bytes(4_000_000))
+        for kind, refused in ((3, True), (12, True), (1, False), (2, False), (7, False)):
+            struct.pack_into("<HHII", whole, 402, 700, kind, 1_500_000, 600)
+            with pytest.raises(PictureError, match="15000.. values") if refused else contextlib.nullcontext():
+                read_picture(bytes(whole))
+
     @pytest.mark.parametrize("kind", ["JPEG", "PNG", "BMP"])
     def test_a_picture_with_holes_behind_it_does_not_fill_the_memory(self, kind, tmp_path):
         """What is behind the picture counts: all of a JPEG is searched for scans."""
@@ -464,6 +542,19 @@ class TestCost:
             image = whole + b"\0" * (2**20 - len(whole) - 2 + before) + b"\xff\xda" * 2_000_000
             with pytest.raises(PictureError, match="a JPEG of 2000001 scans"):
                 read_picture(image)
+
+    @pytest.mark.parametrize("scans", [0, 60, 200])
+    def test_scans_in_a_tiff_have_a_limit_too(self, scans):
+        """Of libtiff's, 100: what a JPEG is refused for may not come in a TIFF."""
+        file, side = io.BytesIO(), 64
+        Image.new("L", (side, side), 77).save(file, "JPEG", progressive=True)
+        whole = file.getvalue()
+        data = whole[:-2] + whole[whole.rindex(b"\xff\xda") : -2] * scans + whole[-2:]
+        found = [(256, side), (257, side), (258, 8), (259, 7), (262, 1), (273, 200), (277, 1), (278, side)]
+        entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in [*found, (279, len(data))])
+        tiff = (struct.pack("<4sIH", b"II*\0", 8, len(found) + 1) + entries).ljust(200, b"\0") + data
+        with pytest.raises(PictureError) if scans > 100 else contextlib.nullcontext():
+            assert read_picture(tiff).shape == (side, side, 3)
 
     def test_what_cameras_write_is_read(self, tmp_path):
         """Three hundred parts of notes, a colour profile in 255, a small picture in digits."""

@@ -422,6 +422,22 @@ class TestWhoMayCome:
                 find_key(*call)
             assert not key or key not in str(raised.value)
 
+    @pytest.mark.skipif(not Path("/dev/zero").exists(), reason="this system has no such devices")
+    @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null"])
+    def test_a_file_without_an_end_is_no_key(self, device, tmp_path):
+        (tmp_path / "link").symlink_to(device)
+        for path in (Path(device), tmp_path / "link"):
+            with pytest.raises(UserError, match="expected a key of at least 16"):
+                find_key(path, {})
+
+    def test_a_key_may_come_through_a_pipe(self, tmp_path):
+        """As a shell's `<(pass show key)` gives it."""
+        os.mkfifo(tmp_path / "pipe")
+        writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(f"{KEY}\n"))
+        writer.start()
+        assert find_key(tmp_path / "pipe", {}) == KEY
+        writer.join()
+
     def test_a_key_comes_from_one_place(self, tmp_path):
         (tmp_path / "key").write_text(f"{KEY}\n")
         assert find_key(tmp_path / "key", {}) == KEY == find_key(None, {"LPR_E2E_KEY": KEY})

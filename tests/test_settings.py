@@ -1,7 +1,10 @@
 """Settings: changed by name, with errors that help."""
 
+import json
+
 import pytest
 
+from lpr_e2e.cli import main
 from lpr_e2e.training.settings import PRESETS, Settings
 
 STANDARD = PRESETS["standard"]
@@ -22,6 +25,18 @@ def test_named_values_change_and_no_others():
 @pytest.mark.parametrize("preset", PRESETS.values(), ids=PRESETS)
 def test_settings_survive_a_dict(preset):
     assert Settings.from_dict(preset.as_dict()) == preset
+
+
+@pytest.mark.parametrize("characters", ["\n", "A\t", "?"])
+def test_letters_that_are_none_are_not_drawn_either(characters, tmp_path, capsys):
+    assert main(["draw", str(tmp_path / "new"), "--characters", characters]) == 2
+    assert "expected letters, digits and signs of plates" in capsys.readouterr().err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("characters", ["", "ABC", "京سﺱ한", "Ä-·", "é"])
+def test_letters_of_any_script_may_be_learned(characters):
+    assert STANDARD.changed([f"characters={json.dumps(characters)}"]).characters == characters
 
 
 @pytest.mark.parametrize(
@@ -45,6 +60,11 @@ def test_settings_survive_a_dict(preset):
             'joint.evaluators=["photographs", "glimpses", "slices"]',
             "slices; expected photographs, glimpses",
         ),
+        ('characters="A\\t"', r"characters: '\\t'; expected letters"),
+        ('characters="\\u0000"', "characters: .*; expected letters"),
+        ('characters="\\udcff"', "characters: .*; expected letters"),
+        ('characters="\\u202eB"', "characters: .*; expected letters"),
+        ('characters="?"', r"characters: '\?'; expected letters"),
         ("architecture.glimpse_size=64", "glimpse_size"),
         ("architecture.glimpse_size=[64, 100]", "multiples of 16"),
     ],

@@ -261,7 +261,7 @@ def test_killed_in_either_stage_and_resumed_it_ends_with_the_same_weights(finish
     straight, resumed = (np.load(folder.path / "state.npz") for folder in (finished[0], run))
     assert straight.files == resumed.files
     for name in straight.files:
-        if name != "progress":
+        if name.startswith("variable_"):
             np.testing.assert_allclose(resumed[name], straight[name], atol=2e-4, rtol=1e-3, err_msg=name)
     assert json.loads(str(resumed["progress"])) == json.loads(str(straight["progress"]))
 
@@ -295,7 +295,7 @@ def test_a_run_folder_of_before_goes_on(finished, tiny_data, tiny_settings, tmp_
     Training(run.config()["settings"], load_dataset(tiny_data), run, say=lambda line: None).run()
     straight, resumed = (np.load(folder.path / "state.npz") for folder in (finished[0], run))
     for name in straight.files:
-        if name != "progress":  # What an epoch is worth depends on the procedure, the weights do not.
+        if name.startswith("variable_"):  # What an epoch is worth depends on the procedure, the weights do not.
             np.testing.assert_allclose(resumed[name], straight[name], atol=2e-4, rtol=1e-3, err_msg=name)
 
 

@@ -652,6 +652,42 @@ class TestCommand:
         assert [row["number"] for row in rows_of(tmp_path)] == ["1", "2"]
         assert len(re.findall('class="pass"', (tmp_path / "passes.html").read_text(encoding="utf-8"))) == 2
 
+    @pytest.mark.parametrize(
+        "content",
+        [
+            '{"lap": 1, "driver": "A"}',
+            "one pass a line",
+            '{"number": 1}\n{"lap": 2}',
+            "[]",
+            '{"text": "A", "number": 1',
+            "x" * 3_000_000,
+            '{"number": ' + "1" * 3_000_000,
+        ],
+        ids=["json", "text", "second line", "list", "other order", "long", "long number"],
+    )
+    def test_a_file_of_somebody_else_of_that_name_is_left_alone(self, content, gate, magenta, tmp_path, capfd):
+        """Without a line end it was taken for half a pass, and cut off."""
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/passes.jsonl").write_text(content)
+        gate(passing(2))
+        assert main(["video", "rtsp://gate", "--output", str(tmp_path / "out")]) == 2
+        said = [line for line in capfd.readouterr().err.splitlines() if "no pass as this version writes it" in line]
+        assert len(said) == 1 and "name another folder with --output" in said[0]
+        assert [path.name for path in (tmp_path / "out").iterdir()] == ["passes.jsonl"]
+        assert (tmp_path / "out/passes.jsonl").read_text() == content
+
+    @pytest.mark.parametrize("name", ["passes.html", "passes.csv", "passes.jsonl"])
+    def test_no_result_is_written_through_a_link(self, name, gate, magenta, tmp_path, capfd):
+        (tmp_path / "out").mkdir()
+        (tmp_path / "out/passes.jsonl").touch()
+        (tmp_path / "mine").touch()
+        (tmp_path / "out" / name).unlink(missing_ok=True)
+        (tmp_path / "out" / name).symlink_to(tmp_path / "mine")
+        gate(passing(2))
+        assert main(["video", "rtsp://gate", "--output", str(tmp_path / "out")]) == 2
+        assert f"{name}: a link to {tmp_path / 'mine'}, which is not overwritten" in capfd.readouterr().err
+        assert (tmp_path / "mine").read_bytes() == b"" and (tmp_path / "out" / name).is_symlink()
+
     def test_of_a_file_an_earlier_run_is_refused(self, clip, gate, magenta, tmp_path, capfd):
         assert main(["video", str(clip), "--output", str(tmp_path)]) == 0
         before = (tmp_path / "passes.jsonl").read_bytes()

@@ -12,6 +12,7 @@ both stages, --only takes some rows.
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import above_zero
@@ -38,11 +39,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train what is not there yet, and print the table."""
     from lpr_e2e.experiments.ablation import APART, EVERYTHING, LEVERS, Ablation, table
+    from lpr_e2e.training.settings import PRESETS
 
     names = [lever.name for lever in (*LEVERS, APART)]
     unknown = [name for name in options.only or [] if name not in names]
     if unknown:
         raise UserError(f"--only {unknown[0]}: expected some of {', '.join(names)}")
+    for path in (options.data, options.exclude):
+        if path is not None and not path.exists():
+            raise UserError(f"{path}: no such file or folder; expected the data and the list that a training takes")
+    try:
+        replace(PRESETS[options.preset], seed=options.seed)
+    except UserError as error:
+        raise UserError(f"--seed: {error}") from None
     try:
         ablation = Ablation(
             options.data, options.exclude, options.output, options.preset, options.effort, options.seed, options.set

@@ -72,8 +72,10 @@ def run(options: argparse.Namespace) -> int:
     if options.hard:
         return _draw_hard(options, chosen)
     from lpr_e2e.common.files import whole_folder
+    from lpr_e2e.common.vocabulary import require_letters
     from lpr_e2e.drawing.scenes import write_demo
 
+    require_letters(chosen.get("characters", ""))
     with whole_folder(options.folder) as part:
         lacking = write_demo(part, **chosen)
     if lacking:

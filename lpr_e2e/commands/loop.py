@@ -12,7 +12,6 @@ Exit status: 0 when all is answered, or after Ctrl-C on the page; that of the tr
 from __future__ import annotations
 
 import argparse
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -21,7 +20,7 @@ from typing import Any
 from lpr_e2e.commands.arguments import at_least_one
 from lpr_e2e.commands.label import TABLE, answer
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import require_places, write_json
+from lpr_e2e.common.files import read_json, require_places, write_json
 from lpr_e2e.common.terminal import say
 
 ROUND, PRESET = 25, "quick"
@@ -91,7 +90,7 @@ def _refuse_rounds_of_others(runs: Path, folder: Path) -> None:
     """
     for noted in sorted(runs.glob("round-*.json")):
         try:
-            others = Path(json.loads(noted.read_text(encoding="utf-8"))["photographs"])
+            others = Path(read_json(noted)["photographs"])
         except (OSError, ValueError, TypeError, KeyError):  # Of before, or damaged, which is said where it is used.
             continue
         if others.is_dir() and others.resolve() != folder.resolve():
@@ -133,8 +132,8 @@ def _figures(run_folder: Path) -> dict[str, Any]:
         UserError: a file of it is damaged.
     """
     try:
-        noted = json.loads(run_folder.with_name(f"{run_folder.name}.json").read_text(encoding="utf-8"))
-        figures = {**json.loads((run_folder / "figures.json").read_text(encoding="utf-8")), **noted}
+        noted = read_json(run_folder.with_name(f"{run_folder.name}.json"))
+        figures = {**read_json(run_folder / "figures.json"), **noted}
         answered, texts, right = int(figures["answered"]), int(figures["texts"]), figures.get("plates_right") or 0.0
         if min(answered, texts) < 0 or not 0 <= right <= 1:
             raise ValueError(f"{answered} answered, {texts} texts, {right} of them right")

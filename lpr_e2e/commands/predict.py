@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> int:
 
 def _prepare(options: argparse.Namespace) -> _Job:
     """Find everything that can be wrong with the call before the first photograph is read."""
-    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places, results_in
+    from lpr_e2e.common.files import refuse_foreign, refuse_inputs, refuse_link, require_places, results_in
     from lpr_e2e.common.photographs import find_photographs
     from lpr_e2e.prediction.models import find
     from lpr_e2e.prediction.outputs import (
@@ -146,6 +146,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
     refuse_inputs(targets, [find(options.model)])
     marks = [CSV] if is_predictions(output / CSV) else []
     refuse_foreign(output, marks, [CSV, *written, *([PICTURES] * (not options.no_pictures))])
+    for name in (CSV, *written):  # Before an earlier result is replaced.
+        refuse_link(output / name)
     if options.redact:
         from lpr_e2e.prediction import redaction as redacting
 

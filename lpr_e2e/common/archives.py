@@ -14,6 +14,8 @@ _UNPACKED_RATIO, _UNPACKED_BYTES = 4, 16 * 2**20
 # The head of a file in an archive, bytes, its last four being the lengths of the name and of further notes that follow;
 # and how much may come after the file: its size once more.
 _HEAD, _SIZE_AGAIN = 30, 24
+# What stands before the name of whoever an archive belongs to.
+_OWNER = "lpr_e2e: of "
 
 
 def refuse_unsound(path: Path) -> None:
@@ -33,6 +35,24 @@ def refuse_unsound(path: Path) -> None:
         raise
     except Exception as error:  # A damaged one raises many kinds, such as that it is of a version to come.
         raise zipfile.BadZipFile(str(error) or type(error).__name__) from error
+
+
+def note_owner(path: Path, owner: str) -> None:
+    """Write into an archive whose it is, where nobody else looks: as its comment."""
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.comment = f"{_OWNER}{owner}".encode()
+
+
+def owner_of(path: Path) -> str:
+    """Whose an archive is, see `note_owner`; "" if it does not say.
+
+    Raises:
+        OSError, zipfile.BadZipFile: as `refuse_unsound`.
+    """
+    refuse_unsound(path)
+    with zipfile.ZipFile(path) as archive:
+        comment = archive.comment.decode("latin-1")
+    return comment.removeprefix(_OWNER) if comment.startswith(_OWNER) else ""
 
 
 def _look_at(path: Path) -> None:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import importlib.util
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Any
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.extras import install
+from lpr_e2e.common.files import read_json
 
 DEFAULT_BACKEND = "tensorflow"
 # The package that each backend needs; Keras's numpy backend computes convolutions with JAX.
@@ -112,7 +112,7 @@ def _settings(path: Path) -> dict:
         UserError: Keras could not be imported with it.
     """
     try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
+        settings = read_json(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         return {}
     except OSError as error:

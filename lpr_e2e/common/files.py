@@ -12,6 +12,7 @@ import re
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from lpr_e2e.common.errors import UnwrittenError, UserError
 from lpr_e2e.common.interrupts import postponed
@@ -22,6 +23,8 @@ _NAME_KEPT = 60
 _BLOCK = 65_536
 # Larger tables and label files than anybody has: one of a million plates has a hundred million bytes.
 MOST_BYTES = 2**30
+# A larger file of settings, figures or notes of ours than any: with the names of data sets, fonts and settings.
+_MOST_JSON = 16 * 2**20
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -36,6 +39,19 @@ def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
     if len(data) > most:
         raise _too_large(path, most)
     return data
+
+
+def read_json(path: Path) -> Any:
+    """What a file holds as `write_json` writes it.
+
+    Raises:
+        OSError: as `read_file`; more than 16 MiB are too many.
+        ValueError: it is no JSON.
+    """
+    try:
+        return json.loads(read_file(path, _MOST_JSON))
+    except RecursionError:
+        raise ValueError("nested without end") from None
 
 
 def require_file(path: Path, most: int = MOST_BYTES) -> None:
@@ -163,6 +179,16 @@ def refuse_foreign(folder: Path, marks: Iterable[str], names: Iterable[str], opt
             )
 
 
+def refuse_link(path: Path) -> None:
+    """Make sure that a result with a name of ours is not written through a link.
+
+    Raises:
+        UserError: it is a link to a file, which would be lost.
+    """
+    if path.is_symlink() and path.is_file():
+        raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
+
+
 def require_places(targets: Iterable[Path], made: Path | None = None) -> None:
     """Make sure that files can be written where they were asked for, before they are worked for.
 
@@ -282,8 +308,7 @@ class WholeLines:
     """
 
     def __init__(self, path: Path, append: bool = False):
-        if path.is_symlink() and path.is_file():
-            raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
+        refuse_link(path)
         append = append and path.exists()
         if not append and path.is_file() and path.stat().st_nlink > 1:
             path.unlink()  # What has another name, too, is kept under it: a copy of an earlier result, say.

@@ -14,6 +14,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import require_file
 
 # Fonts that have pictures of another kind for a character, or a placeholder for every character.
 _NO_LETTERS = re.compile(r"last.?resort|emoji|symbol|icon|awesome|wingding|webding|dingbat|^stix|^cm[a-z]+10$", re.I)
@@ -94,6 +95,7 @@ def face_of_file(path: str | Path) -> Face:
         UserError: it is not there, or no font.
     """
     try:
+        require_file(Path(path))  # Opening a pipe would wait for ever.
         ImageFont.truetype(str(path), _TRIAL)
     except OSError as error:
         raise UserError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -35,8 +36,16 @@ _MOST_DIGITS = 3_000_000
 _MOST_READS = 10_000_000
 # Pillow makes an object of a third of a kilobyte of each strip or tile of a TIFF, before anything is decoded.
 _MOST_PARTS = 500_000
-# The tags of a TIFF that say where its strips or tiles are, and how long they are.
-_PARTS = (273, 279, 324, 325)
+# The tags of a TIFF that say where its strips or tiles are, and how long they are; and those that lead to further lists
+# of notes, by the kinds of numbers that say where: of 32 or, in a BigTIFF, 64 bits.
+_PARTS, _FURTHER = (273, 279, 324, 325), (34665, 34853, 40965)
+_PLACES = {False: {4: "I", 13: "I"}, True: {4: "I", 13: "I", 16: "Q"}}
+# Pillow makes an object of each value of a note, too, but of bytes and letters; so many take a few seconds. EXIF that
+# is no part of a TIFF has at most so many bytes: in a JPEG, cameras have room for 64 thousand.
+_MOST_VALUES, _KEPT_AS_BYTES, _MOST_EXIF = 1_000_000, (1, 2, 7), 2**20
+# The beginning of EXIF in a JPEG; and what says in an AVIF which part of it is EXIF.
+_EXIF = b"Exif\0\0"
+_AVIF_EXIF = re.compile(rb"(infe[\2\3].{7}(?:..)?)Exif", re.DOTALL)
 # A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes.
 MOST_BYTES = 2 * 2**30
 # The marker of a scan. Within one, no byte 255 is followed by this one.
@@ -124,6 +133,7 @@ def read_size(source: str | PathLike | bytes) -> PictureSize:
             width, height = image.size
             if width * height > MAX_PIXELS:
                 raise PictureError(_too_large(f"{width} x {height} pixels"))
+            _refuse_much_exif(image)
             orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
             is_turned = image.format == "TIFF"  # Pillow has exchanged the sides already.
     if orientation not in range(1, 9):
@@ -196,6 +206,7 @@ def _decoded(image: Image.Image) -> np.ndarray:
     if image.width * image.height > MAX_PIXELS:
         raise PictureError(_too_large(f"{image.width} x {image.height} pixels"))
     image.load()
+    _refuse_much_exif(image)
     ImageOps.exif_transpose(image, in_place=True)  # Not in place, it copies every picture that lies right.
     return _to_rgb(image)
 
@@ -212,7 +223,7 @@ class _Metered:
     """
 
     def __init__(self, file: BinaryIO):
-        self._file, self._bytes, self._cost, self._reads, self.counts = file, 0, 0, 0, True
+        self._file, self._bytes, self._exif, self._cost, self._reads, self.counts = file, 0, 0, 0, 0, True
 
     def read(self, size: int = -1) -> bytes:
         """As of the file.
@@ -224,6 +235,9 @@ class _Metered:
         if self.counts:
             self._bytes += len(data)
             self._cost += self._bytes
+            self._exif += len(data) * data.startswith(_EXIF)
+            if self._exif > _MOST_EXIF:
+                raise PictureError(_much_exif(self._exif))
             if self._cost > _MOST_OPENING:
                 raise PictureError("a picture whose notes have so many parts that opening it would take minutes")
         else:
@@ -240,7 +254,8 @@ class _Metered:
 def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile]:
     """A picture of one of `FORMATS`, opened and not yet decoded."""
     with contextlib.ExitStack() as stack:
-        file = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
+        given = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
+        file = _without_exif_of_avif(given)
         _refuse_many_parts(file)
         metered = _Metered(file)
         image = stack.enter_context(Image.open(cast("BinaryIO", metered), formats=FORMATS))
@@ -252,23 +267,64 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
         yield image
 
 
+def _without_exif_of_avif(file: BinaryIO) -> BinaryIO:
+    """The same file; of an AVIF a copy in which no part is called EXIF. Its orientation is told elsewhere, and whoever
+    opens it has Pillow unpack all of its EXIF, and pack it again."""
+    head = file.read(12)
+    file.seek(0)
+    is_avif = head[4:8] == b"ftyp" and head[8:] in (b"avif", b"avis", b"mif1", b"msf1")
+    return io.BytesIO(_AVIF_EXIF.sub(rb"\1skip", file.read())) if is_avif else file
+
+
+def _refuse_much_exif(image: Image.Image) -> None:
+    """Raise for more EXIF than Pillow can unpack in a few seconds; that of a PNG may follow its pixels."""
+    if image.format == "PNG" and "exif" not in image.info:
+        image.load()
+    for name in ("exif", "Raw profile type exif"):
+        if len(image.info.get(name, "")) > _MOST_EXIF:
+            raise PictureError(_much_exif(len(image.info[name])))
+
+
+def _much_exif(found: int) -> str:
+    return f"{found / 2**20:.1f} MiB of EXIF, which would take minutes: expected at most 1; save it without"
+
+
 def _refuse_many_parts(file: BinaryIO) -> None:
-    """Raise for a TIFF with more strips or tiles than Pillow can list in a few seconds."""
+    """Raise for a TIFF with more strips or tiles, or values of notes, than Pillow can list in a few seconds."""
     head = file.read(16)
     order = {b"II": "<", b"MM": ">"}.get(head[:2])
     if order and len(head) == 16 and (42 in head[2:4] or 43 in head[2:4]):
         is_big = head[2] == 43  # As Pillow tells a BigTIFF.
         (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", head, 8 if is_big else 4)
-        count, entry = (f"{order}Q", f"{order}HHQ8x") if is_big else (f"{order}H", f"{order}HHI4x")
-        file.seek(min(place, MOST_BYTES))
-        told = file.read(struct.calcsize(count))
-        entries = min(*struct.unpack(count, told), 2**16) if len(told) == struct.calcsize(count) else 0
-        table = file.read(entries * struct.calcsize(entry))
-        table = table[: len(table) // struct.calcsize(entry) * struct.calcsize(entry)]
-        parts = max((many for tag, _, many in struct.iter_unpack(entry, table) if tag in _PARTS), default=0)
+        parts, values = _listed(file, order, is_big, place)
         if parts > _MOST_PARTS:
             raise PictureError(f"a TIFF of {parts} strips or tiles, which would take minutes; save it anew")
+        if values > _MOST_VALUES:
+            raise PictureError(f"a TIFF with {values} values in its notes, which would take minutes; save it anew")
     file.seek(0)
+
+
+def _listed(file: BinaryIO, order: str, is_big: bool, place: int, deeper: int = 2) -> tuple[int, int]:
+    """How many parts a TIFF's list tells of at most, and how many values in all, with those of lists it leads to."""
+    count, entry = (f"{order}Q", f"{order}HHQ8s") if is_big else (f"{order}H", f"{order}HHI4s")
+    length = file.seek(0, os.SEEK_END)
+    file.seek(min(place, MOST_BYTES))
+    told = file.read(struct.calcsize(count))
+    entries = min(*struct.unpack(count, told), _MOST_VALUES) if len(told) == struct.calcsize(count) else 0
+    table = file.read(entries * struct.calcsize(entry))
+    table = table[: len(table) // struct.calcsize(entry) * struct.calcsize(entry)]
+    parts, values = 0, len(table) // struct.calcsize(entry)
+    for tag, kind, many, written in struct.iter_unpack(entry, table):
+        if tag in _PARTS:
+            parts = max(parts, many)
+        elif kind not in _KEPT_AS_BYTES and many <= length:  # Pillow passes over what cannot be there.
+            values += many
+        if tag in _FURTHER and deeper:
+            if kind not in _PLACES[is_big]:
+                raise PictureError("a TIFF whose notes lead nowhere; save it anew")
+            further = struct.unpack_from(order + _PLACES[is_big][kind], written)[0]
+            values += _listed(file, order, is_big, further, deeper - 1)[1]
+    return parts, values
 
 
 def _refuse_many_scans(image: ImageFile.ImageFile) -> None:

@@ -19,6 +19,17 @@ UNSEEN = "?"
 _MOST_SLOTS, _MOST_CHARACTERS = 128, 50_000
 
 
+def require_letters(characters: str) -> None:
+    """Make sure that letters which somebody has named can stand on a plate.
+
+    Raises:
+        UserError: one cannot be printed, or stands for what cannot be seen.
+    """
+    for one in characters:
+        if not one.isprintable() or one == UNSEEN:
+            raise UserError(f"characters: {one!r}; expected letters, digits and signs of plates; leave it out")
+
+
 class Vocabulary:
     """The characters that a model can read, in class order: class 0 is the blank, class `i` is `characters[i - 1]`.
 

@@ -6,13 +6,12 @@ starts from one and the same stage one. Every row of the table is a training in 
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import write_json
+from lpr_e2e.common.files import read_json, write_json
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.experiments import processes
 from lpr_e2e.training.settings import PRESETS, Settings, StageSettings
@@ -149,11 +148,12 @@ class Ablation:
         noted = self.output / _CALL
         if noted.exists():
             try:
-                before = dict(json.loads(noted.read_text(encoding="utf-8")))
-            except (ValueError, TypeError) as error:
+                before = dict(read_json(noted))
+            except (OSError, ValueError, TypeError) as error:
                 raise UserError(f"{noted}: damaged ({error}); name another folder with --output") from None
+            was_begun = any(self.output.glob("*-seed*/*"))  # Else the call was wrong.
             for name, value in self._call.items():
-                if before.get(name) != value:
+                if was_begun and before.get(name) != value:
                     raise UserError(
                         f"{self.output}: holds rows with {name} {before.get(name)!r}, not {value!r}; name another "
                         "folder with --output"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import shutil
 import statistics
@@ -13,6 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.files import read_json
 from lpr_e2e.experiments.processes import THREADS, environment, figures_of, train
 
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
@@ -105,9 +105,9 @@ def other_format(effort: float, folder: Path) -> dict:
     steps = {"recognition.steps": settings.recognition.steps, "joint.steps": settings.joint.steps}
     if (run / "config.json").exists():
         try:
-            before = json.loads((run / "config.json").read_text(encoding="utf-8"))["settings"]
+            before = read_json(run / "config.json")["settings"]
             same = [before["recognition"]["steps"], before["joint"]["steps"]] == [*steps.values()]
-        except (ValueError, TypeError, KeyError):
+        except (OSError, ValueError, TypeError, KeyError):
             same = False
         if not same:
             raise UserError(f"{run}: was trained with another effort than {effort:g}; remove it to train anew")

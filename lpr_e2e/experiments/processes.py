@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lpr_e2e.common.cores import THREAD_VARIABLES
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import read_file
+from lpr_e2e.common.files import read_json
 from lpr_e2e.common.terminal import say
 
 # Where the package is found, installed or not.
@@ -59,8 +59,8 @@ def figures_of(run: Path) -> dict:
     """
     path = run / "figures.json"
     try:
-        return dict(json.loads(read_file(path)))
-    except (ValueError, TypeError, RecursionError) as error:
+        return dict(read_json(path))
+    except (ValueError, TypeError) as error:
         raise UserError(f"{path}: damaged ({error}); restore it, or remove {run} to train anew") from None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import sys
@@ -10,7 +9,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from lpr_e2e.common.backend import our_settings
-from lpr_e2e.common.files import owned, refuse_foreign, write_json
+from lpr_e2e.common.files import owned, read_json, refuse_foreign, write_json
 from lpr_e2e.common.interrupts import postponed
 from lpr_e2e.common.terminal import say
 from lpr_e2e.export.forms import FORMS
@@ -27,6 +26,8 @@ from lpr_e2e.prediction.engines.keras_model import describe
 
 # Within the folder of the export, while it is being written.
 _STAGING, _LOCK = "part.export", ".lock"
+# Names that other programs give to files of models, too, as TensorFlow.js does beside its `model.json`.
+_USUAL = ("weights.bin", "saved_model")
 
 
 @our_settings()
@@ -52,7 +53,8 @@ def export(
     """
     staging, names = folder / _STAGING, [name for files in FORMS.values() for name in files]
     refuse_foreign(folder, (DESCRIPTION, _STAGING), names)
-    if not (_is_ours(folder / DESCRIPTION) or any((folder / name).exists() for name in names)):
+    # One that is damaged is ours if it lies beside files that nobody else calls so.
+    if not (_is_ours(folder / DESCRIPTION) or any((folder / name).exists() for name in names if name not in _USUAL)):
         refuse_foreign(folder, (_STAGING,), [DESCRIPTION])  # Other programs have files of this name, too.
     folder.mkdir(parents=True, exist_ok=True)
     with owned(folder / _LOCK, f"{folder}: another process is exporting a model there; wait, or name another folder"):
@@ -103,8 +105,8 @@ def _replace(folder: Path, staging: Path, model: PlateModel) -> None:
 def _description_in(folder: Path) -> dict:
     """What an earlier export says of itself; nothing if there is none, or none that can be read."""
     try:
-        facts = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(folder / DESCRIPTION)
+    except (OSError, ValueError):
         return {}
     return facts if isinstance(facts, dict) and isinstance(facts.get("files"), dict) else {}
 
@@ -112,8 +114,8 @@ def _description_in(folder: Path) -> dict:
 def _is_ours(description: Path) -> bool:
     """Whether a file describes a model as an export does, of whatever version."""
     try:
-        facts = json.loads(description.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+        facts = read_json(description)
+    except (OSError, ValueError):
         return False
     return isinstance(facts, dict) and {"characters", "slots"} <= facts.keys()
 

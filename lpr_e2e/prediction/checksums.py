@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import require_file
+from lpr_e2e.common.files import read_json, require_file
 from lpr_e2e.prediction.description import FILE
 
 # As much as a file of ONNX can have.
@@ -15,9 +14,14 @@ _MOST_BYTES = 2 * 2**30
 
 
 def checksum(path: Path) -> str:
-    """SHA-256 of a file, in hexadecimal, as `sha256sum` prints it."""
+    """SHA-256 of a file, in hexadecimal, as `sha256sum` prints it.
+
+    Raises:
+        OSError: it cannot be read, is a pipe or a device, or has more than 2 GiB.
+    """
     import hashlib  # Late: models from before checksums need none.
 
+    require_file(path, _MOST_BYTES)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -52,7 +56,7 @@ def check_files(folder: Path, files: Iterable[str]) -> None:
     for file in files:
         if (folder / file).exists():  # What is missing is named by who loads it.
             require_file(folder / file, _MOST_BYTES)
-    checksums = json.loads((folder / FILE).read_text(encoding="utf-8")).get("files")
+    checksums = read_json(folder / FILE).get("files")
     if checksums is None:
         return
     for file in files:

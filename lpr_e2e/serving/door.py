@@ -29,6 +29,8 @@ KEY_VARIABLE, SHORTEST_KEY = "LPR_E2E_KEY", 16
 OPEN_PATHS = ("/health",)
 # The status that a request counts as whose caller has left before the answer, as web servers note it.
 GONE = 499
+# A larger file than any with a key, bytes.
+_LONGEST_FILE = 2**16
 # Of the body of a request that is refused, so much is thrown away before the answer, within so many seconds: many a
 # caller sends all of it before reading why.
 _LINGER_MB, _LINGER_SECONDS = 64, 1.0
@@ -47,13 +49,19 @@ def find_key(file: Path | None, environment: Mapping[str, str] = os.environ) -> 
     if file is not None and given is not None:
         raise UserError(f"--key-file and {KEY_VARIABLE}: expected one of them; take the other away")
     place = KEY_VARIABLE if file is None else str(file)
-    key = (given or "" if file is None else file.read_bytes().decode("utf-8", "replace")).strip()
+    key = (given or "" if file is None else _beginning(file)).strip()
     if not re.fullmatch(rf"[!-~]{{{SHORTEST_KEY},}}", key):
         raise UserError(
             f"{place}: expected a key of at least {SHORTEST_KEY} letters, digits and signs of ASCII without blanks, "
             f"found {len(key)} characters; make one with `openssl rand -hex 32`"
         )
     return key
+
+
+def _beginning(file: Path) -> str:
+    """The text of a file of a key, as far as there may be one: what is named may be a pipe, or have no end."""
+    with file.open("rb") as opened:
+        return opened.read(_LONGEST_FILE).decode("utf-8", "replace")
 
 
 class Door:

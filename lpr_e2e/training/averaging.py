@@ -67,6 +67,7 @@ def average(runs: Sequence[Path], data: Sequence[Path] | None = None) -> tuple[P
         progress = folder.progress()
         if progress is None or progress["stage"] != "done":
             raise UserError(f"{folder.path}: not trained to its end; go on with `train --resume {folder.path}`")
+        folder.require_best()
         if folder.held_out() != held_out:
             raise UserError(
                 f"{folder.path}: holds out other pictures than {folders[0].path}: one has learned what the other is "

@@ -17,6 +17,8 @@ import io
 import json
 import os
 import platform
+import uuid
+import zipfile
 from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
@@ -25,13 +27,13 @@ import keras
 import numpy as np
 import pandas as pd
 
-from lpr_e2e.common.archives import refuse_unsound
+from lpr_e2e.common.archives import note_owner, owner_of, refuse_unsound
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import (
-    as_cell,
     from_cell,
     owned,
     read_file,
+    read_json,
     refuse_foreign,
     require_places,
     whole_file,
@@ -40,19 +42,19 @@ from lpr_e2e.common.files import (
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
-from lpr_e2e.data.samples import Dataset, Photograph
+from lpr_e2e.data.samples import Dataset
 from lpr_e2e.data.tables import write_table
 from lpr_e2e.training.settings import Settings
+from lpr_e2e.training.sides import SPLIT_COLUMNS, split, write_split
 
-# What a run writes; `versions.json` before all of these.
+# What the model itself added to the labels: made once. What a run writes: the versions before all else.
+OWN_LABELS, LETTERS, _VERSIONS = "own_labels.csv", "letters.npz", "versions.json"
 _FILES = (
-    *("split.csv", "problems.csv", "own_labels.csv", "letters.npz", "history.csv", "figures.json"),
+    *(_VERSIONS, "split.csv", "problems.csv", OWN_LABELS, LETTERS, "history.csv", "figures.json"),
     *("best.keras", "last.keras", "state.npz", "tensorboard"),
 )
-# The columns of `split.csv`, the last of which runs of before boxes were noted lack; what names rows of `history.csv`.
-SPLIT_COLUMNS, _EPOCH = ("set", "side", "img_id", "text", "box"), ("stage", "epoch")
-# A larger config than any run has, bytes: with the names of data sets, fonts and settings.
-_MOST_CONFIG = 16 * 2**20
+# What names rows of `history.csv`.
+_EPOCH = ("stage", "epoch")
 # Whose versions are written down, where they are there.
 _PACKAGES = (
     "tensorflow",
@@ -93,7 +95,15 @@ class RunFolder:
                 f"{self.path}: already holds a run; go on with it by `--resume {self.path}`, or name another with --run"
             )
         require_places([], made=self.path)
-        refuse_foreign(self.path, ["versions.json"], _FILES, "--run")
+        refuse_foreign(self.path, [_VERSIONS] if self._was_begun() else [], _FILES, "--run")
+
+    def _was_begun(self) -> bool:
+        """Whether a run was begun here, and killed before it was one. Other programs have a `versions.json`, too."""
+        try:
+            versions = read_json(self.path / _VERSIONS)
+        except (OSError, ValueError):
+            return False
+        return isinstance(versions, dict) and {"python", "machine", "cores", "backend"} <= versions.keys()
 
     def start(
         self,
@@ -117,7 +127,7 @@ class RunFolder:
                 versions[package] = metadata.version(package)
             except metadata.PackageNotFoundError:
                 continue
-        write_json(self.path / "versions.json", versions)
+        write_json(self.path / _VERSIONS, versions)
         write_split(self.path / "split.csv", dataset)
         write_table(self.path / "problems.csv", COLUMNS, [one.cells() for one in dataset.problems])
         config = {
@@ -126,6 +136,7 @@ class RunFolder:
             "slots": vocabulary.slots,
             "settings": settings.as_dict(),
             "weights": None if weights is None else str(weights.resolve()),
+            "run": uuid.uuid4().hex,
         }
         # Last, because it makes the folder a run: whoever is killed before this starts anew.
         write_json(self.path / "config.json", config)
@@ -147,14 +158,14 @@ class RunFolder:
             RunError: there is no run in the folder.
         """
         try:
-            config = json.loads(read_file(self.path / "config.json", _MOST_CONFIG))
+            config = read_json(self.path / "config.json")
             return {**config, "settings": Settings.from_dict(config["settings"])}
         except FileNotFoundError:
             raise RunError(f"{self.path}: no run to resume here (there is no config.json)") from None
         except OSError as error:
             path = self.path / "config.json"
             raise RunError(f"{path}: cannot be read ({error.strerror}); restore it, or start a new run") from None
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
 
     def weights_to_take(self) -> Path | None:
@@ -169,8 +180,7 @@ class RunFolder:
     def note_source(self, source: DataSource) -> None:
         """Write down where the data of the run are now."""
         path = self.path / "config.json"
-        config = json.loads(path.read_text(encoding="utf-8"))
-        write_json(path, {**config, **source.as_config()})
+        write_json(path, {**read_json(path), **source.as_config()})
 
     def check_split(self, dataset: Dataset) -> None:
         """Make sure that the data is still what the run started with.
@@ -212,6 +222,9 @@ class RunFolder:
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
         arrays = {f"variable_{index}": np.asarray(variable) for index, variable in enumerate(variables)}
+        arrays |= {
+            name: np.array(self._checksum(name)) for name in (OWN_LABELS, LETTERS) if (self.path / name).exists()
+        }
         with whole_file(self.path / "state.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, progress=np.array(json.dumps(progress)), run=self._identity(), **arrays)
             file.flush()
@@ -239,16 +252,48 @@ class RunFolder:
         return self._load_state(told)
 
     def require_best(self) -> None:
-        """Make sure that the best model of stage two, which a resumed run ends with, is still there.
+        """Make sure that the best model of stage two, which a resumed run ends with, is still there, and is its own.
 
         Raises:
             RunError: it is not.
         """
-        if not (self.path / "best.keras").is_file():
+        path, wrong = self.path / "best.keras", ""
+        try:
+            owner = owner_of(path)
+            if owner and owner != self._identity().tobytes().hex():  # Those of before do not say it.
+                wrong = "is the model of another run"
+        except FileNotFoundError:
+            wrong = "is missing"
+        except (OSError, zipfile.BadZipFile) as error:
+            wrong = f"damaged ({error})"
+        if wrong:
             raise RunError(
-                f"{self.path / 'best.keras'}: is missing, and the run ends with it; restore it, or start a new run "
-                f"with --weights {self.path / 'last.keras'}"
+                f"{path}: {wrong}, and the run ends with it; restore it, or start a new run with "
+                f"--weights {self.path / 'last.keras'}"
             )
+
+    def check_own_labels(self) -> None:
+        """Make sure that what the model itself has labelled is what the run was trained with so far.
+
+        Raises:
+            RunError: it is not.
+        """
+
+        def compare(state) -> None:
+            for name in (OWN_LABELS, LETTERS):
+                if name in state.files and str(state[name]) != self._checksum(name):
+                    raise RunError(
+                        f"{self.path / name}: is not what this run was trained with; restore it, or start a new run "
+                        "with --weights"
+                    )
+
+        self._load_state(compare)
+
+    def _checksum(self, name: str) -> str:
+        try:
+            return hashlib.sha256(read_file(self.path / name)).hexdigest()
+        except OSError:  # Whoever reads it says why.
+            return ""
 
     def load_variables(self, variables: list) -> None:
         """Put the saved values into the variables, which must be the same and in the same order.
@@ -291,20 +336,24 @@ class RunFolder:
             ) from error
 
     def _identity(self) -> np.ndarray:
-        """What tells a run from others, uint8 `(32,)`: what it trains on and holds out, its seed and its characters."""
+        """What tells a run from others, uint8 `(32,)`: what it trains on and holds out, its seed, its characters, and a
+        name of its own."""
         digest, config = hashlib.sha256(), {}
         with contextlib.suppress(OSError, ValueError, RecursionError):
             digest.update(read_file(self.path / "split.csv"))
         with contextlib.suppress(RunError):
             config = self.config()
         seed = config["settings"].seed if config else None
-        digest.update(json.dumps([seed, config.get("characters")]).encode())
+        # Runs of before have no name of their own.
+        own = [config["run"]] if "run" in config else []
+        digest.update(json.dumps([seed, config.get("characters"), *own]).encode())
         return np.frombuffer(digest.digest(), "uint8")
 
     def save_model(self, model: keras.Model, name: str) -> None:
         """Write the model as `name`, at once or not at all."""
         with whole_file(self.path / name) as temporary:
             model.save(temporary)
+            note_owner(temporary, self._identity().tobytes().hex())
 
     def add_history(self, row: dict) -> None:
         """Append the figures of one epoch; those of the same epoch, done again after an interruption, replace it.
@@ -341,25 +390,3 @@ class RunFolder:
             reason = " ".join(str(error).split())
             raise RunError(f"{path}: damaged ({reason}); restore it, or start a new run with --weights") from None
         return table
-
-
-def split(dataset: Dataset) -> pd.DataFrame:
-    """What is on which side: `set`, `side` (`train` or `held`), `img_id`, `text` (empty: unknown), and `box`, yxyx in
-    pixels (empty: the whole picture, or no plate).
-
-    A row for each plate of a photograph and for each crop, and one for a photograph without a plate.
-    """
-    rows = []
-    for name, side, one in dataset.pictures():
-        if isinstance(one, Photograph):
-            plates = [(plate.text or "", " ".join(f"{value:.1f}" for value in plate.box_px)) for plate in one.plates]
-        else:
-            plates = [(one.text, "")]
-        rows += [(name, side, one.img_id, *plate) for plate in plates or [("", "")]]
-    return pd.DataFrame(rows, columns=SPLIT_COLUMNS)
-
-
-def write_split(path: Path, dataset: Dataset) -> None:
-    """Write what `split` gives, each text as `as_cell` gives it."""
-    rows = split(dataset).itertuples(index=False, name=None)
-    write_table(path, SPLIT_COLUMNS, (tuple(map(as_cell, row)) for row in rows))

@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import Procedure
+from lpr_e2e.common.vocabulary import require_letters
 
 
 @dataclass(frozen=True)
@@ -184,6 +185,7 @@ class Settings:
                 raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
         if not 0 <= self.seed < SEEDS:  # What NumPy and Keras both take.
             raise UserError(f"setting seed: {self.seed}; expected a whole number from 0 to {SEEDS - 1}")
+        require_letters(self.characters)
         if not self.recognition.steps and not self.joint.steps:
             raise UserError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")
         for stage, deciding in DECIDING.items():

@@ -35,7 +35,7 @@ from lpr_e2e.training.loader import BatchLoader
 from lpr_e2e.training.optimizer import make_optimizer
 from lpr_e2e.training.pseudo_labels import PseudoLabels
 from lpr_e2e.training.recipe import BatchPlan, BatchRecipe, styles_of
-from lpr_e2e.training.run_folder import RunFolder
+from lpr_e2e.training.run_folder import LETTERS, OWN_LABELS, RunFolder
 from lpr_e2e.training.settings import Settings
 from lpr_e2e.training.start import take_over
 from lpr_e2e.training.tasks import task_of
@@ -189,11 +189,11 @@ class Training:
         mixture = self.settings.mixture
         if not (mixture.self_labelled or mixture.rearranged or mixture.real_letters or mixture.partly):
             return
-        path, letters = self.folder.path / "own_labels.csv", self.folder.path / "letters.npz"
+        path, letters = self.folder.path / OWN_LABELS, self.folder.path / LETTERS
         if self.progress.epoch and not path.exists():  # The weights that it was made with are no more.
             raise TrainingError(f"{path}: is missing; restore it, or start a new run with --weights")
-        if self.job.chief and not path.exists():
-            # Saved by the end of stage one: an interruption in between changes nothing.
+        if self.job.chief and not self.progress.epoch:
+            # Saved by the end of stage one: an interruption in between changes nothing, it makes the same anew.
             self.folder.load_variables(self.replicas.own.weights)
             found = label(self.replicas.own, self.dataset, mixture.self_labelled)
             letterforms.save(found.letters, letters)
@@ -201,6 +201,7 @@ class Training:
         self.job.agree()
         try:
             own = replace(PseudoLabels.load(path), letters=letterforms.load(letters))
+            self.folder.check_own_labels()
         except UserError as error:
             raise TrainingError(str(error)) from error
         looks = sum(map(len, own.letters.values()))

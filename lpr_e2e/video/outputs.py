@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import WholeLines, as_cell, csv_lines, owned, refuse_foreign, whole_file
+from lpr_e2e.common.files import (
+    WholeLines,
+    as_cell,
+    csv_lines,
+    owned,
+    refuse_foreign,
+    refuse_link,
+    require_file,
+    whole_file,
+)
 from lpr_e2e.prediction.outputs import own_file
 from lpr_e2e.video.frames import Source
 from lpr_e2e.video.passes import Vehicle
@@ -22,6 +33,8 @@ COLUMNS = (
     *("best", "ymin", "xmin", "ymax", "xmax", "box_confidence", "plate", "frame", "source"),
 )
 _LOCK = ".passes.lock"
+# How a line of `passes.jsonl` begins; and a longer one than any of ours, bytes.
+_BEGINNING, _LONGEST_LINE = b'{"number": ', 2**20
 
 
 @dataclass(frozen=True)
@@ -73,10 +86,13 @@ def read_passes(path: Path) -> Iterator[Pass]:
 
     Raises:
         UserError: a line of it is no pass.
+        OSError: it cannot be read, or is a pipe or a device.
     """
+    require_file(path, sys.maxsize)
     with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
+        for number, line in enumerate(iter(functools.partial(file.readline, _LONGEST_LINE), b""), 1):
+            # Cut off in the middle of a pass; what begins otherwise is somebody else's, and no line of ours is longer.
+            if not line.endswith(b"\n") and len(line) < _LONGEST_LINE and line.startswith(_BEGINNING[: len(line)]):
                 return
             try:
                 one = _pass(line)
@@ -131,6 +147,8 @@ class PassWriter:
         self.output, self._source, self.statuses = output, source, Counter[str]()
         self.path = output / LINES
         refuse_foreign(output, [LINES], [TABLE, PAGE, PICTURES])
+        for name in (LINES, TABLE, PAGE):
+            refuse_link(output / name)
         output.mkdir(parents=True, exist_ok=True)
         refusal = f"{output}: another process writes its passes there; name another folder with --output"
         with contextlib.ExitStack() as stack:
