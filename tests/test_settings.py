@@ -34,7 +34,7 @@ def test_letters_that_are_none_are_not_drawn_either(characters, tmp_path, capsys
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("characters", ["", "ABC", "京سﺱ한", "Ä-·", "é"])
+@pytest.mark.parametrize("characters", ["", "ABC", "京سﺱ한", "Ä-·", "é", "\U000f0000"])
 def test_letters_of_any_script_may_be_learned(characters):
     assert STANDARD.changed([f"characters={json.dumps(characters)}"]).characters == characters
 

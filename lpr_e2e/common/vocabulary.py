@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Iterable
 from itertools import zip_longest
 
@@ -26,7 +27,9 @@ def require_letters(characters: str) -> None:
         UserError: one cannot be printed, or stands for what cannot be seen.
     """
     for one in characters:
-        if not one.isprintable() or one == UNSEEN:
+        # What Unicode leaves to private use may be a sign of a country, in a font of its own.
+        is_sign = one.isprintable() or unicodedata.category(one) == "Co"
+        if not is_sign or one == UNSEEN:
             raise UserError(f"characters: {one!r}; expected letters, digits and signs of plates; leave it out")
 
 
