@@ -12,10 +12,10 @@ both stages, --only takes some rows.
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import above_zero
+from lpr_e2e.commands.starting import with_seed
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -48,10 +48,7 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.data, options.exclude):
         if path is not None and not path.exists():
             raise UserError(f"{path}: no such file or folder; expected the data and the list that a training takes")
-    try:
-        replace(PRESETS[options.preset], seed=options.seed)
-    except UserError as error:
-        raise UserError(f"--seed: {error}") from None
+    with_seed(PRESETS[options.preset], options.seed)
     try:
         ablation = Ablation(
             options.data, options.exclude, options.output, options.preset, options.effort, options.seed, options.set

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -55,8 +55,6 @@ def settings_of(options: argparse.Namespace) -> Settings:
     Raises:
         UserError: there is no such setting, or no such font.
     """
-    from dataclasses import replace
-
     from lpr_e2e.common.fonts import face_of_file
     from lpr_e2e.training.settings import PRESETS
 
@@ -68,8 +66,17 @@ def settings_of(options: argparse.Namespace) -> Settings:
     for font in fonts:
         face_of_file(font)
     settings = replace(settings, characters=options.characters or "", fonts=fonts)
+    return settings if options.seed is None else with_seed(settings, options.seed)
+
+
+def with_seed(settings: Settings, seed: int) -> Settings:
+    """The settings with what `--seed` says.
+
+    Raises:
+        UserError: it is no seed.
+    """
     try:
-        return settings if options.seed is None else replace(settings, seed=options.seed)
+        return replace(settings, seed=seed)
     except UserError as error:
         raise UserError(f"--seed: {error}") from None
 

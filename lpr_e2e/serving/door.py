@@ -59,7 +59,7 @@ def find_key(file: Path | None, environment: Mapping[str, str] = os.environ) -> 
 
 
 def _beginning(file: Path) -> str:
-    """The text of a file of a key, as far as there may be one: what is named may be a pipe, or have no end."""
+    """The beginning of a key file, as text: the file may be a pipe, or have no end."""
     with file.open("rb") as opened:
         return opened.read(_LONGEST_FILE).decode("utf-8", "replace")
 

@@ -339,7 +339,7 @@ class RunFolder:
         """What tells a run from others, uint8 `(32,)`: what it trains on and holds out, its seed, its characters, and a
         name of its own."""
         digest, config = hashlib.sha256(), {}
-        with contextlib.suppress(OSError, ValueError, RecursionError):
+        with contextlib.suppress(OSError):
             digest.update(read_file(self.path / "split.csv"))
         with contextlib.suppress(RunError):
             config = self.config()
