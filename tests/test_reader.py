@@ -396,10 +396,16 @@ class TestCost:
         if kind == "ppm":
             return b"P6 100 %d 254\n" % (count // 100) + bytes(300 * (count // 100))
         if kind == "bmp":  # Runs of one pixel each.
-            head = struct.pack("<IiiHHIIiiII", 40, 100, count // 100, 1, 8, 1, 0, 0, 0, 256, 0) + bytes(1024)
-            file = b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head
-            return file + (b"\1\0" * 100 + bytes(2)) * (count // 100)
+            return TestCost.bmp(100, count // 100, (b"\1\0" * 100 + bytes(2)) * (count // 100))
         return TestCost.tiff(count)
+
+    @staticmethod
+    def bmp(width: int, height: int, runs: bytes, bits: int = 8) -> bytes:
+        """A picture in runs, of 4 or 8 bits a pixel."""
+        compression = {8: 1, 4: 2}[bits]
+        head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, bits, compression, 0, 0, 0, 2**bits, 0)
+        head += bytes(4 * 2**bits)
+        return b"BM" + struct.pack("<IHHI", 0, 0, 0, 14 + len(head)) + head + runs
 
     @staticmethod
     def tiff(count: int, tags: tuple[int, int, int] = (273, 278, 279), kind: int = 1, order: str = "<") -> bytes:
@@ -423,6 +429,15 @@ class TestCost:
         with pytest.raises(PictureError, match="small parts that decoding it would take minutes"):
             read_picture(self.in_parts(kind, 10_000))
         assert read_picture(self.in_parts(kind, 1_000)).size
+
+    @pytest.mark.parametrize("bits", [4, 8])
+    @pytest.mark.parametrize("runs", [b"\1\0" + bytes(2), b"\0\2\1\0" * 3, b"\xff\1" * 3, b"\0\1"])
+    def test_a_few_runs_that_say_many_pixels_are_refused(self, bits, runs):
+        """Pillow fills the rest of a line pixel by pixel: half a minute for a hundred bytes."""
+        for read in (read_picture, read_size):
+            with pytest.raises(PictureError, match="a BMP of 30000000 pixels in runs"):
+                read(self.bmp(30_000_000 // 12, 12, runs, bits))
+        assert read_picture(self.bmp(200, 1, b"\xc8\1" + runs, bits)).shape == (1, 200, 3)
 
     @pytest.mark.filterwarnings("ignore:Tag data larger")
     @pytest.mark.parametrize("tags", [(273, 278, 279), (324, 323, 325)])

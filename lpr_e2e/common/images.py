@@ -31,6 +31,9 @@ _MOST_SCANS = 2_000
 _MOST_OPENING = 30_000_000_000
 # A PPM may have its pixels in digits, which are read at a hundredth of the usual speed: so many numbers at most.
 _MOST_DIGITS = 3_000_000
+# A BMP may have its pixels in runs, and what a line lacks is put there pixel by pixel: so many pixels in some ten
+# seconds, and a file of a hundred bytes may have as many as any picture.
+_MOST_IN_RUNS = 25_000_000
 # Where Pillow decodes in Python, it reads a few bytes at a time (grey of odd depth in a PPM, runs of a BMP, parts of a
 # PNG behind its pixels, strips of a TIFF): so many reads while a picture is decoded take some ten seconds.
 _MOST_READS = 10_000_000
@@ -260,10 +263,12 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
         metered = _Metered(file)
         image = stack.enter_context(Image.open(cast("BinaryIO", metered), formats=FORMATS))
         metered.counts = False
-        if image.format == "PPM" and image.tile and image.tile[0][0] == "ppm_plain":
-            numbers = image.width * image.height * len(image.getbands())
-            if numbers > _MOST_DIGITS:
-                raise PictureError(f"a PPM of {numbers} numbers in digits, which would take minutes; save it as PNG")
+        decoder = image.tile[0][0] if image.tile else None
+        numbers = image.width * image.height * len(image.getbands())
+        if decoder == "ppm_plain" and numbers > _MOST_DIGITS:
+            raise PictureError(f"a PPM of {numbers} numbers in digits, which would take minutes; save it as PNG")
+        if decoder == "bmp_rle" and numbers > _MOST_IN_RUNS:
+            raise PictureError(f"a BMP of {numbers} pixels in runs, which could take minutes; save it as PNG")
         yield image
 
 
