@@ -75,7 +75,8 @@ class Labels:
 
     def add(self, row: Row, box: tuple[float, float, float, float] | None = None, text: str | None = None) -> None:
         """Add a plate, or without a box a picture, with its text as written; a text of blanks alone is none."""
-        self.plates.append(PlateLabel(replace(row, text=text if text and text.strip() else None), box))
+        text = text if text and text.strip() else None
+        self.plates.append(PlateLabel(row if row.text == text else replace(row, text=text), box))  # A copy costs time.
 
     def give_up(self, row: Row, value: str, kind: str, message: str) -> None:
         """Name a plate that cannot be used; its photograph is then `incomplete`."""
