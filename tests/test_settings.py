@@ -27,7 +27,7 @@ def test_settings_survive_a_dict(preset):
     assert Settings.from_dict(preset.as_dict()) == preset
 
 
-@pytest.mark.parametrize("characters", ["\n", "A\t", "?"])
+@pytest.mark.parametrize("characters", ["\n", "A\t", "?", "  ", "A B", "\u3000", "\u200b", "\x1b[1m"])
 def test_letters_that_are_none_are_not_drawn_either(characters, tmp_path, capsys):
     assert main(["draw", str(tmp_path / "new"), "--characters", characters]) == 2
     assert "expected letters, digits and signs of plates" in capsys.readouterr().err
