@@ -316,6 +316,14 @@ class TestDamagedRun:
         with pytest.raises(UserError, match="figures.json: damaged.*to train anew"):
             figures_of(tmp_path)
 
+    @pytest.mark.parametrize(
+        "content", ["", "{", "[]", "null", "NaN", "{}", '{"settings": 3}', '{"settings": {}}', "1" * 5000]
+    )
+    def test_a_config_that_is_none_is_one_line_with_the_remedy(self, tmp_path, content):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(RunError, match="config.json: not the config of a run of this version .*; restore it"):
+            RunFolder(tmp_path).config()
+
     @pytest.mark.parametrize("run", ["file", "file/run"])
     def test_a_run_that_cannot_be_made_is_refused_before_the_data_are_read(self, tmp_path, run, capsys):
         (tmp_path / "file").write_text("mine")

@@ -158,7 +158,8 @@ class RunFolder:
             path = self.path / "config.json"
             raise RunError(f"{path}: cannot be read ({error.strerror}); restore it, or start a new run") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+            said = f"not the config of a run of this version ({error}); restore it"
+            raise RunError(f"{self.path / 'config.json'}: {said}") from error
 
     def weights_to_take(self) -> Path | None:
         """The model that a run starts from which was interrupted before it had saved anything; else None.
@@ -302,8 +303,7 @@ class RunFolder:
         self._load_state(assign)
 
     def _load_state(self, use):
-        path = self.path / "state.npz"
-        if not path.exists():
+        if not (path := self.path / "state.npz").exists():
             return None
         try:
             refuse_unsound(path)
