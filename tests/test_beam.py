@@ -212,6 +212,24 @@ def test_a_plan_that_is_damaged_is_named_in_one_line(folder, tmp_path, capsys, n
         assert "\n" not in str(raised.value).strip()
 
 
+@pytest.mark.parametrize("name", [beam.PLAN, beam.PHOTOGRAPHS, "model.json"])
+@pytest.mark.parametrize("instead", ["pipe", "/dev/zero", "holes"])
+def test_nothing_is_read_without_end(folder, tmp_path, name, instead):
+    """A pipe was waited for, a device or a file of holes filled the memory."""
+    settings = {"pattern": str(folder), "shard": 2, "form": "csv"}
+    beam.Batch(str(tmp_path), settings)
+    (tmp_path / name).unlink(missing_ok=True)
+    if instead == "pipe":
+        os.mkfifo(tmp_path / name)
+    elif instead == "holes":
+        (tmp_path / name).touch()
+        os.truncate(tmp_path / name, 2**40)
+    else:
+        (tmp_path / name).symlink_to(instead)
+    with pytest.raises((UserError, OSError), match="larger than|no regular file"):
+        beam.fingerprint(str(tmp_path)) if name == "model.json" else beam.Batch(str(tmp_path), settings)
+
+
 @pytest.mark.parametrize("name", ["part-00000-of-00005.csv", "part-list.txt", "unreadable-00000-of-00005.csv"])
 def test_parts_of_somebody_else_are_not_taken_for_ours(folder, tmp_path, name):
     (tmp_path / name).write_text("mine")

@@ -237,6 +237,14 @@ def test_numbers_that_count_something_are_at_least_one(option, number, capsys):
     assert f"argument {option}: {number}: expected at least 1" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("number", ["4097", "2147483648", "999999999999"])
+def test_no_machine_has_so_many_threads(number, capsys):
+    """A number that did not fit into 32 bits was an error of OpenCV's, with its traceback."""
+    with pytest.raises(SystemExit, match="2"):
+        main(["predict", "anywhere", f"--threads={number}"])
+    assert f"argument --threads: {number}: expected at most 4096" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_the_same_two_doors(name):
     module = importlib.import_module(COMMANDS[name][0])

@@ -235,7 +235,7 @@ class TestDamagedRun:
     def test_a_state_that_is_lost_does_not_begin_anew_over_what_was_trained(self, tmp_path, left):
         folder = RunFolder(tmp_path)
         assert folder.progress() is None  # Nothing was trained yet.
-        (tmp_path / left).write_text("whole")
+        (tmp_path / left).write_text("stage,epoch\n")
         with pytest.raises(RunError, match=f"state.npz: is missing, and {left} is there.*restore it"):
             folder.progress()
         folder.save_state([], {"stage": "joint"})
@@ -316,6 +316,14 @@ class TestDamagedRun:
         with pytest.raises(UserError, match="figures.json: damaged.*to train anew"):
             figures_of(tmp_path)
 
+    @pytest.mark.parametrize(
+        "content", ["", "{", "[]", "null", "NaN", "{}", '{"settings": 3}', '{"settings": {}}', "1" * 5000]
+    )
+    def test_a_config_that_is_none_is_one_line_with_the_remedy(self, tmp_path, content):
+        (tmp_path / "config.json").write_text(content)
+        with pytest.raises(RunError, match="config.json: not the config of a run of this version .*; restore it"):
+            RunFolder(tmp_path).config()
+
     @pytest.mark.parametrize("run", ["file", "file/run"])
     def test_a_run_that_cannot_be_made_is_refused_before_the_data_are_read(self, tmp_path, run, capsys):
         (tmp_path / "file").write_text("mine")
@@ -379,6 +387,53 @@ class TestDamagedRun:
         with pytest.raises(RunError, match=f"{name}: .*restore it, or start a new run with --weights") as raised:
             look()
         assert "\n" not in str(raised.value)
+
+    @pytest.mark.parametrize("becomes", ["another's", "shorter", "empty", "missing", "changed"])
+    def test_a_history_that_is_not_this_runs_is_noticed(self, runs, dataset, becomes):
+        for seconds, run in enumerate(runs):
+            for epoch in (1, 2):
+                run.add_history({"stage": "joint", "epoch": epoch, "seconds": 7.5 + seconds, "loss": 1 / 3})
+            run.save_state([], {"stage": "joint", "epoch": 2})
+        run, path = runs[0], runs[0].path / "history.csv"
+        run.check_split(dataset)
+        whole = path.read_text()
+        content = {
+            "another's": (runs[1].path / "history.csv").read_text(),
+            "shorter": whole[: whole.index("joint,2")],
+            "empty": whole.splitlines(keepends=True)[0],
+            "changed": whole.replace("0.333", "0.222", 1),
+        }
+        path.write_text(content[becomes]) if becomes in content else path.unlink()
+        with pytest.raises(
+            RunError, match="history.csv: is not this run's as it was saved; restore it, or start a new"
+        ):
+            run.check_split(dataset)
+        path.write_text(whole)
+        run.check_split(dataset)
+
+    def test_an_epoch_that_was_written_and_not_saved_is_no_other_history(self, runs, dataset):
+        """A process was killed between the two; then it is done again, with figures that there were not before."""
+        run = runs[0]
+        run.add_history({"stage": "recognition", "epoch": 1, "rate": 1e-3 / 3, "lost": float("nan")})
+        run.save_state([], {"stage": "recognition", "epoch": 1})
+        run.add_history({"stage": "joint", "epoch": 1, "rate": 0.1 + 0.2, "plates, right": 0.5})
+        run.check_split(dataset)
+        run.add_history({"stage": "joint", "epoch": 1, "rate": 0.1 + 0.2, "plates, right": 0.25})
+        run.check_split(dataset)
+        run.save_state([], {"stage": "joint", "epoch": 1})
+        run.check_split(dataset)
+        lines = (run.path / "history.csv").read_text().splitlines()
+        assert lines[1:] == ["recognition,1,0.0003333333333333333,,", "joint,1,0.30000000000000004,,0.25"]
+
+    def test_states_of_before_say_nothing_of_a_history(self, runs, dataset):
+        run = runs[0]
+        with np.load(run.path / "state.npz") as state:
+            before = {name: state[name] for name in state.files if name != "history.csv"}
+        np.savez(run.path / "state.npz", **before)
+        run.add_history({"stage": "joint", "epoch": 1})
+        run.check_split(dataset)
+        (run.path / "history.csv").unlink()
+        run.check_split(dataset)
 
     def test_a_state_of_another_run_of_the_same_call_is_noticed(self, runs):
         shutil.copy(runs[1].path / "state.npz", runs[0].path / "state.npz")

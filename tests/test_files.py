@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -115,6 +116,17 @@ def test_what_another_process_owns_is_refused_until_it_ends(tmp_path):
         other.kill()  # However it ends.
     with owned(lock, "taken"):
         pass
+
+
+@pytest.mark.parametrize("mine", ["file", "link", "dangling link"])
+def test_what_somebody_keeps_under_the_name_of_a_lock_is_not_emptied(mine, tmp_path):
+    (tmp_path / "mine").write_text("mine")
+    lock = tmp_path / "lock"
+    lock.write_text("mine") if mine == "file" else lock.symlink_to("mine" if mine == "link" else "nowhere")
+    with contextlib.nullcontext() if mine == "file" else pytest.raises(OSError), owned(lock, "taken"):
+        pass
+    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "nowhere").exists()
+    assert mine != "file" or lock.read_text() == "mine"
 
 
 class TestInputsAreKept:

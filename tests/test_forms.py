@@ -1,6 +1,7 @@
 """Labels are read in every form as they are written, are known by their content, and whatever is wrong is named."""
 
 import json
+import os
 
 import pytest
 from label_files import (
@@ -50,6 +51,16 @@ def kinds_of(found):
 
 def notes_of(found):
     return "\n".join(note for labels in found for note in labels.notes)
+
+
+@pytest.mark.parametrize("what", ["pipe", "/dev/null"])
+def test_what_is_neither_file_nor_folder_is_named(what, tmp_path):
+    """It was said that a part of the path is a file."""
+    path = tmp_path / what
+    if what == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(DatasetError, match=f"{path}: no regular file; expected a folder or a file with labels"):
+        read_labels(path)
 
 
 # Every form

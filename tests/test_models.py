@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from pathlib import Path
 
@@ -69,6 +70,15 @@ class TestFind:
         ) as refused:
             find(name)
         assert f"no model at {name}" in str(refused.value)
+
+    @pytest.mark.parametrize("what", ["pipe", "/dev/null", "/dev/zero"])
+    def test_what_is_neither_file_nor_folder_is_no_model(self, what, tmp_path):
+        """It was told after Keras was imported, and after the data were read."""
+        path = tmp_path / what
+        if what == "pipe":
+            os.mkfifo(path)
+        with pytest.raises(UserError, match="no model at .*: name a .keras file"):
+            find(path)
 
     def test_what_is_not_installed_is_said(self, installed):
         assert find() == installed / "tunisia"

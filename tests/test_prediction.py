@@ -520,6 +520,22 @@ def test_no_result_is_written_through_a_link(name, tmp_path, engine, capsys):
     assert predict.main(arguments) == 0
 
 
+def test_no_picture_is_drawn_in_a_folder_that_a_link_leads_to(tmp_path, engine, capsys):
+    """Beside an earlier result, pictures of the same names were lost in it."""
+    save(tmp_path / "in", "car.jpg")
+    arguments = [str(tmp_path / "in"), "--output", str(tmp_path / "out"), "--no-report"]
+    assert predict.main(arguments) == 0
+    (tmp_path / "out/pictures").rename(tmp_path / "mine")
+    (tmp_path / "out/pictures").symlink_to(tmp_path / "mine")
+    (tmp_path / "mine/car.jpg").write_text("mine")
+    earlier = (tmp_path / "out/predictions.csv").stat().st_mtime_ns
+    assert predict.main(arguments) == 2
+    assert f"pictures: a link to {tmp_path / 'mine'}, which is not overwritten; remove" in capsys.readouterr().err
+    assert (tmp_path / "mine/car.jpg").read_text() == "mine"
+    assert (tmp_path / "out/predictions.csv").stat().st_mtime_ns == earlier
+    assert predict.main([*arguments, "--no-pictures"]) == 0  # Nothing goes there then.
+
+
 @pytest.mark.parametrize(
     "mine", ["id,class\n1,cat\n", "img_id,text\na.png,12T345\n", "\ufeffimg_id;text;confidence\n", "\0"]
 )

@@ -24,7 +24,7 @@ from lpr_e2e.prediction.checksums import check_files
 from lpr_e2e.prediction.models import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
-COMMANDS = ("predict", "check", "import", "train", "export")
+COMMANDS = ("predict", "check", "import", "draw", "train", "export")
 COUNT = int(os.environ.get("INTERRUPTS", "5"))
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # Within so many seconds it is out; the machine may be busy.
@@ -41,6 +41,9 @@ def called(command: str, data: Path, output: Path) -> tuple[list[str], float]:
         return ["check", str(data), "--preset", "small", "--output", str(output / "c.html"), "--problems", problems], 4
     if command == "import":
         return ["import", "auto", str(data), str(output / "new")], 3
+    if command == "draw":
+        numbers = ["--photographs", "20", "--validation", "5", "--crops", "10", "--test", "2"]
+        return ["draw", str(output), "--like", "AB12CDE", "FG34HJK", *numbers], 6
     if command == "train":
         return ["train", "--data", str(data), "--preset", "small", "--run", str(output), *sets], 25
     return ["export", "tunisia", "--output", str(output), "--forms", "onnx"], 20
@@ -61,6 +64,8 @@ def nothing_is_half(command: str, output: Path) -> None:
                 assert (output / name).read_text().rstrip(" ").endswith(end) or name == "c.html"
     elif command == "import" and (output / "new").exists():
         assert (output / "new" / "crops.csv").exists() and not (output / "new" / "part").exists()
+    elif command == "draw" and output.exists():
+        assert (output / "validation.csv").exists() and not (output / "part").exists()
     elif command == "train" and output.exists():
         whole(output)
     elif command == "export":

@@ -27,7 +27,7 @@ def test_settings_survive_a_dict(preset):
     assert Settings.from_dict(preset.as_dict()) == preset
 
 
-@pytest.mark.parametrize("characters", ["\n", "A\t", "?"])
+@pytest.mark.parametrize("characters", ["\n", "A\t", "?", "  ", "A B", "\u3000", "\u200b", "\x1b[1m"])
 def test_letters_that_are_none_are_not_drawn_either(characters, tmp_path, capsys):
     assert main(["draw", str(tmp_path / "new"), "--characters", characters]) == 2
     assert "expected letters, digits and signs of plates" in capsys.readouterr().err
@@ -53,6 +53,9 @@ def test_letters_of_any_script_may_be_learned(characters):
         ("mixture.real=1.5", "from 0 to 1"),
         ("epoch_steps=0", "at least 1"),
         ("seed=-1", "seed"),
+        ("averaging=1", "setting averaging: 1.0; expected a momentum from 0 to below 1"),
+        ("averaging=2", "averaging"),
+        ("averaging=-0.5", "averaging"),
         ("seed=4294967296", "setting seed: 4294967296; expected a whole number from 0 to 4294967295"),
         ('recognition.evaluators="glimpses"', 'recognition.evaluators=\\["losses", "glimpses"\\]'),
         ('recognition.evaluators=["losses"]', "recognition.evaluators: losses; expected glimpses, which decide"),

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from lpr_e2e.data.dataset import DataSource
     from lpr_e2e.data.labels import LabelOptions
 
+# More threads than any machine has cores; libraries take no number of more than 32 bits.
+_MOST_THREADS = 4096
+
 
 def at_least_one(text: str) -> int:
     """A whole number of at least 1, as an argument's type."""
@@ -71,8 +74,15 @@ def add_redact(parser: argparse.ArgumentParser, what: str) -> None:
 def add_threads(parser: argparse.ArgumentParser) -> None:
     """`--threads`: None, or what `lpr_e2e.common.cores.use_threads` takes."""
     parser.add_argument(
-        "--threads", type=at_least_one, metavar="N", help="threads to use; default: the cores that this process may use"
+        "--threads", type=_threads, metavar="N", help="threads to use; default: the cores that this process may use"
     )
+
+
+def _threads(text: str) -> int:
+    number = at_least_one(text)
+    if number > _MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text}: expected at most {_MOST_THREADS}")
+    return number
 
 
 def add_label_options(parser: argparse.ArgumentParser, training: bool = True, form: bool | None = None) -> None:

@@ -145,8 +145,9 @@ def _prepare(options: argparse.Namespace) -> _Job:
     refuse_inputs([*targets, *(output / name for name in (CSV, *written))], given)
     refuse_inputs(targets, [find(options.model)])
     marks = [CSV] if is_predictions(output / CSV) else []
-    refuse_foreign(output, marks, [CSV, *written, *([PICTURES] * (not options.no_pictures))])
-    for name in (CSV, *written):  # Before an earlier result is replaced.
+    replaced = [CSV, *written, *([PICTURES] * (not options.no_pictures))]
+    refuse_foreign(output, marks, replaced)
+    for name in replaced:  # Before an earlier result is.
         refuse_link(output / name)
     if options.redact:
         from lpr_e2e.prediction import redaction as redacting

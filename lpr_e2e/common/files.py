@@ -183,9 +183,9 @@ def refuse_link(path: Path) -> None:
     """Make sure that a result with a name of ours is not written through a link.
 
     Raises:
-        UserError: it is a link to a file, which would be lost.
+        UserError: it is a link to a file, which would be lost, or to a folder, in which files would.
     """
-    if path.is_symlink() and path.is_file():
+    if path.is_symlink() and (path.is_file() or path.is_dir()):
         raise UserError(f"{path}: a link to {os.path.realpath(path)}, which is not overwritten; remove the link")
 
 

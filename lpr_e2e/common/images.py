@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import re
-import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from os import PathLike
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, ImageOps, TiffImagePlugin, UnidentifiedImageError
 
+from lpr_e2e.common import jpeg2000, tiff
 from lpr_e2e.common.errors import UserError
 
 # A file that unpacks to more pixels than any camera makes is refused before it fills the memory.
@@ -39,18 +39,19 @@ _MOST_IN_RUNS = 25_000_000
 _MOST_READS = 10_000_000
 # Pillow makes an object of a third of a kilobyte of each strip or tile of a TIFF, before anything is decoded.
 _MOST_PARTS = 500_000
-# The tags of a TIFF that say where its strips or tiles are, and how long they are; and those that lead to further lists
-# of notes, by the kinds of numbers that say where: of 32 or, in a BigTIFF, 64 bits.
-_PARTS, _FURTHER = (273, 279, 324, 325), (34665, 34853, 40965)
-_PLACES = {False: {4: "I", 13: "I"}, True: {4: "I", 13: "I", 16: "Q"}}
+# The tags of a TIFF that say how wide and how high a tile is. All tiles together hold so many pixels at most.
+_TILE, _MOST_IN_TILES = (322, 323), 2 * MAX_PIXELS
 # Pillow makes an object of each value of a note, too, but of bytes and letters; so many take a few seconds. EXIF that
 # is no part of a TIFF has at most so many bytes: in a JPEG, cameras have room for 64 thousand.
-_MOST_VALUES, _KEPT_AS_BYTES, _MOST_EXIF = 1_000_000, (1, 2, 7), 2**20
+_MOST_VALUES, _MOST_EXIF = 1_000_000, 2**20
 # The beginning of EXIF in a JPEG; and what says in an AVIF which part of it is EXIF.
 _EXIF = b"Exif\0\0"
 _AVIF_EXIF = re.compile(rb"(infe[\2\3].{7}(?:..)?)Exif", re.DOTALL)
-# A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes.
-MOST_BYTES = 2 * 2**30
+# The decoder of JPEG 2000 makes an object of a third of a kilobyte of each block, before it reads any.
+_MOST_BLOCKS = 2_000_000
+# A picture of the most pixels, of four numbers of 32 bits each, is smaller than a file of so many bytes; and one of a
+# format that is not opened before all of it was read, twice, than one of so many.
+MOST_BYTES, _MOST_BYTES_READ = 2 * 2**30, 2**29
 # The marker of a scan. Within one, no byte 255 is followed by this one.
 _SCAN = b"\xff\xda"
 # Levels of white in whole numbers of 8, 10, 12, 14 and 16 bits, as cameras and scanners give them.
@@ -98,6 +99,8 @@ def read_picture(source: str | PathLike | bytes) -> np.ndarray:
         with _opened(file) as image:
             if image.format in ("JPEG", "MPO"):
                 _refuse_many_scans(image)
+            elif image.format == "JPEG2000":
+                _refuse_many_blocks(image)
             return _decoded(image)
 
 
@@ -258,6 +261,7 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
     """A picture of one of `FORMATS`, opened and not yet decoded."""
     with contextlib.ExitStack() as stack:
         given = source if isinstance(source, io.BytesIO) else stack.enter_context(open(source, "rb"))
+        _refuse_much_to_read(given)
         file = _without_exif_of_avif(given)
         _refuse_many_parts(file)
         metered = _Metered(file)
@@ -269,7 +273,17 @@ def _opened(source: str | PathLike | io.BytesIO) -> Iterator[ImageFile.ImageFile
             raise PictureError(f"a PPM of {numbers} numbers in digits, which would take minutes; save it as PNG")
         if decoder == "bmp_rle" and numbers > _MOST_IN_RUNS:
             raise PictureError(f"a BMP of {numbers} pixels in runs, which could take minutes; save it as PNG")
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _refuse_large_tiles(image)
         yield image
+
+
+def _refuse_much_to_read(file: BinaryIO) -> None:
+    """Raise for a WebP or AVIF that is larger than one of the most pixels."""
+    head, size = file.read(12), file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if size > _MOST_BYTES_READ and (head[8:] == b"WEBP" or head[4:8] == b"ftyp"):
+        raise PictureError(f"too large: expected at most {_MOST_BYTES_READ // 2**20} MiB, found {size // 2**20}")
 
 
 def _without_exif_of_avif(file: BinaryIO) -> BinaryIO:
@@ -296,40 +310,35 @@ def _much_exif(found: int) -> str:
 
 def _refuse_many_parts(file: BinaryIO) -> None:
     """Raise for a TIFF with more strips or tiles, or values of notes, than Pillow can list in a few seconds."""
-    head = file.read(16)
-    order = {b"II": "<", b"MM": ">"}.get(head[:2])
-    if order and len(head) == 16 and (42 in head[2:4] or 43 in head[2:4]):
-        is_big = head[2] == 43  # As Pillow tells a BigTIFF.
-        (place,) = struct.unpack_from(f"{order}Q" if is_big else f"{order}I", head, 8 if is_big else 4)
-        parts, values = _listed(file, order, is_big, place)
-        if parts > _MOST_PARTS:
-            raise PictureError(f"a TIFF of {parts} strips or tiles, which would take minutes; save it anew")
-        if values > _MOST_VALUES:
-            raise PictureError(f"a TIFF with {values} values in its notes, which would take minutes; save it anew")
-    file.seek(0)
+    parts, values = tiff.listed(file)
+    if parts > _MOST_PARTS:
+        raise PictureError(f"a TIFF of {parts} strips or tiles, which would take minutes; save it anew")
+    if values > _MOST_VALUES:
+        raise PictureError(f"a TIFF with {values} values in its notes, which would take minutes; save it anew")
 
 
-def _listed(file: BinaryIO, order: str, is_big: bool, place: int, deeper: int = 2) -> tuple[int, int]:
-    """How many parts a TIFF's list tells of at most, and how many values in all, with those of lists it leads to."""
-    count, entry = (f"{order}Q", f"{order}HHQ8s") if is_big else (f"{order}H", f"{order}HHI4s")
-    length = file.seek(0, os.SEEK_END)
-    file.seek(min(place, MOST_BYTES))
-    told = file.read(struct.calcsize(count))
-    entries = min(*struct.unpack(count, told), _MOST_VALUES) if len(told) == struct.calcsize(count) else 0
-    table = file.read(entries * struct.calcsize(entry))
-    table = table[: len(table) // struct.calcsize(entry) * struct.calcsize(entry)]
-    parts, values = 0, len(table) // struct.calcsize(entry)
-    for tag, kind, many, written in struct.iter_unpack(entry, table):
-        if tag in _PARTS:
-            parts = max(parts, many)
-        elif kind not in _KEPT_AS_BYTES and many <= length:  # Pillow passes over what cannot be there.
-            values += many
-        if tag in _FURTHER and deeper:
-            if kind not in _PLACES[is_big]:
-                raise PictureError("a TIFF whose notes lead nowhere; save it anew")
-            further = struct.unpack_from(order + _PLACES[is_big][kind], written)[0]
-            values += _listed(file, order, is_big, further, deeper - 1)[1]
-    return parts, values
+def _refuse_large_tiles(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Raise for a TIFF whose tiles, all of which are decoded whole, hold far more pixels than the picture shows."""
+    covered = 1
+    for side, tag in zip(image.size, _TILE, strict=True):
+        tile = image.tag_v2.get(tag)
+        if not isinstance(tile, int) or tile < 1:
+            return  # It has strips, or cannot be decoded.
+        covered *= -(-side // tile) * tile
+    if covered > _MOST_IN_TILES:
+        raise PictureError(
+            f"a TIFF of {covered // 1_000_000} megapixels in its tiles, far more than it shows; save it anew"
+        )
+
+
+def _refuse_many_blocks(image: ImageFile.ImageFile) -> None:
+    """Raise for a JPEG 2000, opened and not yet decoded, in so small blocks that they would fill the memory."""
+    file = cast("BinaryIO", image.fp)
+    place = file.tell()
+    blocks = jpeg2000.blocks(file)
+    file.seek(place)
+    if blocks > _MOST_BLOCKS:
+        raise PictureError(f"a JPEG 2000 in {blocks} blocks, which would take minutes; save it anew")
 
 
 def _refuse_many_scans(image: ImageFile.ImageFile) -> None:

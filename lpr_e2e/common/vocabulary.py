@@ -24,12 +24,12 @@ def require_letters(characters: str) -> None:
     """Make sure that letters which somebody has named can stand on a plate.
 
     Raises:
-        UserError: one cannot be printed, or stands for what cannot be seen.
+        UserError: one cannot be printed, is a blank, which no text has, or stands for what cannot be seen.
     """
     for one in characters:
         # What Unicode leaves to private use may be a sign of a country, in a font of its own.
         is_sign = one.isprintable() or unicodedata.category(one) == "Co"
-        if not is_sign or one == UNSEEN:
+        if not is_sign or one in (" ", UNSEEN):
             raise UserError(f"characters: {one!r}; expected letters, digits and signs of plates; leave it out")
 
 

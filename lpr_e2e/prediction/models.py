@@ -86,7 +86,7 @@ def find(model: str | Path | None = None, keras: bool = False) -> Path:
     if model is not None and (path.is_file() or (path / DESCRIPTION).is_file()):
         return path
     if name not in known:
-        if path.exists():
+        if path.is_dir():
             return path  # Whoever loads it says what it lacks.
         if not known:
             raise UserError(

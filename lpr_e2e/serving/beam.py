@@ -26,7 +26,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import csv_lines
+from lpr_e2e.common.files import csv_lines, read_file
 from lpr_e2e.common.images import MOST_BYTES, PictureError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES, as_text
 from lpr_e2e.common.terminal import complain
@@ -38,6 +38,8 @@ from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
 _UNREADABLE_COLUMNS = ("img_id", "status")
+# A larger plan or description of a model than any.
+_MOST_JSON = 2**24
 
 
 def find_photographs(pattern: str) -> list[tuple[str, str]]:
@@ -80,7 +82,7 @@ def fingerprint(model: str) -> str | None:
     Args:
         model: its folder, on any file system of Beam.
     """
-    return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}")).get("model")
+    return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}", _MOST_JSON)).get("model")
 
 
 def _planned(output: str) -> tuple[dict, list[tuple[str, str]]]:
@@ -90,7 +92,7 @@ def _planned(output: str) -> tuple[dict, list[tuple[str, str]]]:
         UserError: it is damaged, or no plan of ours.
     """
     try:
-        settings = dict(json.loads(_read(f"{output}/{PLAN}")))
+        settings = dict(json.loads(_read(f"{output}/{PLAN}", _MOST_JSON)))
         lines = _read(f"{output}/{PHOTOGRAPHS}").decode().splitlines()
         photographs = [(str(img_id), str(path)) for img_id, path in map(json.loads, lines)]
     except (OSError, ValueError, TypeError, RecursionError) as error:  # BeamIOError is an OSError.
@@ -247,7 +249,14 @@ def _rows(text: str, form: str) -> Iterator[dict]:
     return csv.DictReader(io.StringIO(text, newline=""))
 
 
-def _read(path: str, most: int = -1) -> bytes:
+def _read(path: str, most: int = MOST_BYTES) -> bytes:
+    """What a file holds, of one that is away so many bytes at most.
+
+    Raises:
+        OSError: one on this machine is a pipe or a device, or larger.
+    """
+    if not is_remote(path):
+        return read_file(Path(path), most)
     with FileSystems.open(path, compression_type=beam.io.filesystem.CompressionTypes.UNCOMPRESSED) as file:
         return file.read(most)
 

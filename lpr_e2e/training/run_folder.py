@@ -44,28 +44,20 @@ from lpr_e2e.data.dataset import DataSource
 from lpr_e2e.data.problems import COLUMNS
 from lpr_e2e.data.samples import Dataset
 from lpr_e2e.data.tables import write_table
+from lpr_e2e.training import history
 from lpr_e2e.training.settings import Settings
 from lpr_e2e.training.sides import SPLIT_COLUMNS, split, write_split
 
 # What the model itself added to the labels: made once. What a run writes: the versions before all else.
-OWN_LABELS, LETTERS, _VERSIONS = "own_labels.csv", "letters.npz", "versions.json"
+OWN_LABELS, LETTERS, HISTORY, _VERSIONS = "own_labels.csv", "letters.npz", "history.csv", "versions.json"
 _FILES = (
-    *(_VERSIONS, "split.csv", "problems.csv", OWN_LABELS, LETTERS, "history.csv", "figures.json"),
+    *(_VERSIONS, "split.csv", "problems.csv", OWN_LABELS, LETTERS, HISTORY, "figures.json"),
     *("best.keras", "last.keras", "state.npz", "tensorboard"),
 )
-# What names rows of `history.csv`.
-_EPOCH = ("stage", "epoch")
 # Whose versions are written down, where they are there.
 _PACKAGES = (
-    "tensorflow",
-    "jax",
-    "keras",
-    "keras-cv",
-    "numpy",
-    "pandas",
-    "opencv-python",
-    "opencv-python-headless",
-    "pillow",
+    *("tensorflow", "jax", "keras", "keras-cv", "numpy", "pandas"),
+    *("opencv-python", "opencv-python-headless", "pillow"),
 )
 
 
@@ -166,7 +158,8 @@ class RunFolder:
             path = self.path / "config.json"
             raise RunError(f"{path}: cannot be read ({error.strerror}); restore it, or start a new run") from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise RunError(f"{self.path / 'config.json'}: not the config of a run of this version: {error}") from error
+            said = f"not the config of a run of this version ({error}); restore it"
+            raise RunError(f"{self.path / 'config.json'}: {said}") from error
 
     def weights_to_take(self) -> Path | None:
         """The model that a run starts from which was interrupted before it had saved anything; else None.
@@ -179,8 +172,7 @@ class RunFolder:
 
     def note_source(self, source: DataSource) -> None:
         """Write down where the data of the run are now."""
-        path = self.path / "config.json"
-        write_json(path, {**read_json(path), **source.as_config()})
+        write_json(self.path / "config.json", {**read_json(self.path / "config.json"), **source.as_config()})
 
     def check_split(self, dataset: Dataset) -> None:
         """Make sure that the data is still what the run started with.
@@ -189,8 +181,7 @@ class RunFolder:
             RunError: a picture was added, removed, or changed sides, text or boxes; or a table of the run is damaged.
         """
         before = self._split(SPLIT_COLUMNS[:4])
-        if (self.path / "history.csv").exists():
-            self._table("history.csv", _EPOCH)  # What is gone on with is looked at before a step is trained.
+        self._check_history()  # What is gone on with is looked at before a step is trained.
         # Runs from before boxes were noted have no such column.
         now = split(dataset).reindex(columns=before.columns, fill_value="")
         changed = pd.concat([before, now]).drop_duplicates(keep=False)
@@ -215,9 +206,7 @@ class RunFolder:
         Raises:
             RunError: it is damaged.
         """
-        # What is missing in a row that is cut off is no text otherwise.
-        rows = self._table("split.csv", columns, dtype=str, keep_default_na=False).fillna("")
-        return rows.apply(lambda column: column.map(from_cell))
+        return self._table("split.csv", columns).apply(lambda column: column.map(from_cell))
 
     def save_state(self, variables: list, progress: dict) -> None:
         """Write all variables and the progress, at once or not at all."""
@@ -225,6 +214,7 @@ class RunFolder:
         arrays |= {
             name: np.array(self._checksum(name)) for name in (OWN_LABELS, LETTERS) if (self.path / name).exists()
         }
+        arrays[HISTORY] = np.array(history.mark(self._history()))
         with whole_file(self.path / "state.npz") as temporary, open(temporary, "wb") as file:
             np.savez(file, progress=np.array(json.dumps(progress)), run=self._identity(), **arrays)
             file.flush()
@@ -236,7 +226,7 @@ class RunFolder:
         Raises:
             RunError: the file is damaged, or is missing though something was trained: it is saved before anything is.
         """
-        trained = [name for name in ("best.keras", "last.keras", "history.csv") if (self.path / name).exists()]
+        trained = [name for name in ("best.keras", "last.keras", HISTORY) if (self.path / name).exists()]
         if trained and not (self.path / "state.npz").exists():
             raise RunError(
                 f"{self.path / 'state.npz'}: is missing, and {trained[0]} is there, which a training from the start "
@@ -282,12 +272,12 @@ class RunFolder:
         def compare(state) -> None:
             for name in (OWN_LABELS, LETTERS):
                 if name in state.files and str(state[name]) != self._checksum(name):
-                    raise RunError(
-                        f"{self.path / name}: is not what this run was trained with; restore it, or start a new run "
-                        "with --weights"
-                    )
+                    raise RunError(self._exchanged(name))
 
         self._load_state(compare)
+
+    def _exchanged(self, name: str) -> str:
+        return f"{self.path / name}: is not this run's as it was saved; restore it, or start a new run with --weights"
 
     def _checksum(self, name: str) -> str:
         try:
@@ -313,8 +303,7 @@ class RunFolder:
         self._load_state(assign)
 
     def _load_state(self, use):
-        path = self.path / "state.npz"
-        if not path.exists():
+        if not (path := self.path / "state.npz").exists():
             return None
         try:
             refuse_unsound(path)
@@ -361,28 +350,47 @@ class RunFolder:
         Raises:
             RunError: the file is damaged.
         """
-        path = self.path / "history.csv"
-        history = pd.DataFrame([row])
-        if path.exists():
-            before = self._table(path.name, _EPOCH)
-            again = (before["stage"] == row["stage"]) & (before["epoch"] == row["epoch"])
-            history = pd.concat([before[~again], history], ignore_index=True)
-        with whole_file(path) as temporary:
-            history.to_csv(temporary, index=False)
+        table = history.added(self._history(), row)
+        with whole_file(self.path / HISTORY) as temporary:
+            table.to_csv(temporary, index=False)
+
+    def _history(self) -> pd.DataFrame:
+        """The texts of `history.csv`; no rows if there is none yet.
+
+        Raises:
+            RunError: it is damaged.
+        """
+        if not (self.path / HISTORY).exists():
+            return pd.DataFrame(columns=history.EPOCH)
+        return self._table(HISTORY, history.EPOCH)
+
+    def _check_history(self) -> None:
+        """Make sure that the history is the one that the state goes on with; states of before do not say.
+
+        Raises:
+            RunError: it is not, or one of them is damaged.
+        """
+        table = self._history()
+
+        def compare(state) -> None:
+            if HISTORY in state.files and not history.begins_as(table, str(state[HISTORY])):
+                raise RunError(self._exchanged(HISTORY))
+
+        self._load_state(compare)
 
     def write_figures(self, figures: dict) -> None:
         """Write the final figures as `figures.json`."""
         write_json(self.path / "figures.json", figures)
 
-    def _table(self, name: str, columns: Sequence[str], **options) -> pd.DataFrame:
-        """A table of the run, read by pandas with these options.
+    def _table(self, name: str, columns: Sequence[str]) -> pd.DataFrame:
+        """The texts of a table of the run; what is missing in a row that is cut off is empty.
 
         Raises:
             RunError: it is damaged, or lacks one of the columns.
         """
         path = self.path / name
         try:
-            table = pd.read_csv(io.BytesIO(read_file(path)), **options)
+            table = pd.read_csv(io.BytesIO(read_file(path)), dtype=str, keep_default_na=False).fillna("")
             missing = [column for column in columns if column not in table.columns]
             if missing:
                 raise ValueError(f"no column {missing[0]}")

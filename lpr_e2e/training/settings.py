@@ -185,6 +185,8 @@ class Settings:
                 raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
         if not 0 <= self.seed < SEEDS:  # What NumPy and Keras both take.
             raise UserError(f"setting seed: {self.seed}; expected a whole number from 0 to {SEEDS - 1}")
+        if not 0 <= self.averaging < 1:
+            raise UserError(f"setting averaging: {self.averaging}; expected a momentum from 0 to below 1")
         require_letters(self.characters)
         if not self.recognition.steps and not self.joint.steps:
             raise UserError("settings recognition.steps and joint.steps: both 0; expected steps in one of them")

@@ -147,7 +147,7 @@ class PassWriter:
         self.output, self._source, self.statuses = output, source, Counter[str]()
         self.path = output / LINES
         refuse_foreign(output, [LINES], [TABLE, PAGE, PICTURES])
-        for name in (LINES, TABLE, PAGE):
+        for name in (LINES, TABLE, PAGE, PICTURES):
             refuse_link(output / name)
         output.mkdir(parents=True, exist_ok=True)
         refusal = f"{output}: another process writes its passes there; name another folder with --output"

@@ -91,6 +91,8 @@ def _read(source: Path, options: LabelOptions) -> list[Labels]:
         raise DatasetError(f"{source}: no such folder or file; expected one with labels")
     if source.is_file():
         return FORMS[options.form or _form_of_file(source)].read(source, options)
+    if not source.is_dir():
+        raise DatasetError(f"{source}: no regular file; expected a folder or a file with labels")
     if [one.name for one in source.iterdir()] == ["part"]:
         raise DatasetError(
             f"{source / 'part'}: left by a process that fills this folder, or was ended; expected a folder with "
