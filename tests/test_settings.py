@@ -1,6 +1,7 @@
 """Settings: changed by name, with errors that help."""
 
 import json
+from operator import attrgetter
 
 import pytest
 
@@ -51,7 +52,15 @@ def test_letters_of_any_script_may_be_learned(characters):
         ("mixture.real=true", "mixture.real"),
         ("procedure.rectify=1", "procedure.rectify=true"),
         ("mixture.real=1.5", "from 0 to 1"),
-        ("epoch_steps=0", "at least 1"),
+        ("epoch_steps=0", "setting epoch_steps: 0; expected a whole number from 1 to"),
+        ("joint.steps=10000000000000000000000", "setting joint.steps: 1.*; expected a whole number from 0 to 10000000"),
+        ("recognition.plates=0", "setting recognition.plates: 0; expected a whole number from 1 to 4096"),
+        ("recognition.photographs=1", "setting recognition.photographs: 1; expected a whole number from 0 to 0"),
+        ("joint.plates=0", "setting joint.plates: 0"),
+        ("joint.photographs=0", "setting joint.photographs: 0; expected a whole number from 1"),
+        ("joint.learning_rate=1e30", r"setting joint.learning_rate: 1e\+30; expected a number from 0.0 to 10.0"),
+        ("reading_weight=1e400", "setting reading_weight: inf"),
+        ("crop_gradient=NaN", "crop_gradient"),
         ("seed=-1", "seed"),
         ("averaging=1", "setting averaging: 1.0; expected a momentum from 0 to below 1"),
         ("averaging=2", "averaging"),
@@ -75,3 +84,11 @@ def test_letters_of_any_script_may_be_learned(characters):
 def test_wrong_settings_name_the_right_ones(assignment, words):
     with pytest.raises(ValueError, match=words):
         STANDARD.changed([assignment])
+
+
+@pytest.mark.parametrize(
+    "assignment", ["recognition.plates=1", "joint.photographs=1", "joint.warm_up=0", "predicted_to=0"]
+)
+def test_the_least_of_each_number_is_taken(assignment):
+    name, _, value = assignment.partition("=")
+    assert attrgetter(name)(STANDARD.changed([assignment])) == float(value)

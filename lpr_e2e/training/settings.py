@@ -6,6 +6,7 @@ import difflib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field, fields, replace
+from operator import attrgetter
 
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
@@ -129,6 +130,27 @@ class StageSettings:
 
 # Seeds that there are.
 SEEDS = 2**32
+# The least and the most of each number: below, a step has nothing to learn from, and above is a slip of the pen.
+_STEPS, _WEIGHT = (0, 10_000_000), (0.0, 1000.0)
+_OF_A_STAGE = {
+    "steps": _STEPS,
+    "plates": (1, 4096),
+    "learning_rate": (0.0, 10.0),
+    "warm_up": _STEPS,
+    "started_steps": _STEPS,
+    "lowest_rate": (0.0, 1.0),
+}
+_RANGES = {
+    **{f"{stage}.{name}": numbers for stage in DECIDING for name, numbers in _OF_A_STAGE.items()},
+    "recognition.photographs": (0, 0),
+    "joint.photographs": (1, 4096),
+    "mixture.hardness": (0.0, 10.0),
+    **dict.fromkeys(("epoch_steps", "patience", "picture_epochs"), (1, _STEPS[1])),
+    **dict.fromkeys(("predicted_from", "predicted_to", "crop_gradient"), (0.0, 1.0)),
+    **dict.fromkeys(("reading_weight", "attention_weight", "averaging_power"), _WEIGHT),
+    "weight_decay": (0.0, 10.0),
+    "seed": (0, SEEDS - 1),  # What NumPy and Keras both take.
+}
 
 
 @dataclass(frozen=True)
@@ -180,11 +202,11 @@ class Settings:
     fonts: tuple[str, ...] = ()
 
     def __post_init__(self):
-        for name in ("epoch_steps", "patience", "picture_epochs"):
-            if getattr(self, name) < 1:
-                raise UserError(f"setting {name}: {getattr(self, name)}; expected at least 1")
-        if not 0 <= self.seed < SEEDS:  # What NumPy and Keras both take.
-            raise UserError(f"setting seed: {self.seed}; expected a whole number from 0 to {SEEDS - 1}")
+        for name, (least, most) in _RANGES.items():
+            value = attrgetter(name)(self)
+            if not least <= value <= most:
+                kind = "whole number" if isinstance(least, int) else "number"
+                raise UserError(f"setting {name}: {value}; expected a {kind} from {least} to {most}")
         if not 0 <= self.averaging < 1:
             raise UserError(f"setting averaging: {self.averaging}; expected a momentum from 0 to below 1")
         require_letters(self.characters)
