@@ -105,6 +105,8 @@ class TestAblation:
             (["--seed", "-1"], "--seed: setting seed: -1; expected a whole number"),
             (["--seed", "4294967296"], "--seed: setting seed: 4294967296"),
             (["--exclude", "nowhere.csv"], "nowhere.csv: no such file or folder"),
+            (["--exclude", "data"], "data: cannot be read"),
+            (["--exclude", "/dev/zero"], "/dev/zero: cannot be read"),
             (["--set", "joint.steps=-1"], "--set: "),
         ],
     )

@@ -38,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train what is not there yet, and print the table."""
+    from lpr_e2e.data.dataset import listed_to_exclude
     from lpr_e2e.experiments.ablation import APART, EVERYTHING, LEVERS, Ablation, table
     from lpr_e2e.training.settings import PRESETS
 
@@ -48,6 +49,8 @@ def run(options: argparse.Namespace) -> int:
     for path in (options.data, options.exclude):
         if path is not None and not path.exists():
             raise UserError(f"{path}: no such file or folder; expected the data and the list that a training takes")
+    if options.exclude is not None:
+        listed_to_exclude(options.exclude)
     with_seed(PRESETS[options.preset], options.seed)
     try:
         ablation = Ablation(
