@@ -490,6 +490,22 @@ def test_a_picture_does_not_fill_the_terminal(tmp_path, engine, recwarn):
     assert not [one for one in recwarn.list if "PIL" in one.filename]
 
 
+def test_what_an_earlier_prediction_left_is_named(tmp_path, engine, capsys):
+    """Whoever publishes the folder `redacted` must know that it is of other photographs."""
+    for name in ("a.jpg", "b.jpg", "deep/c.jpg"):
+        save(tmp_path / "first", name)
+    save(tmp_path / "second", "a.jpg")
+    call = ["--output", str(tmp_path / "out")]
+    assert predict.main([str(tmp_path / "first"), *call, "--jsonl", "--redact", "box"]) == 0
+    assert "not of this prediction" not in capsys.readouterr().out
+    assert predict.main([str(tmp_path / "second"), *call]) == 0
+    left = "out also holds what is not of this prediction: predictions.jsonl, redacted, redacted.csv, 2 in pictures\n"
+    assert left in capsys.readouterr().out
+    assert predict.main([str(tmp_path / "second"), *call, "--no-pictures", "--no-report"]) == 0
+    assert "predictions.jsonl, report.html, redacted, redacted.csv, 3 in pictures\n" in capsys.readouterr().out
+    assert len(list((tmp_path / "out" / "redacted").rglob("*.jpg"))) == 3
+
+
 @pytest.mark.parametrize("mine", ["pictures/car.jpg", "report.html", "predictions.jsonl"])
 def test_what_no_prediction_wrote_is_not_replaced(mine, tmp_path, engine, capsys):
     save(tmp_path / "in", "car.jpg")

@@ -53,6 +53,7 @@ def test_letters_of_any_script_may_be_learned(characters):
         ("procedure.rectify=1", "procedure.rectify=true"),
         ("mixture.real=1.5", "from 0 to 1"),
         ("epoch_steps=0", "setting epoch_steps: 0; expected a whole number from 1 to"),
+        ("joint.steps=-5", "setting joint.steps: -5; expected a whole number from 0 to 10000000"),
         ("joint.steps=10000000000000000000000", "setting joint.steps: 1.*; expected a whole number from 0 to 10000000"),
         ("recognition.plates=0", "setting recognition.plates: 0; expected a whole number from 1 to 4096"),
         ("recognition.photographs=1", "setting recognition.photographs: 1; expected a whole number from 0 to 0"),

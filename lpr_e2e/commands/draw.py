@@ -97,7 +97,7 @@ def _draw_hard(options: argparse.Namespace, chosen: dict) -> int:
         count = write_hard_pictures(part, **{"like": EXAMPLE_TEXTS, **chosen})
     truth = options.folder / "truth.csv"
     say(
-        f"{count} hard pictures drawn into {options.folder}; read them: "
-        f"{options.spelled('predict')} {options.folder} --truth {truth}"
+        f"{count} hard pictures drawn into {options.folder}; read them with a model of such plates: "
+        f"{options.spelled('predict')} {options.folder} --model MODEL --truth {truth}"
     )
     return 0

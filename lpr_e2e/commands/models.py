@@ -35,6 +35,7 @@ def run(options: argparse.Namespace) -> int:
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for row in rows:
         say("  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    notes.append("figures: of the Keras weights, on photographs held out; those in 8 bits are in the model cards")
     notes.append(f"default: {DEFAULT_NAME}; a training starts from {START_NAME}; folder: {shipped_folder()}")
     say("\n" + "\n".join(notes))
     return 0

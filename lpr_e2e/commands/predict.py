@@ -74,7 +74,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 @dataclass(frozen=True)
 class _Job:
-    """What is read, with what, and who gets the readings: `receivers`, of which `files` are written at the end."""
+    """What is read, with what, and who gets the readings: `receivers`, of which `files` are written at the end; and the
+    names of the files `written` beside the table and the pictures."""
 
     photographs: list[tuple[str, Path]]
     reader: PlateReader
@@ -85,6 +86,7 @@ class _Job:
     page: ReportWriter | None
     redaction: RedactionWriter | None
     files: list[Any]
+    written: list[str]
 
     @property
     def receivers(self) -> list[Any]:
@@ -111,6 +113,8 @@ def run(options: argparse.Namespace) -> int:
     promised = job.reader.description.promise.told(options.precision)
     if promised:
         say(promised)
+    if others := job.writer.others(job.written):
+        say(f"{job.writer.csv_path.parent} also holds what is not of this prediction: {', '.join(others)}")
     return _score(job, job.scoring, options) if job.scoring else 0
 
 
@@ -123,6 +127,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
         CSV,
         JSONL,
         PICTURES,
+        REDACTED_CSV,
+        REPORT,
         JsonLines,
         PredictionsWriter,
         default_output,
@@ -137,8 +143,8 @@ def _prepare(options: argparse.Namespace) -> _Job:
         require_form(options.figures)
     photographs = find_photographs(options.photographs)
     output = options.output or default_output(options.photographs)
-    written = [JSONL] * options.jsonl + ["report.html"] * (not options.no_report)
-    written += ["redacted.csv"] * bool(options.redact)
+    written = [JSONL] * options.jsonl + [REPORT] * (not options.no_report)
+    written += [REDACTED_CSV] * bool(options.redact)
     targets = [path for path in (options.submission, options.figures) if path]
     require_places([*targets, *(output / name for name in (CSV, *written))], made=output)
     given = [*(path for path in (options.truth, options.seen) if path), *(path for _, path in photographs)]
@@ -166,11 +172,11 @@ def _prepare(options: argparse.Namespace) -> _Job:
     with results_in(output):
         writer = PredictionsWriter(output, not options.no_pictures, photographs)
         lines = JsonLines(output / JSONL) if options.jsonl else None
-        page = None if options.no_report else _page(options, output, scoring, reader)
+        page = None if options.no_report else _page(options, output / REPORT, scoring, reader)
         if options.redact:
             redaction = redacting.RedactionWriter(output, options.redact, reader.driver)
     files = [file for file in (writer, lines, page, redaction) if file is not None]
-    return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files)
+    return _Job(photographs, reader, scoring, seen, form, writer, page, redaction, files, written)
 
 
 def _truth(options: argparse.Namespace, photographs: list[tuple[str, Path]]) -> tuple[Scoring | None, set[str] | None]:
@@ -188,14 +194,14 @@ def _truth(options: argparse.Namespace, photographs: list[tuple[str, Path]]) -> 
     return Scoring(truths), read_texts(options.seen) if options.seen else None
 
 
-def _page(options: argparse.Namespace, output: Path, scoring: Scoring | None, reader: PlateReader) -> ReportWriter:
+def _page(options: argparse.Namespace, path: Path, scoring: Scoring | None, reader: PlateReader) -> ReportWriter:
     """The report."""
     from lpr_e2e.evaluation.report import ReportWriter
 
     others = f" and {len(options.photographs) - 1} more" if options.photographs[1:] else ""
     promise = reader.description.promise
     return ReportWriter(
-        output / "report.html",
+        path,
         f"Licence plates of {options.photographs[0]}{others}",
         scoring.truths if scoring else None,
         promise.in_words(options.precision) if promise.bars else "",

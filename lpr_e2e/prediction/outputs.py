@@ -8,7 +8,7 @@ import json
 import os
 import unicodedata
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,10 @@ from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 # What is in the folder of a prediction: the first one always.
 CSV, JSONL, PICTURES = "predictions.csv", "predictions.jsonl", "pictures"
+# The page; copies on which no plate can be read, and the list of what was hidden.
+REPORT, REDACTED, REDACTED_CSV = "report.html", "redacted", "redacted.csv"
+# What only some predictions have, beside the pictures; and the file that each comes with.
+_SOME = {JSONL: JSONL, REPORT: REPORT, REDACTED: REDACTED_CSV, REDACTED_CSV: REDACTED_CSV}
 # The lock of a folder that a prediction writes into.
 _LOCK = ".predictions.lock"
 # A name in a folder may have so many bytes.
@@ -79,6 +83,7 @@ class PredictionsWriter:
             refuse_over_photographs(self.pictures, "use --no-pictures", photographs)
         output.mkdir(parents=True, exist_ok=True)
         self._names = PictureNames()
+        self._drawn: set[str] = set()
         refusal = f"{output}: another process writes its predictions there; wait, or name another folder with --output"
         with contextlib.ExitStack() as stack:
             stack.enter_context(owned(output / _LOCK, refusal))
@@ -100,7 +105,22 @@ class PredictionsWriter:
         self.count += 1
         self.statuses[max(readings, key=lambda reading: reading.certainty).status.split(":")[0]] += 1
         if self.pictures and photograph is not None:
-            write_picture(own_file(self.pictures, self._names.name(img_id)), annotate(photograph, readings))
+            name = self._names.name(img_id)
+            write_picture(own_file(self.pictures, name), annotate(photograph, readings))
+            self._drawn.add(name)
+
+    def others(self, written: Collection[str]) -> list[str]:
+        """What is in the folder and is named like a result, but is none of this prediction: for people.
+
+        Args:
+            written: the names of this one's files, beside the table and the pictures.
+        """
+        output = self.csv_path.parent
+        found = [name for name, file in _SOME.items() if file not in written and os.path.lexists(output / name)]
+        drawn = {os.path.join(output / PICTURES, name) for name in self._drawn}
+        in_folder = (os.path.join(folder, name) for folder, _, names in os.walk(output / PICTURES) for name in names)
+        count = sum(path not in drawn for path in in_folder)
+        return found + [f"{count} in {PICTURES}"] * (count > 0)
 
 
 class PictureNames:

@@ -17,7 +17,7 @@ from lpr_e2e.common.boxes import intersection_over_union, letterbox
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import WholeLines, csv_lines, name_as_cell
 from lpr_e2e.prediction.driver import Driver
-from lpr_e2e.prediction.outputs import PictureNames, own_file, refuse_over_photographs
+from lpr_e2e.prediction.outputs import REDACTED, REDACTED_CSV, PictureNames, own_file, refuse_over_photographs
 from lpr_e2e.prediction.pictures import write_picture
 from lpr_e2e.prediction.reading import Reading
 
@@ -35,8 +35,6 @@ _CELLS = (6, 2)
 # The grey of a plate that is covered.
 _COVER = 40
 _JPEG_QUALITY = 92
-# Where the copies are, within the prediction's folder.
-FOLDER = "redacted"
 COLUMNS = ("img_id", "picture", "ymin", "xmin", "ymax", "xmax", "box_confidence", "why")
 # What the last column says.
 PLATE, PERHAPS, NOTHING = "plate", "perhaps a plate", "nothing hidden"
@@ -144,7 +142,7 @@ def refuse_unsafe(output: Path, photographs: Sequence[tuple[str, Path]]) -> None
     Raises:
         UserError: one could overwrite a photograph, or those of an earlier run are there, some of which would stay.
     """
-    folder = output / FOLDER
+    folder = output / REDACTED
     refuse_over_photographs(folder, "leave out --redact", photographs)
     if folder.is_dir() and any(folder.iterdir()):
         raise UserError(f"{folder}: holds copies of an earlier run; remove it, or name another folder with --output")
@@ -172,10 +170,10 @@ class RedactionWriter:
     """
 
     def __init__(self, output: Path, way: str, driver: Driver):
-        self.folder, self._way, self._driver = output / FOLDER, way, driver
+        self.folder, self._way, self._driver = output / REDACTED, way, driver
         self._names = PictureNames((".jpg", ".jpeg", ".png"))
         self.boxes = self.untouched = 0
-        self._list = WholeLines(output / "redacted.csv")
+        self._list = WholeLines(output / REDACTED_CSV)
         self._list.write(csv_lines([COLUMNS]))
 
     def __enter__(self) -> RedactionWriter:
