@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 import train
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_help_shows_examples(capsys):
@@ -27,6 +34,20 @@ def test_wrong_input_gives_one_clear_line(arguments, words, capsys, tmp_path, mo
     assert train.main(arguments) == 2
     complaint = capsys.readouterr().err.strip()
     assert words in complaint and "\n" not in complaint
+
+
+@pytest.mark.parametrize("missing", ["first", "second", "pipe"])
+def test_data_that_are_not_there_are_named_before_keras_is_imported(missing, tmp_path):
+    """That alone takes up to half a minute on a slow machine."""
+    (tmp_path / "there").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    data = {"first": ["first"], "second": ["there", "second"], "pipe": ["pipe"]}[missing]
+    script = f"import sys, train; code = train.main(['--data', *{data}]); print(code, 'keras' in sys.modules)"
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.stdout.endswith("2 False\n"), done.stderr
+    assert f"{missing}: no " in done.stderr and "expected" in done.stderr
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.parametrize("option", [["--seed", "3"], ["--pictures", "elsewhere"], ["--text-column", "plate"]])

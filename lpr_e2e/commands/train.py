@@ -82,14 +82,22 @@ def run(options: argparse.Namespace) -> int:
     return _train(options)
 
 
-def _train(options: argparse.Namespace) -> int:
-    """Start or resume the run that the options describe."""
+def _beginning(options: argparse.Namespace) -> tuple[Settings, Start]:
+    """The settings, and what is started from, of options that are right as far as this can be told at once."""
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
+    from lpr_e2e.data.forms import require_source
 
-    # Keras's backend takes seconds to import: wrong arguments are reported before.
     require_backend(TRAINING_BACKENDS, "training")
     settings = settings_of(options)
-    start = Start(None, "") if options.resume else start_of(options)
+    for source in options.data or ():
+        require_source(source)
+    return settings, Start(None, "") if options.resume else start_of(options)
+
+
+def _train(options: argparse.Namespace) -> int:
+    """Start or resume the run that the options describe."""
+    # Keras's backend takes seconds to import: wrong arguments are reported before.
+    settings, start = _beginning(options)
     weights = start.weights
     if start.chosen:
         say(f"starts from {start.said}")

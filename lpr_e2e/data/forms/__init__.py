@@ -85,14 +85,23 @@ def holds_labels(folder: Path, options: LabelOptions = NOTHING_SAID) -> bool:
     return bool(_Search(folder, options).found)
 
 
-def _read(source: Path, options: LabelOptions) -> list[Labels]:
-    """The labels of one folder or file."""
+def require_source(source: Path) -> None:
+    """Make sure that there is something to look for labels in.
+
+    Raises:
+        DatasetError: it is missing, or is neither a folder nor a file.
+    """
     if not source.exists():
         raise DatasetError(f"{source}: no such folder or file; expected one with labels")
+    if not (source.is_file() or source.is_dir()):
+        raise DatasetError(f"{source}: no regular file; expected a folder or a file with labels")
+
+
+def _read(source: Path, options: LabelOptions) -> list[Labels]:
+    """The labels of one folder or file."""
+    require_source(source)
     if source.is_file():
         return FORMS[options.form or _form_of_file(source)].read(source, options)
-    if not source.is_dir():
-        raise DatasetError(f"{source}: no regular file; expected a folder or a file with labels")
     if [one.name for one in source.iterdir()] == ["part"]:
         raise DatasetError(
             f"{source / 'part'}: left by a process that fills this folder, or was ended; expected a folder with "
