@@ -327,7 +327,8 @@ class TestDamagedRun:
     @pytest.mark.parametrize("run", ["file", "file/run"])
     def test_a_run_that_cannot_be_made_is_refused_before_the_data_are_read(self, tmp_path, run, capsys):
         (tmp_path / "file").write_text("mine")
-        assert train.main(["--data", str(tmp_path / "nowhere"), "--preset", "small", "--run", str(tmp_path / run)]) == 2
+        (tmp_path / "empty").mkdir()  # It holds nothing to train on, which is found when it is read.
+        assert train.main(["--data", str(tmp_path / "empty"), "--preset", "small", "--run", str(tmp_path / run)]) == 2
         assert "file is a file; expected a folder" in capsys.readouterr().err
 
     @pytest.mark.parametrize("name", ["problems.csv", "best.keras", "history.csv", "tensorboard/events"])
