@@ -24,7 +24,7 @@ _BLOCK = 65_536
 # Larger tables and label files than anybody has: one of a million plates has a hundred million bytes.
 MOST_BYTES = 2**30
 # A larger file of settings, figures or notes of ours than any: with the names of data sets, fonts and settings.
-_MOST_JSON = 16 * 2**20
+MOST_JSON = 16 * 2**20
 
 
 def read_file(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -49,7 +49,7 @@ def read_json(path: Path) -> Any:
         ValueError: it is no JSON.
     """
     try:
-        return json.loads(read_file(path, _MOST_JSON))
+        return json.loads(read_file(path, MOST_JSON))
     except RecursionError:
         raise ValueError("nested without end") from None
 

@@ -23,7 +23,7 @@ CSV, JSONL, PICTURES = "predictions.csv", "predictions.jsonl", "pictures"
 # The page; copies on which no plate can be read, and the list of what was hidden.
 REPORT, REDACTED, REDACTED_CSV = "report.html", "redacted", "redacted.csv"
 # What only some predictions have, beside the pictures; and the file that each comes with.
-_SOME = {JSONL: JSONL, REPORT: REPORT, REDACTED: REDACTED_CSV, REDACTED_CSV: REDACTED_CSV}
+_OPTIONAL = {JSONL: JSONL, REPORT: REPORT, REDACTED: REDACTED_CSV, REDACTED_CSV: REDACTED_CSV}
 # The lock of a folder that a prediction writes into.
 _LOCK = ".predictions.lock"
 # A name in a folder may have so many bytes.
@@ -116,7 +116,7 @@ class PredictionsWriter:
             written: the names of this one's files, beside the table and the pictures.
         """
         output = self.csv_path.parent
-        found = [name for name, file in _SOME.items() if file not in written and os.path.lexists(output / name)]
+        found = [name for name, file in _OPTIONAL.items() if file not in written and os.path.lexists(output / name)]
         drawn = {os.path.join(output / PICTURES, name) for name in self._drawn}
         in_folder = (os.path.join(folder, name) for folder, _, names in os.walk(output / PICTURES) for name in names)
         count = sum(path not in drawn for path in in_folder)

@@ -26,7 +26,7 @@ from apache_beam.options.pipeline_options import PipelineOptions
 from apache_beam.utils.shared import Shared
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import csv_lines, read_file
+from lpr_e2e.common.files import MOST_JSON, csv_lines, read_file
 from lpr_e2e.common.images import MOST_BYTES, PictureError
 from lpr_e2e.common.photographs import PICTURE_SUFFIXES, as_text
 from lpr_e2e.common.terminal import complain
@@ -38,8 +38,6 @@ from lpr_e2e.prediction.reading import COLUMNS, Reading
 
 PLAN, PHOTOGRAPHS = "plan.json", "photographs.jsonl"
 _UNREADABLE_COLUMNS = ("img_id", "status")
-# A larger plan or description of a model than any.
-_MOST_JSON = 2**24
 
 
 def find_photographs(pattern: str) -> list[tuple[str, str]]:
@@ -82,7 +80,7 @@ def fingerprint(model: str) -> str | None:
     Args:
         model: its folder, on any file system of Beam.
     """
-    return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}", _MOST_JSON)).get("model")
+    return json.loads(_read(f"{model.rstrip('/')}/{DESCRIPTION}", MOST_JSON)).get("model")
 
 
 def _planned(output: str) -> tuple[dict, list[tuple[str, str]]]:
@@ -92,7 +90,7 @@ def _planned(output: str) -> tuple[dict, list[tuple[str, str]]]:
         UserError: it is damaged, or no plan of ours.
     """
     try:
-        settings = dict(json.loads(_read(f"{output}/{PLAN}", _MOST_JSON)))
+        settings = dict(json.loads(_read(f"{output}/{PLAN}", MOST_JSON)))
         lines = _read(f"{output}/{PHOTOGRAPHS}").decode().splitlines()
         photographs = [(str(img_id), str(path)) for img_id, path in map(json.loads, lines)]
     except (OSError, ValueError, TypeError, RecursionError) as error:  # BeamIOError is an OSError.

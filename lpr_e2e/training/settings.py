@@ -130,7 +130,7 @@ class StageSettings:
 
 # Seeds that there are.
 SEEDS = 2**32
-# The least and the most of each number: below, a step has nothing to learn from, and above is a slip of the pen.
+# The least and the most of each number: with less there is nothing to learn from, and more can only be mistyped.
 _STEPS, _WEIGHT = (0, 10_000_000), (0.0, 1000.0)
 _OF_A_STAGE = {
     "steps": _STEPS,
@@ -141,7 +141,7 @@ _OF_A_STAGE = {
     "lowest_rate": (0.0, 1.0),
 }
 _RANGES = {
-    **{f"{stage}.{name}": numbers for stage in DECIDING for name, numbers in _OF_A_STAGE.items()},
+    **{f"{stage}.{name}": limits for stage in DECIDING for name, limits in _OF_A_STAGE.items()},
     "recognition.photographs": (0, 0),
     "joint.photographs": (1, 4096),
     "mixture.hardness": (0.0, 10.0),
