@@ -44,6 +44,7 @@ COMMANDS = {
     "evaluate": ("lpr_e2e.commands.evaluate", "score readings against known plates"),
     "robustness": ("lpr_e2e.commands.robustness", "how a model copes with turned, blurred and covered plates"),
     "ablation": ("lpr_e2e.commands.ablation", "what each part of the training is worth"),
+    "sweep": ("lpr_e2e.commands.sweep", "try settings of the training out"),
     "benchmark": ("lpr_e2e.commands.benchmark", "how fast reading and training are"),
     "batch": ("lpr_e2e.commands.batch", "read any number of photographs with Apache Beam"),
     "serve": ("lpr_e2e.commands.serve", "read photographs that come over HTTP"),

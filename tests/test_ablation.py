@@ -76,7 +76,7 @@ class TestAblation:
         ablation, calls = self.started(tmp_path)
         folder = tmp_path / "runs" / "everything-seed0"
         folder.mkdir(parents=True)
-        (folder / "state.npz").touch()
+        (folder / "config.json").touch()
         ablation.figures(EVERYTHING)
         assert calls[1:] == [["--resume", str(folder)]]
 

@@ -26,6 +26,8 @@ EXTRAS = {
     "uvicorn": "serve",
     "python_multipart": "serve",
     "prometheus_client": "serve",
+    "optuna": "sweep",
+    "sqlalchemy": "sweep",
     "av": "video",
     "scipy": "video",
     "pycocotools": "coco",

@@ -178,7 +178,7 @@ class Ablation:
         if not (folder / "figures.json").exists():
             self.output.mkdir(parents=True, exist_ok=True)
             write_json(self.output / _CALL, self._call)
-            self.train(["--resume", str(folder)] if (folder / "state.npz").exists() else self.command(lever, folder))
+            self.train(processes.resumed(folder, self.command(lever, folder)))
         return processes.figures_of(folder)
 
     def command(self, lever: Lever, folder: Path) -> list[str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import read_json
-from lpr_e2e.experiments.processes import THREADS, environment, figures_of, train
+from lpr_e2e.experiments.processes import THREADS, environment, figures_of, resumed, train
 
 # Plates of another format: letters and digits in other places, all of one length, most of them dark on light.
 OTHER_FORMAT = ("AB12CDE", "FG34HJK", "LM56NPR", "ST78UVW", "XY90ZAB")
@@ -114,8 +114,7 @@ def other_format(effort: float, folder: Path) -> dict:
     if not (run / "figures.json").exists():
         sets = [part for name, count in steps.items() for part in ("--set", f"{name}={count}")]
         start = ["--data", str(data), "--preset", "standard", "--run", str(run), *sets]
-        arguments = ["--resume", str(run)] if (run / "state.npz").exists() else start
-        train(arguments)
+        train(resumed(run, start))
     return figures_of(run)
 
 

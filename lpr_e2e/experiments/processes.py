@@ -50,6 +50,19 @@ def train(arguments: Sequence[str]) -> None:
         raise UserError(f"the training ended with {code} and has said why; this command goes on where it stopped")
 
 
+def start_training(arguments: Sequence[str], log: Path) -> subprocess.Popen:
+    """Start `lpr-e2e train` in a process of its own that adds what it prints to a file, and return the process."""
+    with log.open("ab") as file:
+        return subprocess.Popen(
+            command("train", *arguments), env=environment(), stdin=subprocess.DEVNULL, stdout=file, stderr=file
+        )
+
+
+def resumed(folder: Path, new: Sequence[str]) -> list[str]:
+    """The arguments of `lpr-e2e train` that go on with a run, or, if it was not begun, those of the new one."""
+    return ["--resume", str(folder)] if (folder / "config.json").exists() else [*new]
+
+
 def figures_of(run: Path) -> dict:
     """The figures of a training that has ended.
 
