@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import cv2
 import pytest
 from PIL import Image
 
 from lpr_e2e.cli import main
+from lpr_e2e.common import images
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.experiments import benchmark, processes, reading_speed
 from lpr_e2e.prediction import models
@@ -78,6 +81,53 @@ def test_a_reader_is_measured_when_it_is_warm(photographs, tmp_path, monkeypatch
     getattr(reading_speed, measure)("model", str(tmp_path / "files"))
     measured = json.loads(capsys.readouterr().out)
     assert measured[figure] == pytest.approx(ms) and measured["peak_mb"] > 10
+
+
+def test_the_floor_is_what_decoding_and_networks_take(photographs, tmp_path, monkeypatch, capsys):
+    clock = Clock()
+
+    class Engine:
+        def find(self, scenes):
+            clock.now += 0.010
+
+        def read(self, glimpses):
+            clock.now += 0.004
+
+    class Reader:
+        def __init__(self):
+            self.driver = SimpleNamespace(engine=Engine())
+
+        def read(self, path):
+            read_picture(path)
+            for call in ("find", "find", "read"):
+                getattr(self.driver.engine, call)(None)
+            clock.now += 0.007
+
+    def taking(seconds):
+        def decode(*_):
+            clock.now += seconds
+
+        return decode
+
+    read_picture = taking(0.005)
+    monkeypatch.setattr(images, "read_picture", read_picture)
+    monkeypatch.setattr(cv2, "imread", taking(0.003))
+    monkeypatch.setattr(PlateReader, "load", lambda model, threads: Reader())
+    monkeypatch.setattr(reading_speed.time, "perf_counter", lambda: clock.now)
+    (tmp_path / "files").write_text("\n".join(map(str, photographs)))
+    reading_speed.time_floor("model", str(tmp_path / "files"))
+    measured = json.loads(capsys.readouterr().out)
+    assert {name: round(value, 3) for name, value in measured.items()} == {
+        "opencv_ms": 3,
+        "decoding_ms": 5,
+        "find_ms": 20,
+        "read_ms": 4,
+        "rest_ms": 7,
+        "whole_ms": 36,
+        "floor_ms": 27,
+        "floor_ratio": 1.333,
+    }
+    assert "whole 36.0, 1.33 times its floor" in benchmark.table({"floor": {"ONNX": measured}})
 
 
 def test_a_form_is_measured_in_processes_of_its_own(photographs, tmp_path, monkeypatch):

@@ -46,6 +46,7 @@ ROOMS = {
     "ablation": "experiments",
     "average": "training",
     "benchmark": "experiments",
+    "sweep": "experiments",
     "batch": "serving",
     "serve": "serving",
     "models": "prediction",

@@ -2,6 +2,7 @@
 
     lpr-e2e benchmark FOLDER                       all forms of the model on these photographs
     lpr-e2e benchmark FOLDER --rapidocr PYTHON     beside RapidOCR, which that interpreter can import
+    lpr-e2e benchmark FOLDER --floor               where the time of a reading goes, beside what nobody can do without
     lpr-e2e benchmark FOLDER --data DIR            also training, against a constant batch
     lpr-e2e benchmark --other-format 0.4           how well plates of another format are learned, nothing else
 
@@ -35,6 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     add("--exported", type=Path, metavar="DIR", help="its exported forms; default: those of tunisia")
     add("--rapidocr", metavar="PYTHON", help="an interpreter that has RapidOCR")
+    add("--floor", action="store_true", help="also measure decoding and the two networks: the least a reading takes")
     add("--data", type=Path, metavar="DIR", help="also measure training on this data")
     add("--exclude", type=Path, metavar="CSV", help="with --data, as for training")
     add(
@@ -89,7 +91,7 @@ def _inputs(options: argparse.Namespace) -> list[Path]:
 def _reading(options: argparse.Namespace) -> dict:
     """Times of RapidOCR, if it is to be measured, and of all forms of the model that are there."""
     from lpr_e2e.common.photographs import find_photographs
-    from lpr_e2e.experiments.reading_speed import exported_forms, rapidocr, reading, spread
+    from lpr_e2e.experiments.reading_speed import exported_forms, floors, rapidocr, reading, spread
     from lpr_e2e.prediction.models import DEFAULT_NAME, find, shipped
 
     ours = shipped()[DEFAULT_NAME]
@@ -104,4 +106,5 @@ def _reading(options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as temporary:
         models = {"Keras": keras.resolve()} if keras.exists() else {}
         models |= exported_forms(options.exported or ours.exported, Path(temporary))
-        return found | reading(models, photographs, options.many, options.runs)
+        found |= reading(models, photographs, options.many, options.runs)
+        return found | ({"floor": floors(models, photographs)} if options.floor else {})

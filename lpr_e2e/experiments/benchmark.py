@@ -121,7 +121,7 @@ def other_format(effort: float, folder: Path) -> dict:
 def table(found: dict) -> str:
     """The measurements for people, with their ratios."""
     base = found.get("RapidOCR")
-    readers = {name: row for name, row in found.items() if name not in ("training", "other format")}
+    readers = {name: row for name, row in found.items() if name not in ("training", "other format", "floor")}
     lines = []
     if readers:
         lines.append(f"{'':<12}{'one, warm':>12}{'one, cold':>12}{'folder':>12}{'memory':>10}{'file':>10}")
@@ -134,6 +134,12 @@ def table(found: dict) -> str:
         if base and row is not base:
             ratios = [f"1/{base[key] / row[key]:.1f}" for key in ("single_ms", "cold_ms", "folder_ms")]
             lines.append(f"{'  of RapidOCR':<12}{ratios[0]:>11}{ratios[1]:>12}{ratios[2]:>12}")
+    for name, row in found.get("floor", {}).items():
+        lines.append(
+            f"{name}: decoding {row['decoding_ms']:.1f} ms (OpenCV {row['opencv_ms']:.1f}), "
+            f"finding {row['find_ms']:.1f}, reading {row['read_ms']:.1f}, all else {row['rest_ms']:.1f}; "
+            f"whole {row['whole_ms']:.1f}, {row['floor_ratio']:.2f} times its floor"
+        )
     for stage, row in found.get("training", {}).items():
         share = row["constant_s"] / row["pipeline_s"]
         lines.append(f"training, {stage}: {row['pipeline_s']:.3f} s a step, {share:.0%} of a constant batch's speed")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import shutil
 import statistics
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from lpr_e2e.experiments.processes import THREADS, command, peak_mb, process_ms, python
@@ -44,14 +46,10 @@ def time_single(model: str, files: str) -> None:
     """
     reader, paths = _loaded(model, files)
 
-    def one(path: Path) -> float:
-        started = time.perf_counter()
-        reader.read(path)
-        return 1000 * (time.perf_counter() - started)
-
     for path in paths[:_WARM_UP]:
-        one(path)
-    print(json.dumps({"single_ms": statistics.median(map(one, paths)), "peak_mb": peak_mb()}))
+        reader.read(path)
+    single = statistics.median(_ms(functools.partial(reader.read, path)) for path in paths)
+    print(json.dumps({"single_ms": single, "peak_mb": peak_mb()}))
 
 
 def time_folder(model: str, files: str) -> None:
@@ -68,6 +66,89 @@ def time_folder(model: str, files: str) -> None:
     for _ in reader.read_files(named):
         pass
     print(json.dumps({"folder_ms": 1000 * (time.perf_counter() - started) / len(named), "peak_mb": peak_mb()}))
+
+
+def time_floor(model: str, files: str) -> None:
+    """Read photographs one by one and print where the time goes, as medians of milliseconds.
+
+    The floor of a reading is what nobody can do without: decoding the file, as fast as OpenCV does it whole, and the
+    two networks, as often as they were called.
+
+    Args:
+        model, files: as in `time_single`.
+
+    Prints:
+        `opencv_ms` and `decoding_ms`, to decode the file by OpenCV and as a reading does it; `find_ms` and `read_ms` in
+        the two networks; `rest_ms`, all else; `whole_ms`; `floor_ms`; and `floor_ratio`, the whole by the floor, all of
+        one photograph.
+    """
+    import cv2
+
+    from lpr_e2e.common.images import read_picture
+
+    reader, paths = _loaded(model, files)
+    engine = _Timed(reader.driver.engine)
+    reader.driver.engine = engine
+
+    def one(path: Path) -> dict[str, float]:
+        engine.ms = {"find": 0.0, "read": 0.0}
+        found = {
+            "opencv_ms": _ms(lambda: cv2.imread(str(path), cv2.IMREAD_COLOR)),
+            "decoding_ms": _ms(lambda: read_picture(path)),
+            "whole_ms": _ms(lambda: reader.read(path)),
+        }
+        networks = sum(engine.ms.values())
+        found["floor_ms"] = found["opencv_ms"] + networks
+        found["rest_ms"] = found["whole_ms"] - found["decoding_ms"] - networks
+        found["floor_ratio"] = found["whole_ms"] / found["floor_ms"]
+        return found | {f"{name}_ms": ms for name, ms in engine.ms.items()}
+
+    for path in paths[:_WARM_UP]:
+        one(path)
+    all_of_them = [one(path) for path in paths]
+    print(json.dumps({name: statistics.median(row[name] for row in all_of_them) for name in all_of_them[0]}))
+
+
+class _Timed:
+    """An engine that notes how many milliseconds its networks take, by name in `ms`."""
+
+    def __init__(self, engine):
+        self._engine = engine
+        self.ms = {"find": 0.0, "read": 0.0}
+
+    def find(self, scenes):
+        """See `Engine.find`."""
+        return self._run("find", scenes)
+
+    def read(self, glimpses):
+        """See `Engine.read`."""
+        return self._run("read", glimpses)
+
+    def _run(self, name: str, batch):
+        started = time.perf_counter()
+        answer = getattr(self._engine, name)(batch)
+        self.ms[name] += 1000 * (time.perf_counter() - started)
+        return answer
+
+
+def _ms(work: Callable[[], object]) -> float:
+    """Milliseconds that a piece of work takes."""
+    started = time.perf_counter()
+    work()
+    return 1000 * (time.perf_counter() - started)
+
+
+def floors(models: dict[str, Path], photographs: list[Path]) -> dict[str, dict[str, float]]:
+    """By name of the form what `time_floor` prints."""
+    with tempfile.TemporaryDirectory() as temporary:
+        files = Path(temporary) / "files"
+        files.write_text("\n".join(map(str, photographs)), encoding="utf-8")
+        return {name: _measured("floor", model, files) for name, model in models.items()}
+
+
+def _measured(what: str, model: Path, files: Path) -> dict:
+    """What `time_WHAT` prints, in a process of its own."""
+    return python(sys.executable, _OURS.format(what=what, model=str(model), files=str(files)))
 
 
 def _loaded(model: str, files: str):
@@ -106,12 +187,10 @@ def reading(models: dict[str, Path], photographs: list[Path], many: int, runs: i
 def _one_form(model: Path, photograph: Path, folder: Path, runs: int) -> dict:
     """Times and memory of one form, by the lists of photographs in a folder, which also gets what is predicted."""
 
-    def measured(what: str, files: str) -> dict:
-        return python(sys.executable, _OURS.format(what=what, model=str(model), files=str(folder / files)))
-
     cold = command("predict", str(photograph), "--model", str(model), "--threads", str(THREADS))
     cold += ["--no-report", "--no-pictures", "--output", str(folder / "cold")]
-    single, few, all_of_them = measured("single", "single"), measured("folder", "few"), measured("folder", "many")
+    single = _measured("single", model, folder / "single")
+    few, all_of_them = (_measured("folder", model, folder / files) for files in ("few", "many"))
     return {
         "single_ms": single["single_ms"],
         "folder_ms": all_of_them["folder_ms"],
