@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -73,6 +74,15 @@ def state(run: Path) -> list[np.ndarray]:
         ]
 
 
+def assert_alike(first: list[np.ndarray], second: list[np.ndarray]) -> None:
+    """Both are the same up to rounding."""
+    apart = [np.abs(two - one) for one, two in zip(first, second, strict=True)]
+    # AdamW divides by the gradient's size: single values with next to none differ by more than rounding.
+    assert np.quantile(np.concatenate([one.ravel() for one in apart]), 0.999) < 2e-5
+    assert max(one.mean() for one in apart) < 2e-6
+    assert max(one.max() for one in apart) < 3e-4
+
+
 @pytest.mark.skipif("TWO_PROCESSES" not in os.environ, reason="takes five minutes on two cores: set TWO_PROCESSES=1")
 class TestTwoProcesses:
     def test_they_end_as_one_even_if_one_was_lost(self, tiny_data, tmp_path):
@@ -93,11 +103,20 @@ class TestTwoProcesses:
         for process in both:
             said, _ = process.communicate(timeout=300)
             assert process.returncode == 0, said[-2000:]
-        apart = [np.abs(two - one) for one, two in zip(state(tmp_path / "one"), state(run), strict=True)]
-        # AdamW divides by the gradient's size: single values with next to none differ by more than rounding.
-        assert np.quantile(np.concatenate([one.ravel() for one in apart]), 0.999) < 2e-5
-        assert max(one.mean() for one in apart) < 2e-6
-        assert max(one.max() for one in apart) < 3e-4
+        assert_alike(state(tmp_path / "one"), state(run))
+
+
+@pytest.mark.skipif("TWO_PROCESSES" not in os.environ, reason="takes minutes on two cores: set TWO_PROCESSES=1")
+def test_two_devices_of_one_process_end_as_one_does(tiny_data, tmp_path, monkeypatch):
+    runs = {}
+    for count in (1, 2):
+        monkeypatch.setenv("XLA_FLAGS", f"--xla_force_host_platform_device_count={count}")
+        process = start(tiny_data, tmp_path / str(count))
+        said, _ = process.communicate(timeout=600)
+        assert process.returncode == 0, said[-2000:]
+        assert ("trained on 2 devices" in said) == (count == 2)
+        runs[count] = state(tmp_path / str(count))
+    assert_alike(runs[1], runs[2])
 
 
 class TestJoin:
@@ -126,6 +145,62 @@ class TestJoin:
     def test_a_batch_that_cannot_be_shared_is_refused(self, tiny_data, tiny_settings, tmp_path):
         dataset = load_dataset(tiny_data)
         training = Training(tiny_settings, dataset, RunFolder(tmp_path), say=lambda line: None)
-        training.job = SimpleNamespace(processes=3)
-        with pytest.raises(TrainingError, match="recognition: 8 per step cannot be shared by 3 processes"):
+        training.job = SimpleNamespace(shares=3)
+        with pytest.raises(TrainingError, match="recognition: 8 per step cannot be shared by 3 devices"):
             training._run_stage()
+
+
+class TestDevices:
+    @pytest.fixture
+    def used(self, monkeypatch, tiny_settings):
+        """How many of some GPUs are used for tiny settings with so many photographs per step."""
+
+        def count(gpus, photographs, processes=1, backend="jax"):
+            parallel = []
+            monkeypatch.setattr(distribution.keras.backend, "backend", lambda: backend)
+            monkeypatch.setattr(
+                distribution.keras.distribution, "list_devices", lambda: [f"gpu:{n}" for n in range(gpus)]
+            )
+            monkeypatch.setattr(
+                distribution.keras.distribution,
+                "DataParallel",
+                lambda devices=(), **_: parallel.append(devices) or SimpleNamespace(num_model_replicas=len(devices)),
+            )
+            job = distribution.Job(0, processes)
+            parallel.clear()
+            job.use_devices(replace(tiny_settings, joint=replace(tiny_settings.joint, photographs=photographs)))
+            return job.shares if parallel else None
+
+        return count
+
+    def test_as_many_as_can_share_every_batch(self, used):
+        # Eight plates in stage one, four in stage two.
+        assert used(4, 8) == 4 and used(8, 8) == 4 and used(3, 4) == 2 and used(2, 4) == 2
+        assert used(8, 6) == 2 and used(4, 3) is None and used(1, 8) is None
+
+    def test_without_jax_or_beside_others_nothing_changes(self, used):
+        assert used(4, 8, backend="tensorflow") is None and used(4, 8, processes=2) is None
+
+    @pytest.mark.parametrize(("devices", "found"), [(["cpu:0"], False), (["gpu:0", "gpu:1"], True), (["tpu:0"], True)])
+    def test_a_gpu_gets_more_processes_that_make_batches(self, monkeypatch, devices, found):
+        monkeypatch.setattr(distribution.keras.distribution, "list_devices", lambda: devices)
+        monkeypatch.setattr(distribution, "available_cores", lambda: 16)
+        assert distribution.has_gpu() is found
+        assert distribution.workers_beside() == (14 if found else None)
+
+    def test_what_is_compiled_for_a_gpu_is_kept_unless_somebody_has_said_otherwise(self, monkeypatch):
+        jax = pytest.importorskip("jax")
+        told = {}
+        monkeypatch.setattr(jax.config, "update", told.__setitem__)
+        monkeypatch.setattr(distribution.keras.backend, "backend", lambda: "jax")
+        monkeypatch.setattr(distribution.keras.distribution, "list_devices", lambda: ["cpu:0"])
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR", raising=False)
+        distribution.keep_compiled()
+        assert not told
+        monkeypatch.setattr(distribution.keras.distribution, "list_devices", lambda: ["gpu:0"])
+        monkeypatch.setenv("JAX_COMPILATION_CACHE_DIR", "elsewhere")
+        distribution.keep_compiled()
+        assert not told
+        monkeypatch.delenv("JAX_COMPILATION_CACHE_DIR")
+        distribution.keep_compiled()
+        assert told == {"jax_compilation_cache_dir": str(Path.home() / ".cache/lpr_e2e/compiled")}

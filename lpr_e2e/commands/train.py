@@ -109,6 +109,7 @@ def _train(options: argparse.Namespace) -> int:
     from lpr_e2e.training.trainer import Training, training_vocabulary
 
     job = distribution.join()
+    distribution.keep_compiled()
     if job.processes > 1 and not (options.resume or options.run):
         raise TrainingError("several processes: need one run folder for all; name it with --run")
     folder = RunFolder(options.resume or options.run or Path("runs") / datetime.now().strftime("%Y%m%d-%H%M%S"))

@@ -1,8 +1,9 @@
-"""Training on several machines: every process trains on its share of each batch, and all keep the same weights.
+"""Training on several devices or machines: each trains on its share of every batch, and all keep the same weights.
 
-Keras's own data parallelism on the JAX backend. A step is one computation over all processes: the statistics of batch
-normalisation, the clipping of gradients and the losses are those of the whole batch, so two processes train as one
-would. Each process is started by the same command, with Keras's environment:
+Keras's own data parallelism on the JAX backend. A step is one computation over all devices: the statistics of batch
+normalisation, the clipping of gradients and the losses are those of the whole batch, so two devices train as one would.
+On a machine with several GPUs, one process uses as many as can share its batches; nobody has to say so. On several
+machines, each process is started by the same command, with Keras's environment:
 
     KERAS_BACKEND=jax
     KERAS_DISTRIBUTION_JOB_ADDRESSES=host:port      of the first process
@@ -15,14 +16,23 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 
+from lpr_e2e.common.cores import available_cores
 from lpr_e2e.common.errors import TrainingError
+from lpr_e2e.training.settings import Settings
 
 # A process that is silent for so long is lost, and the others stop.
 HEARTBEAT_SECONDS = 30
+# What is compiled for a GPU, which takes a minute or two for each stage, is kept here for the next training. In the
+# home folder, not beside the data: it is code.
+COMPILED_FOLDER = Path("~/.cache/lpr_e2e/compiled")
+_COMPILED_VARIABLE = "JAX_COMPILATION_CACHE_DIR"
+# Cores that are left to the process that trains, where a GPU computes.
+_CORES_BESIDE_A_GPU = 2
 
 
 class Job:
@@ -31,11 +41,30 @@ class Job:
     Args:
         process: number of this one; 0 is the chief, which alone evaluates and writes.
         processes: how many there are.
+
+    Attributes:
+        parallel: how batches are shared, if they are; else None.
     """
 
     def __init__(self, process: int = 0, processes: int = 1):
         self.process, self.processes = process, processes
         self.parallel = keras.distribution.DataParallel(auto_shard_dataset=False) if processes > 1 else None
+
+    def use_devices(self, settings: Settings) -> None:
+        """Train on as many devices of this machine as can share the batches, if this process is alone on JAX."""
+        if self.processes > 1 or keras.backend.backend() != "jax":
+            return
+        devices = keras.distribution.list_devices()
+        stages = (settings.recognition, settings.joint)
+        counts = [count for stage in stages if stage.steps for count in (stage.plates, stage.photographs)]
+        number = next(some for some in range(len(devices), 0, -1) if not any(count % some for count in counts))
+        if number > 1:
+            self.parallel = keras.distribution.DataParallel(devices=devices[:number], auto_shard_dataset=False)
+
+    @property
+    def shares(self) -> int:
+        """The number of devices, of all processes, that share each batch."""
+        return self.parallel.num_model_replicas if self.parallel else 1
 
     @property
     def chief(self) -> bool:
@@ -91,7 +120,7 @@ class Replicas:
 
     def share(self) -> None:
         """Make the model that all train, with the weights of this process's own."""
-        if self.job.processes > 1:
+        if self.job.parallel is not None:
             with self.job.together():
                 self.trained = self._make()
                 self.trained.set_weights(self.own.get_weights())
@@ -100,6 +129,24 @@ class Replicas:
         """Give this process's own model the weights that all have trained."""
         if self.trained is not self.own:
             self.own.set_weights([np.array(weight) for weight in self.trained.weights])
+
+
+def has_gpu() -> bool:
+    """Whether something else than the processor computes."""
+    return not all(name.startswith("cpu") for name in keras.distribution.list_devices())
+
+
+def workers_beside() -> int | None:
+    """The number of processes that make batches while a GPU computes; None without one, where `loader` decides."""
+    return max(1, available_cores() - _CORES_BESIDE_A_GPU) if has_gpu() else None
+
+
+def keep_compiled() -> None:
+    """Keep what JAX compiles for a GPU, unless the environment says where or that it is not to be kept."""
+    if keras.backend.backend() == "jax" and _COMPILED_VARIABLE not in os.environ and has_gpu():
+        import jax
+
+        jax.config.update("jax_compilation_cache_dir", str(COMPILED_FOLDER.expanduser()))
 
 
 def join() -> Job:

@@ -26,7 +26,7 @@ from lpr_e2e.model.plate_model import PlateModel, load, parameters
 from lpr_e2e.training import letterforms
 from lpr_e2e.training.board import Board
 from lpr_e2e.training.callbacks import EpochEnd, Progress, Record
-from lpr_e2e.training.distribution import Job, Replicas
+from lpr_e2e.training.distribution import Job, Replicas, workers_beside
 from lpr_e2e.training.evaluators import SHOWN, HeldOut, Validation
 from lpr_e2e.training.finishing import finish
 from lpr_e2e.training.gallery import Gallery
@@ -85,6 +85,7 @@ class Training:
         job: Job | None = None,
     ):
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
+        self.job.use_devices(settings)
         self.say = say if self.job.chief else lambda line: None
         self.vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
         self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
@@ -125,7 +126,8 @@ class Training:
             the final figures on the held-out photographs; None in a process that is not the chief.
         """
         model = self.replicas.own
-        self.say(f"model: {parameters(model):,} parameters, reads {self.vocabulary.characters!r}")
+        shared = f", trained on {self.job.shares} devices" if self.job.shares > 1 else ""
+        self.say(f"model: {parameters(model):,} parameters, reads {self.vocabulary.characters!r}{shared}")
         if self.maker.undrawable:
             undrawable = "".join(sorted(self.maker.undrawable))
             self.say(f"no font here has {undrawable}: learned from real plates alone (--font names a font)")
@@ -224,9 +226,9 @@ class Training:
         if not stage.steps:
             return
         for count in (stage.plates, stage.photographs):
-            if count % self.job.processes:
+            if count % self.job.shares:
                 raise TrainingError(
-                    f"{name}: {count} per step cannot be shared by {self.job.processes} processes; expected a multiple"
+                    f"{name}: {count} per step cannot be shared by {self.job.shares} devices; expected a multiple"
                 )
         with self.job.together():
             task = task_of(name, self.replicas.trained, self.settings)
@@ -269,7 +271,9 @@ class Training:
             self.say,
         )
         example = plan.batch(self.maker, first * steps)
-        with BatchLoader(self.recipe, plan, example, first * steps, last * steps, shown=self.shown) as loader:
+        span, workers = (first * steps, last * steps), workers_beside()
+        self.say(f"{name}: {last - first} epochs of {steps} steps; the first step takes longer, it is compiled")
+        with BatchLoader(self.recipe, plan, example, *span, workers=workers, shown=self.shown) as loader:
             try:
                 task.fit(
                     loader.batches(),
