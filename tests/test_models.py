@@ -109,7 +109,10 @@ def test_a_wrong_name_is_one_line_everywhere(command, tiny_data, tmp_path, monke
     data = tiny_data / "test" if command[0] == "predict" else tiny_data
     assert main([str(data) if part == "IN" else part for part in command] + [option, "tunesia"]) == 2
     said = capsys.readouterr().err
-    assert said.startswith(f"lpr-e2e {command[0]}: no model at tunesia") and said.count("\n") == 1
+    assert (
+        said.startswith(f"lpr-e2e {command[0]}: no model at tunesia: did you mean tunisia? Else name a")
+        and said.count("\n") == 1
+    )
     assert not list(tmp_path.iterdir())
 
 

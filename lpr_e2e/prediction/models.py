@@ -6,6 +6,7 @@ what it was trained with.
 
 from __future__ import annotations
 
+import difflib
 import importlib.util
 import json
 from dataclasses import dataclass
@@ -93,9 +94,11 @@ def find(model: str | Path | None = None, keras: bool = False) -> Path:
                 f"no model at {name}, and no weights in {shipped_folder()}, where those that come with the project "
                 "belong: the package is not whole, or in an archive; install it: pip install . in the project's folder"
             )
+        near = difflib.get_close_matches(name, known, 1)
+        meant = f"did you mean {near[0]}? Else " if near else ""
         raise UserError(
-            f"no model at {name}: name a .keras file that a training wrote, a folder that an export wrote, or one of "
-            f"{', '.join(known)}, which come with the project"
+            f"no model at {name}: {meant}name a .keras file that a training wrote, a folder that an export wrote, or "
+            f"one of {', '.join(known)}, which come with the project"
         )
     forms = known[name].forms
     if not keras and "ONNX Runtime" in forms and importlib.util.find_spec("onnxruntime"):
