@@ -252,6 +252,11 @@ class TestSweep:
         first.run(6, 1, 1)
         assert values(first) == [float(rate) for rate in RATES] and len(sweep.calls) - before == open_there
 
+    @pytest.mark.parametrize("name", ["a%20b", "what?", "a#b", "a b", "\u00fc"])
+    def test_the_database_lies_in_the_folder_whatever_that_is_called(self, sweep, tmp_path, name):
+        sweep(output=name)
+        assert (tmp_path / name / "study.db").stat().st_size and [*tmp_path.iterdir()] == [tmp_path / name]
+
     def test_a_database_that_is_none(self, sweep, tmp_path):
         (tmp_path / "sweep").mkdir()
         (tmp_path / "sweep" / "study.db").write_bytes(b"no database at all" * 100)

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import optuna
+import sqlalchemy
 import sqlalchemy.exc
 import yaml
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
@@ -175,9 +176,11 @@ class Sweep:
 
     def _opened(self, storage: str | None) -> optuna.Study:
         path = self.output / _DATABASE
+        # Not put together by hand: a path may have signs that mean something in a URL.
+        own = sqlalchemy.URL.create("sqlite", database=str(path.resolve())).render_as_string()
         try:
             return optuna.create_study(
-                storage=storage or f"sqlite:///{path.resolve()}",
+                storage=storage or own,
                 sampler=optuna.samplers.TPESampler(),
                 study_name=_STUDY,
                 direction="minimize" if self.call.figure in LESS_IS_BETTER else "maximize",
