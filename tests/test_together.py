@@ -13,6 +13,7 @@ import pytest
 from lpr_e2e import cli
 from lpr_e2e.common.architecture import Architecture
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.photographs import DRAWN
 from lpr_e2e.common.vocabulary import Vocabulary
 from lpr_e2e.data.dataset import DataSource, load
 from lpr_e2e.data.labels import LabelOptions
@@ -88,6 +89,45 @@ def test_what_one_set_holds_out_no_other_teaches(tiny_data, tmp_path):
     assert not {same_plate_key(text) for text in dataset.training_texts()} & dataset.withheld
     left_out = Counter(one.kind for one in dataset.problems)["held out or excluded by another set"]
     assert left_out > len(alone.validation_photographs)
+
+
+def forms_known(source, settings, run):
+    """Whether a training knows the form of the first set's texts, and that of British ones, before its first step."""
+    dataset = load_all(source)
+    model = Training(settings, dataset, RunFolder(run), say=lambda line: None).replicas.own
+    return model.text_forms.fits("A123BC"), model.text_forms.fits(BRITISH[0]), dataset
+
+
+@pytest.fixture(scope="module")
+def russian(tmp_path_factory):
+    """A small set of plates of one form, another one than the British."""
+    folder = tmp_path_factory.mktemp("sets") / "russian"
+    write_demo(folder, photographs=6, crops=6, test=1, validation=2, seed=6, like=("A123BC", "E456HK"), two_lines=0)
+    return folder
+
+
+@pytest.mark.parametrize("named", ["folder", "table"])
+def test_forms_that_were_only_drawn_are_not_known(russian, british, tiny_settings, tmp_path, named):
+    taken = copy_of(russian, tmp_path / "taken")
+    (taken / DRAWN).unlink()  # As if somebody had taken them with a camera.
+    drawn = british if named == "folder" else copy_of(british, tmp_path / "british") / "validation.csv"
+    source = DataSource(taken, further=(british,))
+    ours, theirs, dataset = forms_known(source, tiny_settings, tmp_path / "run")
+    assert ours and not theirs and dataset.drawn_sets == {"british"}
+    assert set(dataset.texts_of_photographs()) < set(dataset.training_texts())
+    assert any("british: drawn, so that a reading" in note for note in dataset.notes)
+    assert training_vocabulary(dataset, "", False).spells(BRITISH[0])  # They are learned all the same.
+    assert load(DataSource(drawn)).dataset.drawn_sets == {""}
+
+
+def test_of_drawn_sets_alone_and_of_photographs_alone_all_forms_are_known(russian, british, tiny_settings, tmp_path):
+    assert forms_known(DataSource(russian, further=(british,)), tiny_settings, tmp_path / "drawn")[:2] == (True, True)
+    taken = [copy_of(folder, tmp_path / folder.name) for folder in (russian, british)]
+    for folder in taken:
+        (folder / DRAWN).unlink()
+    ours, theirs, dataset = forms_known(DataSource(taken[0], further=(taken[1],)), tiny_settings, tmp_path / "run")
+    assert ours and theirs and not dataset.drawn_sets
+    assert not any("drawn, so that" in note for note in dataset.notes)
 
 
 def test_a_text_is_held_out_in_whatever_script_a_set_writes_it(tmp_path):

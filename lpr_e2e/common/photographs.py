@@ -16,6 +16,8 @@ PICTURE_SUFFIXES = frozenset(
     ".jpg .jpeg .jpe .jfif .jp2 .png .bmp .webp .gif .tif .tiff .ppm .pgm .heic .heif .avif".split()
 )
 
+# A file in a folder of drawn pictures, which says that they are: see `lpr_e2e.data.samples.Dataset.drawn_sets`.
+DRAWN = "drawn.md"
 # Folders of pictures that a prediction makes beside its `predictions.csv`.
 _MADE = ("pictures", "redacted")
 

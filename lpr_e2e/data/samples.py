@@ -113,7 +113,7 @@ class Dataset:
     """What to train on, what is held out, the faults found, and plain sentences about what was held out and why.
 
     `withheld` are the texts, as `lpr_e2e.data.split.same_plate_key` gives them, that are held out or excluded: no
-    picture may be trained on with one of them.
+    picture may be trained on with one of them. `drawn_sets` are the origins whose pictures are drawn.
     """
 
     photographs: list[Photograph]
@@ -123,6 +123,7 @@ class Dataset:
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     withheld: frozenset[str] = frozenset()
+    drawn_sets: frozenset[str] = frozenset()
 
     def pictures(self) -> Iterator[tuple[str, str, Photograph | Crop]]:
         """Every picture, after its set ("photographs" or "crops") and its side ("train" or "held")."""
@@ -135,7 +136,7 @@ class Dataset:
 
     def by_set(self) -> dict[str, Dataset]:
         """The data sets that it was joined from, by name; only itself, if it is one."""
-        names = sorted({one.origin for _, _, one in self.pictures()})
+        names = sorted(self.origins())
         if len(names) <= 1:
             return {name: self for name in names or [""]}
 
@@ -170,6 +171,18 @@ class Dataset:
         """Every text that is trained on, as often as a plate or crop has it."""
         plates = [plate for one in self.photographs for plate in one.plates]
         return [one.text for one in [*self.crops, *plates] if one.text]
+
+    def texts_of_photographs(self) -> list[str]:
+        """Those of `training_texts` that are of photographs and not drawn; all, if there are only drawn ones.
+
+        How well a form of texts is read that was only ever drawn, nothing that is held out tells.
+        """
+        taken = [part for part in self.by_set().values() if not part.origins() <= self.drawn_sets]
+        return [text for part in taken for text in part.training_texts()] or self.training_texts()
+
+    def origins(self) -> set[str]:
+        """The names of the data sets that its pictures are of."""
+        return {one.origin for _, _, one in self.pictures()}
 
     def summary(self) -> str:
         """A few lines for people: counts, notes, and the number of problems of each kind."""

@@ -49,7 +49,8 @@ def joined(loaded: Mapping[str, Loaded]) -> Dataset:
     all_withheld = frozenset().union(*(one.withheld for one in parts.values()))
     withheld = frozenset(map(_look, all_withheld))
     twins = _twins_of_held_out(loaded, parts)
-    together = Dataset([], [], [], [], withheld=all_withheld)
+    drawn = frozenset(name for name, one in loaded.items() if one.dataset.drawn_sets)
+    together = Dataset([], [], [], [], withheld=all_withheld, drawn_sets=drawn)
     for name, part in parts.items():
         photographs, crops, left_out = _without(part, withheld, twins)
         together.photographs += photographs
@@ -70,6 +71,10 @@ def joined(loaded: Mapping[str, Loaded]) -> Dataset:
         )
         + "."
     )
+    if drawn and drawn != parts.keys():
+        together.notes.append(
+            f"{', '.join(sorted(drawn))}: drawn, so that a reading in a form that no photograph's text has is not ok."
+        )
     return together
 
 

@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from lpr_e2e.common.errors import UserError
+from lpr_e2e.common.photographs import DRAWN
 from lpr_e2e.drawing.backdrop import draw_backdrop
 from lpr_e2e.drawing.cars import draw_car
 from lpr_e2e.drawing.plates import PlatePainter
@@ -25,6 +26,11 @@ EXAMPLE_TEXTS = ("123T4567",) * 500 + ("45T6789",) * 250 + ("190T275",) * 70 + (
 PLATE_PER_CAR = 0.3  # width of a plate of one line, in widths of its car
 TALL_PLATE_PER_CAR = 0.17  # width of a plate of two lines
 MOST_CARS = 3  # on one photograph; more would leave their plates too small to read
+_DRAWN_NOTE = """# Drawn pictures
+
+`draw` has drawn all pictures of this folder. While this file is here, a training on photographs and on these together
+does not take the forms of texts that only these have for ones that it has seen on photographs.
+"""
 PHOTOGRAPHS, CROPS = "license_plates_detection_train", "license_plates_recognition_train"
 BOX_COLUMNS = ["img_id", "ymin", "xmin", "ymax", "xmax"]
 SUBMISSION_ROWS = 7  # the challenge asks for seven digits per photograph
@@ -81,7 +87,8 @@ def write_demo(
 ) -> frozenset[str]:
     """Write a drawn data set in the challenge's layout; the same arguments write the same files.
 
-    A photograph has a row for each of its plates, one without a plate a row with an empty box.
+    A photograph has a row for each of its plates, one without a plate a row with an empty box. A note (`DRAWN`) says
+    that all is drawn.
 
     Args:
         folder: where to; it is made. Files of the same names are replaced.
@@ -104,12 +111,7 @@ def write_demo(
         UserError: `validation` exceeds `photographs`, `cars` or `two_lines` is out of range, a font cannot be read, or
             no font has any of the characters of `like`.
     """
-    if not 1 <= cars <= MOST_CARS:
-        raise UserError(f"cars: {cars}; expected 1 to {MOST_CARS}")
-    if not 0 <= two_lines <= 1:
-        raise UserError(f"two lines: {two_lines}; expected a share from 0 to 1")
-    if validation > photographs:
-        raise UserError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
+    _require_sizes(photographs, validation, cars, two_lines)
     folder, rng = Path(folder), np.random.default_rng(seed)
     painter = PlatePainter(like, DEMO_WORN, two_lines, fonts=fonts, characters=characters)
     if not painter.can_draw:
@@ -124,7 +126,17 @@ def write_demo(
     _write_table(folder / f"{CROPS}.csv", ["img_id", "text"], numbers)
     texts = [[plate.img_id, *plate.box_px, plate.text] for number in held_out for plate in shown[number]]
     _write_table(folder / "validation.csv", [*BOX_COLUMNS, "text"], texts)
+    (folder / DRAWN).write_text(_DRAWN_NOTE, encoding="utf-8")
     return painter.undrawable
+
+
+def _require_sizes(photographs: int, validation: int, cars: int, two_lines: float) -> None:
+    if not 1 <= cars <= MOST_CARS:
+        raise UserError(f"cars: {cars}; expected 1 to {MOST_CARS}")
+    if not 0 <= two_lines <= 1:
+        raise UserError(f"two lines: {two_lines}; expected a share from 0 to 1")
+    if validation > photographs:
+        raise UserError(f"validation: {validation} photographs; expected at most the {photographs} of set 1")
 
 
 @dataclass(frozen=True)

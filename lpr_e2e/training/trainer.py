@@ -113,7 +113,7 @@ class Training:
         use_our_settings()  # Optimizers and metrics have theirs from Keras, too.
         keras.utils.set_random_seed(settings.seed)
         sizes = (settings.architecture, self.vocabulary.characters, self.vocabulary.slots, settings.procedure)
-        forms = TextForms.learned(dataset.training_texts(), self.vocabulary).examples
+        forms = TextForms.learned(dataset.texts_of_photographs(), self.vocabulary).examples
         self.replicas = Replicas(self.job, lambda: PlateModel(*sizes, forms=forms))
         if weights is not None and self._at_start():
             self.say(f"starts from {weights}: {take_over(self.replicas.own, load(weights), settings.seed)}")
