@@ -48,7 +48,7 @@ def resolved(source, **options):
 
 
 def imported(source, folder, **options):
-    return import_labels(folder, resolved(source, **options))
+    return import_labels(folder, resolved(source, **options), source)
 
 
 def plates_of(labelled, texts=True):
@@ -322,7 +322,7 @@ def test_a_picture_that_is_called_like_a_folder_is_copied_beside_it(names, tmp_p
         save_picture(tmp_path / "source" / str(number) / name, number)
     labelled = resolve(read_labels(tmp_path / "source"))
     shorter = [replace(one, img_id=one.img_id.partition("/")[2]) for one in labelled.photographs]
-    import_labels(tmp_path / "data", replace(labelled, photographs=shorter))
+    import_labels(tmp_path / "data", replace(labelled, photographs=shorter), tmp_path / "source")
     found = resolved(tmp_path / "data").photographs
     assert {one.plates[0].text for one in found} == {f"{number}T{number}" for number in range(len(names))}
     for one in found:
@@ -337,7 +337,7 @@ def test_names_are_cells_of_our_tables_and_lead_back_to_their_pictures(name, tmp
     save_picture(tmp_path / "source/odd.png", 2)
     labelled = resolve(read_labels(tmp_path / "source"))
     odd = [replace(one, img_id=name) if one.img_id == "odd.png" else one for one in labelled.photographs]
-    import_labels(tmp_path / "data", replace(labelled, photographs=odd))
+    import_labels(tmp_path / "data", replace(labelled, photographs=odd), tmp_path / "source")
     table = pd.read_csv(tmp_path / "data/photographs.csv", dtype=str, keep_default_na=False)
     cells = table["img_id"].tolist()
     assert cells[0] == "plain.png" and cells[1].removeprefix("./") == name

@@ -275,7 +275,7 @@ class TestOtherLabels:
         again = {one.img_id: one for one in resolve(read_labels(tmp_path / "again.json", pictures(coco))).photographs}
         assert [(row.box_px, row.text) for row in again["1.png"].plates] == [((5, 5, 25, 60), "11T11")]
         assert len(again) == 7 and {path.name: path.read_bytes() for path in coco.glob("*.json")} == before
-        assert import_labels(tmp_path / "imported", resolve(read_labels(coco))).counts.plates == 8
+        assert import_labels(tmp_path / "imported", resolve(read_labels(coco)), coco).counts.plates == 8
 
 
 def pictures(folder: Path):

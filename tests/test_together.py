@@ -120,6 +120,16 @@ def test_forms_that_were_only_drawn_are_not_known(russian, british, tiny_setting
     assert load(DataSource(drawn)).dataset.drawn_sets == {""}
 
 
+def test_copies_of_a_drawn_set_are_drawn_and_those_of_others_are_not(russian, tmp_path):
+    taken = copy_of(russian, tmp_path / "taken")
+    (taken / DRAWN).unlink()
+    for set_, known in ((russian, {""}), (taken, frozenset())):
+        copies = [tmp_path / f"{set_.name}_{way}" for way in ("imported", "fixed")]
+        assert cli.main(["import", "auto", str(set_), str(copies[0])]) == 0
+        assert cli.main(["check", str(set_), "--fix", str(copies[1])]) == 0
+        assert [load(DataSource(copy)).dataset.drawn_sets for copy in copies] == [known, known]
+
+
 def test_of_drawn_sets_alone_and_of_photographs_alone_all_forms_are_known(russian, british, tiny_settings, tmp_path):
     assert forms_known(DataSource(russian, further=(british,)), tiny_settings, tmp_path / "drawn")[:2] == (True, True)
     taken = [copy_of(folder, tmp_path / folder.name) for folder in (russian, british)]

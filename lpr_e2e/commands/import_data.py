@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> int:
 
     refuse_filled(options.folder)
     said = label_options(options)
-    imported = import_labels(options.folder, resolve(read_labels(options.source, said), said))
+    imported = import_labels(options.folder, resolve(read_labels(options.source, said), said), options.source)
     say(imported.summary())
     say(f"what is in it: {options.spelled('check')} {options.folder}")
     return 0

@@ -22,6 +22,11 @@ DRAWN = "drawn.md"
 _MADE = ("pictures", "redacted")
 
 
+def note_of_drawn(data: Path) -> Path:
+    """Where a data folder, or that of a label file, has the note that its pictures are drawn, if they are."""
+    return (data if data.is_dir() else data.parent) / DRAWN
+
+
 def find_photographs(arguments: Sequence[str | Path]) -> list[tuple[str, Path]]:
     """The photographs that files, folders and glob patterns stand for, sorted within each argument.
 

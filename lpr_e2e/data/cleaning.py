@@ -47,7 +47,7 @@ def write_fixed(check: Check, folder: str | PathLike) -> str:
         raise UserError(f"{check.source.path}: no photograph is left without a fault; expected some for a cleaned copy")
     exchanged = check.colours.exchanged
     with whole_folder(folder) as part:
-        write_ours(part, labelled, _copy_exchanged if exchanged else shutil.copyfile)
+        write_ours(part, labelled, check.source.path, _copy_exchanged if exchanged else shutil.copyfile)
     held = sum(one.held for one in labelled.photographs)
     said = (
         f"{folder}: a cleaned copy of {many(len(labelled.photographs), 'photograph')} and "

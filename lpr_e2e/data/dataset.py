@@ -16,7 +16,7 @@ from os import PathLike
 from pathlib import Path
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.photographs import DRAWN
+from lpr_e2e.common.photographs import note_of_drawn
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.fingerprint_cache import FingerprintCache
 from lpr_e2e.data.forms import read_labels
@@ -222,7 +222,7 @@ def load(source: DataSource, validation_share: float = VALIDATION_SHARE) -> Load
     dataset.problems = [*problems, *_contradicting(compared, split), *contradictory]
     dataset.notes = [*notes, note]
     dataset.withheld |= excluded
-    if ((source.path if source.path.is_dir() else source.path.parent) / DRAWN).exists():
+    if note_of_drawn(source.path).exists():
         dataset.drawn_sets = frozenset([""])
     _refuse_if_nothing_to_train_on(source.path, dataset)
     return Loaded(labelled.sources, labelled, found, compared, split, dataset)

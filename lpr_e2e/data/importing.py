@@ -24,6 +24,7 @@ from tqdm import tqdm
 
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.files import as_cell, name_as_cell, whole_folder
+from lpr_e2e.common.photographs import note_of_drawn
 from lpr_e2e.common.terminal import many
 from lpr_e2e.data.labels import Labelled, LabelledCrop, LabelledPhotograph
 from lpr_e2e.data.problems import COLUMNS, Problem, problem_lines
@@ -116,12 +117,13 @@ class Imported:
         return "\n".join(lines)
 
 
-def import_labels(folder: Path, labelled: Labelled) -> Imported:
+def import_labels(folder: Path, labelled: Labelled, source: Path) -> Imported:
     """Write a data folder from labels; it appears as a whole or not at all. A bar shows how far it is.
 
     Args:
         folder: a new or empty folder.
         labelled: the photographs and crops, from `lpr_e2e.data.resolving.resolve`.
+        source: the folder or label file that they are from.
 
     Raises:
         UserError: the folder is not empty, or nothing can be used to train on, or nothing of what is to be held out.
@@ -134,18 +136,21 @@ def import_labels(folder: Path, labelled: Labelled) -> Imported:
         first = f"; first of {len(problems)} problems: {problems[0]}" if problems else f"; {' '.join(labelled.notes)}"
         raise UserError(f"{counts}; expected some to train on, and some of those that are to be held out{first}")
     with whole_folder(folder) as part:
-        write_ours(part, labelled)
+        write_ours(part, labelled, source)
         if problems:
             write_table(part / "problems.csv", COLUMNS, [one.cells() for one in problems])
     return Imported(folder, counts, problems, labelled.notes)
 
 
-def write_ours(folder: Path, labelled: Labelled, copy_crop: Callable[[Path, Path], object] = shutil.copyfile) -> None:
-    """Write photographs, crops and their tables into a folder that is there.
+def write_ours(
+    folder: Path, labelled: Labelled, source: Path, copy_crop: Callable[[Path, Path], object] = shutil.copyfile
+) -> None:
+    """Write photographs, crops and their tables into a folder that is there, and that they are drawn if they are.
 
     Args:
         folder: an empty folder.
         labelled: what to write.
+        source: the folder or label file that it is from.
         copy_crop: copies a crop from its file to another one.
 
     Raises:
@@ -154,6 +159,9 @@ def write_ours(folder: Path, labelled: Labelled, copy_crop: Callable[[Path, Path
     names = _copied(folder / "photographs", labelled.photographs, shutil.copyfile)
     names += _copied(folder / "crops", labelled.crops, copy_crop)
     _write_tables(folder, labelled, names)
+    note = note_of_drawn(source)
+    if note.exists():
+        shutil.copyfile(note, folder / note.name)
 
 
 def _copied(
