@@ -14,7 +14,7 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
-from lpr_e2e.prediction.redaction import HIDDEN_FROM, WAYS, RedactionWriter, around, hidden
+from lpr_e2e.prediction.redaction import HIDDEN_FROM, WAYS, RedactionWriter, around, hidden, places_to_hide
 
 BOX = (40.0, 60.0, 70.0, 160.0)
 
@@ -35,6 +35,17 @@ class DoubtfulEngine(MagentaEngine):
         return found
 
 
+class OneAtATime(DoubtfulEngine):
+    """Believes in a cyan rectangle only where there is no magenta one beside it."""
+
+    belief = 0.9
+
+    def find(self, scenes):
+        found = super().find(scenes)
+        found["objectness"][found["objectness"][:, 0] > 0, 1] = -9.0
+        return found
+
+
 @pytest.fixture
 def engine(monkeypatch):
     engine = DoubtfulEngine()
@@ -46,7 +57,7 @@ def street(plate=MAGENTA, doubtful=None) -> np.ndarray:
     """A photograph with something in every pixel, a plate, and perhaps something that may be one."""
     photograph = np.random.default_rng(0).integers(60, 190, (200, 300, 3), "uint8")
     photograph[40:70, 60:160] = plate
-    if doubtful:
+    if doubtful is not None:
         photograph[140:160, 200:260] = doubtful
     return photograph
 
@@ -158,6 +169,31 @@ class TestWriter:
             writer.write("a.png", photograph, [Reading("a.png")])
         copy = read_picture(writer.folder / "a.png")
         assert len(np.unique(copy[1000:1012, 1700:1740].reshape(-1, 3), axis=0)) == 1
+
+    @pytest.mark.parametrize("way", WAYS)
+    def test_what_shows_only_without_the_plate_beside_it_is_hidden_too(self, tmp_path, way):
+        photograph = street(doubtful=np.random.default_rng(1).integers((0, 220, 220), (40, 256, 256), (20, 60, 3)))
+        writer = self.written(tmp_path, {"a.png": photograph}, OneAtATime(), way)
+        assert [row["why"] for row in rows_of(tmp_path / "out")] == ["plate", "plate"]
+        copy = read_picture(writer.folder / "a.png")
+        assert (copy[140:160, 200:260] != photograph[140:160, 200:260]).any(-1).mean() > 0.9
+        assert (copy[180:, :50] == photograph[180:, :50]).all()
+
+    def test_covers_are_not_taken_for_further_plates(self):
+        """However surely: what is covered already is covered once."""
+
+        class Grey(MagentaEngine):
+            def find(self, scenes):
+                grey = (scenes == 40).all(-1)[..., None]
+                return super().find(np.where(grey, np.array(MAGENTA, "uint8"), scenes))
+
+        places = places_to_hide(street(), reader(Grey()).read(street()), reader(Grey()).driver)
+        assert [why for _, _, why in places] == ["plate"]
+
+    def test_where_nothing_was_found_nothing_is_read_again(self):
+        engine = OneAtATime()
+        assert not places_to_hide(street((90, 90, 90)), [], reader(engine).driver)
+        assert not engine.read_
 
     def test_where_nothing_is_found_there_is_a_copy_and_a_row_that_says_so(self, tmp_path):
         photograph = np.full((60, 80, 3), 120, "uint8")

@@ -19,6 +19,7 @@ from lpr_e2e.experiments.robustness import (
     measure,
     plate_free_windows,
 )
+from lpr_e2e.experiments.wide_scenes import SCENE_SIZE, wide_scenes
 from lpr_e2e.prediction.reading import Reading
 
 RED = np.array([250, 10, 10])
@@ -99,6 +100,73 @@ def test_photographs_blurred_by_motion(photographs, status, wrong):
     assert found.turned[0] == (1.0, 1.0)
     assert found.as_dict()["moved"]["9"] == {"plates_right": 0.0, "ok_and_wrong": wrong}
     assert "blurred by 9 pixels of motion" in found.table()
+
+
+class TestWideScenes:
+    @pytest.mark.parametrize("width", [60, 90])
+    def test_plates_are_as_wide_as_they_are_to_be_and_where_they_are_said_to_be(self, photographs, width):
+        scenes = list(wide_scenes(photographs, width))
+        assert [len(truth.plates) for truth, _ in scenes] == [4, 4]
+        assert sorted(plate.text for truth, _ in scenes for plate in truth.plates) == list("12345678")
+        for truth, scene in scenes:
+            assert scene.shape == (*SCENE_SIZE, 3) and scene.dtype == np.uint8
+            for plate in truth.plates:
+                top, left, bottom, right = plate.box_px
+                assert right - left == pytest.approx(width) and bottom - top == pytest.approx(0.3 * width, abs=0.6)
+                inside = scene[round(top) + 2 : round(bottom) - 2, round(left) + 2 : round(right) - 2].astype(int)
+                assert np.abs(inside - RED).max() < 9
+                beyond = scene[round(top) - 8 : round(top) - 3, round(left) : round(right)].astype(int)
+                assert np.abs(beyond - 120).max() < 9
+
+    def test_none_is_enlarged_and_one_plate_alone_is_asked_for(self, photographs):
+        first, second, third, *others = photographs
+        plate = first.plates[0]
+        untold = replace(second, plates=(replace(second.plates[0], text=None),))
+        turned = replace(third, plates=(replace(third.plates[0], turns=1),))
+        two = replace(others[0], plates=(plate, plate))
+        assert not list(wide_scenes([untold, turned, two, replace(first, plates=())], 60))
+        assert not list(wide_scenes(photographs, 101))
+        ((truth, _),) = wide_scenes([first, untold], 100)
+        assert [one.text for one in truth.plates] == ["1"]
+
+    def test_of_a_large_photograph_the_part_around_the_plate_is_shown(self, tmp_path):
+        picture = np.full((3000, 4000, 3), 120, "uint8")
+        picture[2900:2960, 3700:3900] = RED
+        cv2.imwrite(str(tmp_path / "1.png"), picture[..., ::-1])
+        large = Photograph("1.png", tmp_path / "1.png", (Plate((2900, 3700, 2960, 3900), "1", 0),))
+        ((truth, scene),) = wide_scenes([large], 130)
+        spots = red_pixels(scene)
+        box = (*spots.min(0), *(spots.max(0) + 1))
+        np.testing.assert_allclose(box, truth.plates[0].box_px, atol=1.5)
+        assert (scene[:1000, :1800] == 120).all(-1).mean() > 0.9
+
+    def test_the_same_each_time_and_other_streets_with_another_seed(self, photographs):
+        (one, first), (same, again) = (next(wide_scenes(photographs, 60, seed=3)) for _ in range(2))
+        other, third = next(wide_scenes(photographs, 60, seed=4))
+        np.testing.assert_array_equal(first, again)
+        assert one == same != other and (first != third).any()
+
+    def test_what_is_read_of_them_is_counted(self, photographs):
+        class Places(RedReader):
+            """Reads the red plates of wide scenes, from above, as the first of their texts."""
+
+            def read_files(self, pictures):
+                for img_id, picture in pictures:
+                    if not img_id.startswith("scene"):
+                        yield from super().read_files([(img_id, picture)])
+                        continue
+                    plates = TRUTHS[picture.tobytes()]
+                    said = [Reading(img_id, plates[0].text, 0.9, one.box_px, 0.9, "ok") for one in plates]
+                    yield img_id, picture, [replace(said[1], status="uncertain"), said[0], *said[2:]]
+
+        TRUTHS = {
+            scene.tobytes(): truth.plates for width in (60, 90) for truth, scene in wide_scenes(photographs, width)
+        }
+        found = measure(Places(), photographs, windows=0)
+        # Of each four one is right; of the others one is doubted.
+        assert found.distant == {60: (8, 2, 4), 90: (8, 2, 4)}
+        assert found.as_dict()["distant"]["90"] == {"plates": 8, "right": 2, "ok_and_wrong": 4}
+        assert "60 of 3840 pixels wide, 8" in found.table() and "130 of 3840" not in found.table()
 
 
 @pytest.mark.parametrize(("text", "right", "wrong"), [("", 1, 0), ("7", 0, 1)])

@@ -1,13 +1,13 @@
-"""How a model copes with what a validation set lacks: turned and blurred photographs, plates seen in part, no plate.
+"""How a model copes with what a validation set lacks: turned, blurred, distant photographs, plates seen in part, none.
 
     lpr-e2e robustness DIR                       of the model that comes with the project
     lpr-e2e robustness DIR --model best.keras --output figures.json
     lpr-e2e robustness DIR --labels complete     parts of photographs without a labelled plate show none
 
-Reads the held-out photographs of a data folder as they are, turned by 90, 180 and 270 degrees, and blurred by motion;
-those that are read rightly also with the plate cut off, covered, mirrored, out of focus and too small; windows of
-photographs that miss the plate, where all plates are labelled; and the held-out crops, and prints one table. The
-readings are those of `lpr-e2e predict`; nothing is trained or chosen.
+Reads the held-out photographs of a data folder as they are, turned by 90, 180 and 270 degrees, blurred by motion, and
+as small parts of pictures of 3840x2160 pixels; those that are read rightly also with the plate cut off, covered,
+mirrored, out of focus and too small; windows of photographs that miss the plate, where all plates are labelled; and the
+held-out crops, and prints one table. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations

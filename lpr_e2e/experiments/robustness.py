@@ -1,9 +1,9 @@
-"""How a model copes with what a validation set lacks: turned and blurred photographs, plates seen in part, no plate.
+"""How a model copes with what a validation set lacks: turned, blurred, distant photographs, plates seen in part, none.
 
-The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, and blurred along their rows as by a
-car that drives past; those whose plate is read rightly also with the plate cut off, covered, mirrored, out of focus and
-too small. So are windows of photographs that miss the plate, and the held-out crops. The readings are those of
-`lpr-e2e predict`; nothing is trained or chosen.
+The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, blurred along their rows as by a car
+that drives past, and as small parts of pictures of eight megapixels; those whose plate is read rightly also with the
+plate cut off, covered, mirrored, out of focus and too small. So are windows of photographs that miss the plate, and the
+held-out crops. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from lpr_e2e.evaluation.matching import match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth
 from lpr_e2e.experiments.disturbances import DISTURBANCES, Disturbance
+from lpr_e2e.experiments.wide_scenes import PLATE_WIDTHS_PX, wide_scenes
 from lpr_e2e.prediction.reader import PlateReader
 from lpr_e2e.prediction.reading import Reading
 from lpr_e2e.training.light import motion_blur
@@ -35,7 +36,7 @@ CERTAIN_SHARE = 0.9
 # How far the photographs move while they are taken, in their own pixels.
 MOTIONS_PX = (5, 9)
 # Of `Robustness`, what is a table of its own.
-_TABLES = ("turned", "moved", "disturbed", "crops")
+_TABLES = ("turned", "moved", "distant", "disturbed", "crops")
 # Crops less than this many times as wide as high hold two lines, or a tilted plate.
 HIGH_ASPECT = 2.2
 
@@ -49,6 +50,8 @@ class Robustness:
             counter-clockwise; 0 is as they are.
         moved: plate accuracy of the held-out photographs blurred along their rows by so many pixels, and the plates
             that were read wrongly with the status `ok` then.
+        distant: of plates on pictures of eight megapixels, by their width in pixels: how many there are, how many were
+            read rightly, and how many wrongly with the status `ok`.
         disturbed: of plates that are read rightly as they are, by what was done to them: how many there are, and how
             many were read rightly and wrongly with the status `ok` then.
         certain: number of plates in the most certain `CERTAIN_SHARE`.
@@ -60,6 +63,7 @@ class Robustness:
 
     turned: dict[int, tuple[float, float]]
     moved: dict[int, tuple[float, int]]
+    distant: dict[int, tuple[int, int, int]]
     disturbed: dict[str, tuple[int, int, int]]
     certain: int
     certain_errors: int
@@ -74,6 +78,8 @@ class Robustness:
             rows.append((f"turned by {degrees} degrees" if degrees else "as they are", f"{plates:.1%}", f"{iou:.3f}"))
         for pixels, (plates, wrong) in self.moved.items():
             rows.append((f"blurred by {pixels} pixels of motion", f"{plates:.1%}", f"{wrong} ok, wrong"))
+        for pixels, (count, right, wrong) in self.distant.items():
+            rows.append((f"{pixels} of 3840 pixels wide, {count}", f"{right / count:.1%}", f"{wrong} ok, wrong"))
         for name, (plates, right, wrong) in self.disturbed.items():
             rows.append((f"{name}, of {plates} read rightly", f"{right} ok, right", f"{wrong} ok, wrong"))
         most = f"errors in the most certain {CERTAIN_SHARE:.0%}"
@@ -91,6 +97,10 @@ class Robustness:
             "turned": {
                 str(degrees): {"plates_right": plates, "mean_iou": iou}
                 for degrees, (plates, iou) in self.turned.items()
+            },
+            "distant": {
+                str(pixels): {"plates": count, "right": right, "ok_and_wrong": wrong}
+                for pixels, (count, right, wrong) in self.distant.items()
             },
             "disturbed": {
                 name: {"plates": plates, "ok_and_right": right, "ok_and_wrong": wrong}
@@ -119,7 +129,7 @@ def measure(
         others: more photographs, for windows where the held-out ones are too few.
         crops: crops with text that the model has not seen.
         windows: number of windows without a plate; less if there are not enough photographs.
-        seed: of the windows.
+        seed: of the windows, the disturbances and the wide scenes.
     """
     held_out = [one for one in held_out if any(plate.text for plate in one.plates)]
     turned: dict[int, tuple[float, float]] = {}
@@ -129,13 +139,15 @@ def measure(
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
         upright = upright or readings
     moved = {pixels: _read_moved(reader, held_out, pixels) for pixels in MOTIONS_PX}
+    distant = {pixels: _read_distant(reader, held_out, pixels, seed) for pixels in PLATE_WIDTHS_PX}
+    distant = {pixels: counts for pixels, counts in distant.items() if counts[0]}
     clear = [one for one in held_out if _is_read_rightly(one, upright)]
     disturbed = {name: _read_disturbed(reader, clear, change, seed) for name, change in DISTURBANCES.items()}
     certain, errors = certain_errors(held_out, upright)
     named = plate_free_windows([*held_out, *others], windows, np.random.default_rng(seed))
     false = [any(one.status == "ok" for one in readings) for _, _, readings in reader.read_files(named)]
     kinds = _crops_right(reader, crops)
-    return Robustness(turned, moved, disturbed, certain, errors, len(false), sum(false), kinds)
+    return Robustness(turned, moved, distant, disturbed, certain, errors, len(false), sum(false), kinds)
 
 
 def certain_errors(
@@ -214,9 +226,29 @@ def _read_moved(reader: PlateReader, photographs: Sequence[Photograph], pixels: 
     figures, readings = _read_changed(
         reader, photographs, lambda picture: motion_blur(picture, pixels, 0.0), lambda box, height, width: box
     )
-    known = (one for truth in photographs for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text)
+    return figures.plates_right or 0.0, _counted(photographs, readings)[2]
+
+
+def _counted(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]]) -> tuple[int, int, int]:
+    """How many plates have a text, how many of these are read rightly, and how many wrongly with the status `ok`."""
+    known = [one for truth in truths for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text]
     wrong = sum(one.reading is not None and one.reading.status == "ok" and not one.is_right for one in known)
-    return figures.plates_right or 0.0, wrong
+    return len(known), sum(one.is_right for one in known), wrong
+
+
+def _read_distant(
+    reader: PlateReader, photographs: Sequence[Photograph], pixels: int, seed: int
+) -> tuple[int, int, int]:
+    """What `_counted` counts of the plates of wide scenes, so many pixels wide."""
+    truths = []
+
+    def scenes() -> Iterator[tuple[str, np.ndarray]]:
+        for truth, scene in wide_scenes(photographs, pixels, seed):
+            truths.append(truth)
+            yield truth.img_id, scene
+
+    readings = {img_id: found for img_id, _, found in reader.read_files(scenes())}
+    return _counted(truths, readings)
 
 
 def _is_read_rightly(photograph: Photograph, readings: Mapping[str, Sequence[Reading]]) -> bool:

@@ -29,6 +29,8 @@ HIDDEN_FROM, MOST_HIDDEN, TILE = 0.15, 50, 480
 _AROUND_READ, _AROUND_SEEN, _LEAST_AROUND = 0.15, 0.4, 2
 # From this overlap (IoU) on, what the first look sees is the plate that is reported.
 _SAME_IOU = 0.5
+# A box of which so much is covered is of a cover, not of another plate; and so often a photograph is read again.
+_COVERED, _READ_AGAIN = 0.5, 3
 # What is left of a plate is no finer than this: its box has so many cells of one colour, along its longer side and its
 # shorter one. A digit of seven would need three of them and more.
 _CELLS = (6, 2)
@@ -97,19 +99,53 @@ Place = tuple[tuple[float, float, float, float], float, str]
 def places_to_hide(photograph: np.ndarray, readings: Sequence[Reading], driver: Driver) -> list[Place]:
     """What is to be hidden on a photograph, boxes enlarged: the plates that were read, and what else may be one.
 
+    Beside a large plate a model may believe in no other one: the photograph is read again without what has been found,
+    until nothing more is.
+
     Args:
         photograph: uint8 RGB `(h, w, 3)`.
         readings: of this photograph; none if it was not read.
-        driver: finds what may be a plate; of no other thread.
+        driver: finds what may be a plate, and reads; of no other thread.
     """
     plates = [(one.box_px, one.box_confidence) for one in readings if one.box_px is not None]
     found: list[Place] = [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in plates]
-    return found + [
+    found += [
         (around(box, _AROUND_SEEN), confidence, PERHAPS)
         for box, confidence in _candidates(photograph, driver)
         # Of one that is reported, the box is better known.
         if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate, _ in plates)
     ]
+    for _ in range(_READ_AGAIN if found else 0):
+        further = _read_without(photograph, [box for box, _, _ in found], driver)
+        if not further:
+            break
+        found += [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in further]
+    return found
+
+
+def _read_without(
+    photograph: np.ndarray, boxes_px: Sequence[Sequence[float]], driver: Driver
+) -> list[tuple[np.ndarray, float]]:
+    """Boxes, yxyx in pixels, of the plates that are reported once others are covered, and how surely."""
+    copy = hidden(photograph, boxes_px, "box")
+    canvas, frame = letterbox(copy, driver.description.canvas_size, grey=driver.procedure.letterbox_grey)
+    (seen,) = driver.read([copy], canvas[None], [frame])
+    covered = np.zeros(photograph.shape[:2], bool)
+    for box in boxes_px:
+        _within(covered, box)[...] = True
+    return [
+        (box, float(confidence))
+        for box, confidence in zip(seen["boxes_px"], seen["box_confidence"], strict=True)
+        if _within(covered, box).mean() < _COVERED
+    ]
+
+
+def _within(pixels: np.ndarray, box_px: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The pixels in a box, as a view; at least one, however thin the box is, or far outside."""
+    sides = np.array(pixels.shape[:2])
+    top, left = np.clip(np.floor(box_px[:2]), 0, sides - 1).astype(int)
+    bottom, right = np.clip(np.ceil(box_px[2:]), (top + 1, left + 1), sides).astype(int)
+    return pixels[top:bottom, left:right]
 
 
 def _candidates(photograph: np.ndarray, driver: Driver) -> list[tuple[np.ndarray, float]]:
