@@ -12,25 +12,32 @@ import pytest
 from stand_in import FIRST, LATER
 
 from lpr_e2e import PlateReader
-from lpr_e2e.prediction.description import Description
+from lpr_e2e.prediction.description import Description, with_checksum
 from lpr_e2e.training.settings import PRESETS, Settings
 
 SAVED = Path(__file__).resolve().parent.parent / "saved_models"
 # What the architecture and the description of a model held besides its sizes.
 MOVED = ("plates", "second_look", "reading_scales", "sure", "rectify", "doubt")
+# What descriptions have got since then.
+LATER_KEYS = ("procedure", "promise", "forms", "model")
 
 
-def test_the_exported_model_is_read_with_the_numbers_of_then():
+def test_an_exported_model_is_read_with_the_numbers_of_then(tmp_path):
+    """Its description, as it was written then: these numbers among its sizes, and no procedure."""
     values = json.loads((SAVED / "tunisia" / "model.json").read_text(encoding="utf-8"))
-    assert "procedure" not in values and set(MOVED) <= set(values)
-    assert Description.load(SAVED / "tunisia").procedure == FIRST
+    before = {name: value for name, value in values.items() if name not in LATER_KEYS}
+    before |= {name: value for name, value in asdict(FIRST).items() if name in MOVED}
+    for path in (SAVED / "tunisia").iterdir():
+        (tmp_path / path.name).symlink_to(path)
+    (tmp_path / "model.json").unlink()
+    (tmp_path / "model.json").write_text(json.dumps(with_checksum(before)), encoding="utf-8")
+    assert Description.load(tmp_path).procedure == FIRST
 
 
-@pytest.mark.parametrize("name", ["tunisia", "tunisia_seed0"])
-def test_a_saved_model_is_read_with_the_numbers_of_then(name):
+def test_a_saved_model_is_read_with_the_numbers_of_then():
     from lpr_e2e.model.plate_model import load
 
-    path = SAVED / f"{name}.keras"
+    path = SAVED / "tunisia_seed0.keras"
     with zipfile.ZipFile(path) as file:
         assert "procedure" not in json.loads(file.read("config.json"))["config"]
     model = load(path)
