@@ -20,7 +20,7 @@ from lpr_e2e.common.images import read_picture
 from lpr_e2e.common.scripts import is_digit, is_letter
 from lpr_e2e.common.text_forms import MOST_MARKS
 from lpr_e2e.data.samples import Crop, Photograph
-from lpr_e2e.evaluation.matching import match
+from lpr_e2e.evaluation.matching import Outcome, match
 from lpr_e2e.evaluation.scoring import Figures, score
 from lpr_e2e.evaluation.truth import Box, Known, TruePlate, Truth
 from lpr_e2e.experiments.disturbances import DISTURBANCES, Disturbance
@@ -139,8 +139,11 @@ def measure(
         turned[90 * quarters] = (figures.plates_right or 0.0, figures.mean_iou or 0.0)
         upright = upright or readings
     moved = {pixels: _read_moved(reader, held_out, pixels) for pixels in MOTIONS_PX}
-    distant = {pixels: _read_distant(reader, held_out, pixels, seed) for pixels in PLATE_WIDTHS_PX}
-    distant = {pixels: counts for pixels, counts in distant.items() if counts[0]}
+    distant = {
+        pixels: counts
+        for pixels in PLATE_WIDTHS_PX
+        if (counts := _read_distant(reader, held_out, pixels, seed))[0]  # No photograph may have plates so wide.
+    }
     clear = [one for one in held_out if _is_read_rightly(one, upright)]
     disturbed = {name: _read_disturbed(reader, clear, change, seed) for name, change in DISTURBANCES.items()}
     certain, errors = certain_errors(held_out, upright)
@@ -154,7 +157,7 @@ def certain_errors(
     truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]], share: float = CERTAIN_SHARE
 ) -> tuple[int, int]:
     """How many plates the most certain `share` of those with a text are, and how many of these are read wrongly."""
-    known = [one for truth in truths for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text]
+    known = _outcomes(truths, readings)
     accepted = sorted(known, key=lambda one: -one.confidence)[: round(share * len(known))]
     return len(accepted), sum(not one.is_right for one in accepted)
 
@@ -229,9 +232,14 @@ def _read_moved(reader: PlateReader, photographs: Sequence[Photograph], pixels: 
     return figures.plates_right or 0.0, _counted(photographs, readings)[2]
 
 
+def _outcomes(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]]) -> list[Outcome]:
+    """What became of each plate that has a text."""
+    return [one for truth in truths for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text]
+
+
 def _counted(truths: Sequence[Known], readings: Mapping[str, Sequence[Reading]]) -> tuple[int, int, int]:
     """How many plates have a text, how many of these are read rightly, and how many wrongly with the status `ok`."""
-    known = [one for truth in truths for one in match(truth, readings[truth.img_id]).outcomes if one.plate.text]
+    known = _outcomes(truths, readings)
     wrong = sum(one.reading is not None and one.reading.status == "ok" and not one.is_right for one in known)
     return len(known), sum(one.is_right for one in known), wrong
 

@@ -34,21 +34,22 @@ def wide_scenes(
     Yields:
         what a scene shows, and the scene: uint8 RGB `(*SCENE_SIZE, 3)`.
     """
-    shown = [one for one in photographs if _counts(one, plate_width_px)]
-    cell = np.array(SCENE_SIZE) // (_ROWS, _COLUMNS)
-    for start in range(0, len(shown), _ROWS * _COLUMNS):
+    shown = [one for one in photographs if _can_be_shown(one, plate_width_px)]
+    cell, each = np.array(SCENE_SIZE) // (_ROWS, _COLUMNS), _ROWS * _COLUMNS
+    for start in range(0, len(shown), each):
         rng = np.random.default_rng([seed, plate_width_px, start])
-        scene, plates = draw_backdrop(*SCENE_SIZE, rng), []
-        for number, one in enumerate(shown[start : start + _ROWS * _COLUMNS]):
+        scene, plates, together = draw_backdrop(*SCENE_SIZE, rng), [], shown[start : start + each]
+        for number, one in enumerate(together):
             picture, box = _shrunken(one, plate_width_px, cell)
             corner = cell * divmod(number, _COLUMNS) + rng.integers(0, cell - picture.shape[:2] + 1)
             top, left = corner.tolist()
             scene[top : top + picture.shape[0], left : left + picture.shape[1]] = picture
             plates.append(TruePlate(tuple((box + np.tile(corner, 2)).tolist()), one.plates[0].text))
-        yield Truth(f"scene {start // (_ROWS * _COLUMNS) + 1}", tuple(plates)), scene
+        complete = all(one.complete for one in together)
+        yield Truth(f"scene {start // each + 1}", tuple(plates), complete), scene
 
 
-def _counts(photograph: Photograph, plate_width_px: int) -> bool:
+def _can_be_shown(photograph: Photograph, plate_width_px: int) -> bool:
     if len(photograph.plates) != 1:
         return False
     (plate,) = photograph.plates

@@ -74,15 +74,22 @@ def hidden(photograph: np.ndarray, boxes_px: Sequence[Sequence[float]], way: str
         boxes_px: `(n, 4)`; what lies outside the photograph does not matter.
         way: of `WAYS`.
     """
-    copy, (height, width) = photograph.copy(), photograph.shape[:2]
+    copy = photograph.copy()
     boxes = np.asarray(boxes_px, "float64").reshape(-1, 4)
     # The largest first, each of what the others have left: where they overlap, no box shows what another one hides.
     for box in sorted(boxes, key=lambda one: -(one[2] - one[0]) * (one[3] - one[1])):
-        top, left = np.floor(np.clip(box[:2], 0, (height, width))).astype(int)
-        bottom, right = np.ceil(np.clip(box[2:], 0, (height, width))).astype(int)
-        if bottom > top and right > left:
-            copy[top:bottom, left:right] = WAYS[way](copy[top:bottom, left:right])
+        area = _within(copy, box)
+        if area.size:
+            area[...] = WAYS[way](area)
     return copy
+
+
+def _within(pixels: np.ndarray, box_px: Sequence[float] | np.ndarray) -> np.ndarray:
+    """The pixels `(h, w, ...)` that a box, yxyx, touches, as a view; none if it lies outside."""
+    sides = pixels.shape[:2]
+    top, left = np.floor(np.clip(box_px[:2], 0, sides)).astype(int)
+    bottom, right = np.ceil(np.clip(box_px[2:], 0, sides)).astype(int)
+    return pixels[top:bottom, left:right]
 
 
 def around(box_px: Sequence[float] | np.ndarray, share: float) -> tuple[float, float, float, float]:
@@ -115,7 +122,9 @@ def places_to_hide(photograph: np.ndarray, readings: Sequence[Reading], driver: 
         # Of one that is reported, the box is better known.
         if not any(intersection_over_union(box, plate) >= _SAME_IOU for plate, _ in plates)
     ]
-    for _ in range(_READ_AGAIN if found else 0):
+    if not found:
+        return found
+    for _ in range(_READ_AGAIN):
         further = _read_without(photograph, [box for box, _, _ in found], driver)
         if not further:
             break
@@ -136,16 +145,8 @@ def _read_without(
     return [
         (box, float(confidence))
         for box, confidence in zip(seen["boxes_px"], seen["box_confidence"], strict=True)
-        if _within(covered, box).mean() < _COVERED
+        if (area := _within(covered, box)).size and area.mean() < _COVERED
     ]
-
-
-def _within(pixels: np.ndarray, box_px: Sequence[float] | np.ndarray) -> np.ndarray:
-    """The pixels in a box, as a view; at least one, however thin the box is, or far outside."""
-    sides = np.array(pixels.shape[:2])
-    top, left = np.clip(np.floor(box_px[:2]), 0, sides - 1).astype(int)
-    bottom, right = np.clip(np.ceil(box_px[2:]), (top + 1, left + 1), sides).astype(int)
-    return pixels[top:bottom, left:right]
 
 
 def _candidates(photograph: np.ndarray, driver: Driver) -> list[tuple[np.ndarray, float]]:
