@@ -29,8 +29,8 @@ HIDDEN_FROM, MOST_HIDDEN, TILE = 0.15, 50, 480
 _AROUND_READ, _AROUND_SEEN, _LEAST_AROUND = 0.15, 0.4, 2
 # From this overlap (IoU) on, what the first look sees is the plate that is reported.
 _SAME_IOU = 0.5
-# A box of which so much is covered is of a cover, not of another plate; and so often a photograph is read again.
-_COVERED, _READ_AGAIN = 0.5, 3
+# A box of which so much is covered is of a cover, not of another plate; and so often it is looked again.
+_COVERED, _LOOKS_AGAIN = 0.5, 3
 # What is left of a plate is no finer than this: its box has so many cells of one colour, along its longer side and its
 # shorter one. A digit of seven would need three of them and more.
 _CELLS = (6, 2)
@@ -106,13 +106,13 @@ Place = tuple[tuple[float, float, float, float], float, str]
 def places_to_hide(photograph: np.ndarray, readings: Sequence[Reading], driver: Driver) -> list[Place]:
     """What is to be hidden on a photograph, boxes enlarged: the plates that were read, and what else may be one.
 
-    Beside a large plate a model may believe in no other one: the photograph is read again without what has been found,
-    until nothing more is.
+    Beside a large plate a model may believe in no other one: it looks again without what has been found, until there is
+    nothing more.
 
     Args:
         photograph: uint8 RGB `(h, w, 3)`.
         readings: of this photograph; none if it was not read.
-        driver: finds what may be a plate, and reads; of no other thread.
+        driver: finds what may be a plate; of no other thread.
     """
     plates = [(one.box_px, one.box_confidence) for one in readings if one.box_px is not None]
     found: list[Place] = [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in plates]
@@ -124,28 +124,33 @@ def places_to_hide(photograph: np.ndarray, readings: Sequence[Reading], driver: 
     ]
     if not found:
         return found
-    for _ in range(_READ_AGAIN):
-        further = _read_without(photograph, [box for box, _, _ in found], driver)
+    for _ in range(_LOOKS_AGAIN):
+        further = _seen_without(photograph, [box for box, _, _ in found], driver)
         if not further:
             break
         found += [(around(box, _AROUND_READ), confidence, PLATE) for box, confidence in further]
     return found
 
 
-def _read_without(
+def _seen_without(
     photograph: np.ndarray, boxes_px: Sequence[Sequence[float]], driver: Driver
 ) -> list[tuple[np.ndarray, float]]:
-    """Boxes, yxyx in pixels, of the plates that are reported once others are covered, and how surely."""
+    """Boxes, yxyx in pixels, of what is surely enough a plate once others are covered, and how surely.
+
+    It is seen from near, as in reading, but not read in doubt: covers would be, which takes long.
+    """
     copy = hidden(photograph, boxes_px, "box")
     canvas, frame = letterbox(copy, driver.description.canvas_size, grey=driver.procedure.letterbox_grey)
-    (seen,) = driver.read([copy], canvas[None], [frame])
+    seen = driver.look(canvas[None])
     covered = np.zeros(photograph.shape[:2], bool)
     for box in boxes_px:
         _within(covered, box)[...] = True
     return [
         (box, float(confidence))
-        for box, confidence in zip(seen["boxes_px"], seen["box_confidence"], strict=True)
-        if (area := _within(covered, box)).size and area.mean() < _COVERED
+        for box, confidence in zip(frame.to_px(seen["boxes_rel"]), seen["box_confidence"], strict=True)
+        if confidence >= driver.procedure.box_threshold
+        and (area := _within(covered, box)).size
+        and area.mean() < _COVERED
     ]
 
 
