@@ -15,7 +15,7 @@ import argparse
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import add_data_options, data_source
-from lpr_e2e.commands.starting import add_start_options, settings_of, stages_set, start_of
+from lpr_e2e.commands.starting import add_start_options, letters_lacking, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -68,8 +68,9 @@ def check(
         raise UserError(f"{table}: is there already, and no table of faults; expected a new name")
     settings, start = settings_of(options), start_of(options)
     checked = check_data(data_source(options, [options.data], settings.seed), test)
+    missing = letters_lacking(options, settings, start, checked.loaded.dataset)
     fixed = None if start.weights is None else stages_set(options)
-    checked.findings[:0] = outlook(checked.loaded, settings, start.said, fixed)
+    checked.findings[:0] = outlook(checked.loaded, settings, start.said, fixed, missing)
     say(checked.summary())
     say("")
     if options.fix is not None:

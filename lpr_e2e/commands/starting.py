@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from lpr_e2e.common.errors import UserError
 
 if TYPE_CHECKING:
+    from lpr_e2e.data.samples import Dataset
+    from lpr_e2e.training import alphabet
     from lpr_e2e.training.settings import Settings
 
 # What `--weights` says for none.
@@ -44,7 +46,10 @@ def add_start_options(parser: argparse.ArgumentParser, start: argparse._ActionsC
         "presets standard and quick: the base weights that come along",
     )
     parser.add_argument(
-        "--characters", metavar="LETTERS", help="letters to learn from drawn plates though no label has them"
+        "--characters",
+        metavar="LETTERS",
+        help="letters to learn from drawn plates though no label has them; default: those that labels are likely to "
+        "lack, if the start knows them",
     )
     parser.add_argument("--font", action="append", metavar="FILE", help="a font to draw plates with; several times")
 
@@ -109,6 +114,17 @@ def start_of(options: argparse.Namespace) -> Start:
             raise UserError(f"--preset {preset}: needs weights to start from: {error}") from None
         return Start(None, f"nothing: {error}", chosen=True)
     return Start(weights, f"the weights of {START_NAME} (--weights {NO_WEIGHTS} starts from nothing)", chosen=True)
+
+
+def letters_lacking(
+    options: argparse.Namespace, settings: Settings, start: Start, dataset: Dataset
+) -> list[alphabet.Lacking]:
+    """The letters that the data are likely to lack and the start knows; none if somebody has named letters."""
+    from lpr_e2e.training import alphabet
+
+    if start.weights is None or options.characters is not None:
+        return []
+    return alphabet.lacking(dataset.training_texts(), alphabet.characters_of(start.weights), settings)
 
 
 def stages_set(options: argparse.Namespace) -> set[str]:

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from lpr_e2e.cli import INTERRUPTED
 from lpr_e2e.commands.arguments import add_data_options, add_threads, data_source
 from lpr_e2e.commands.check import check
-from lpr_e2e.commands.starting import Start, add_start_options, settings_of, stages_set, start_of
+from lpr_e2e.commands.starting import Start, add_start_options, letters_lacking, settings_of, stages_set, start_of
 from lpr_e2e.common.errors import TrainingError, UserError
 from lpr_e2e.common.interrupts import as_interrupt
 from lpr_e2e.common.terminal import complain, say
@@ -83,7 +83,10 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _beginning(options: argparse.Namespace) -> tuple[Settings, Start]:
-    """The settings, and what is started from, of options that are right as far as this can be told at once."""
+    """The settings, and what is started from, of options that are right as far as this can be told at once.
+
+    It says what is started from, if nobody has named it.
+    """
     from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
     from lpr_e2e.data.forms import require_source
 
@@ -91,7 +94,10 @@ def _beginning(options: argparse.Namespace) -> tuple[Settings, Start]:
     settings = settings_of(options)
     for source in options.data or ():
         require_source(source)
-    return settings, Start(None, "") if options.resume else start_of(options)
+    start = Start(None, "") if options.resume else start_of(options)
+    if start.chosen:
+        say(f"starts from {start.said}")
+    return settings, start
 
 
 def _train(options: argparse.Namespace) -> int:
@@ -99,12 +105,11 @@ def _train(options: argparse.Namespace) -> int:
     # Keras's backend takes seconds to import: wrong arguments are reported before.
     settings, start = _beginning(options)
     weights = start.weights
-    if start.chosen:
-        say(f"starts from {start.said}")
 
     from lpr_e2e.data.text_findings import unwritable
     from lpr_e2e.data.together import load_all
     from lpr_e2e.training import distribution
+    from lpr_e2e.training.alphabet import with_letters
     from lpr_e2e.training.run_folder import RunFolder
     from lpr_e2e.training.trainer import Training, training_vocabulary
 
@@ -120,8 +125,10 @@ def _train(options: argparse.Namespace) -> int:
         _draw_demo()
     job.agree()  # The demo set is drawn.
     dataset = load_all(source)
+    settings = with_letters(settings, missing := letters_lacking(options, settings, start, dataset))
     if job.chief:
-        say("\n".join([f"data: {source.named}", dataset.summary(), *unwritable(dataset, settings.characters)]))
+        lacking = [*map(str, missing), *unwritable(dataset, settings.characters)]
+        say("\n".join([f"data: {source.named}", dataset.summary(), *lacking]))
     if weights is not None:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
@@ -136,6 +143,8 @@ def _train(options: argparse.Namespace) -> int:
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")
+        else:  # Its machine may have other fonts, and so other letters that can be drawn.
+            settings = folder.config()["settings"]
         try:
             with as_interrupt():
                 figures = Training(settings, dataset, folder, weights=weights, job=job).run()

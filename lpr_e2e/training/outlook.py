@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from lpr_e2e.common.errors import TrainingError
 from lpr_e2e.common.terminal import many
@@ -13,13 +13,20 @@ from lpr_e2e.data.findings import Finding
 from lpr_e2e.data.text_findings import FEW_PLATES, scripts_of, unwritable, uses
 from lpr_e2e.drawing.plates import PlatePainter
 from lpr_e2e.evaluation.intervals import wilson_interval
+from lpr_e2e.training.alphabet import Lacking, with_letters
 from lpr_e2e.training.settings import Settings
 
 # The figure whose interval is shown.
 _RIGHT_SHARE = 0.95
 
 
-def outlook(loaded: Loaded, settings: Settings, start: str, fixed: Collection[str] | None = None) -> list[Finding]:
+def outlook(
+    loaded: Loaded,
+    settings: Settings,
+    start: str,
+    fixed: Collection[str] | None = None,
+    missing: Sequence[Lacking] = (),
+) -> list[Finding]:
     """What each character is learned from, what the figures will be worth, and what the two stages do.
 
     Args:
@@ -27,11 +34,13 @@ def outlook(loaded: Loaded, settings: Settings, start: str, fixed: Collection[st
         settings: of the training.
         start: what it starts from, in words.
         fixed: stages whose steps somebody has set, of a training that starts from weights; None: from nothing.
+        missing: letters that the training adds, as labels are likely to lack them.
 
     Raises:
         TrainingError: the training would refuse the data: no text is left, or plates cannot be drawn.
         UserError: a font file cannot be read.
     """
+    settings = with_letters(settings, missing)
     vocabulary = Vocabulary.from_texts(loaded.dataset.training_texts(), settings.characters)
     try:
         painter = PlatePainter(
@@ -43,13 +52,15 @@ def outlook(loaded: Loaded, settings: Settings, start: str, fixed: Collection[st
     except (ValueError, RuntimeError) as error:
         raise TrainingError(f"cannot draw plates: {error}") from error
     return [
-        _characters(loaded, vocabulary, painter, settings),
+        _characters(loaded, vocabulary, painter, settings, missing),
         _figures(loaded),
         _stages(settings, vocabulary, start, fixed, painter.can_draw),
     ]
 
 
-def _characters(loaded: Loaded, vocabulary: Vocabulary, painter: PlatePainter, settings: Settings) -> Finding:
+def _characters(
+    loaded: Loaded, vocabulary: Vocabulary, painter: PlatePainter, settings: Settings, missing: Sequence[Lacking]
+) -> Finding:
     """What each character will be learned from."""
     counts = uses(loaded.dataset)
     font = {one: name for part, name in painter.drawn_by.items() for one in part}
@@ -78,10 +89,10 @@ def _characters(loaded: Loaded, vocabulary: Vocabulary, painter: PlatePainter, s
     lost = unwritable(loaded.dataset, settings.characters)
     return Finding(
         "What each character is learned from",
-        " ".join(["; ".join(said) + ".", *lost]),
+        " ".join(["; ".join(said) + ".", *map(str, missing), *lost]),
         f"learns {'all' if len(said) == 2 else 'the others'} from real plates and from drawn ones. --font names a font "
         "that has what is lacking, --characters adds letters that no label has.",
-        bool(real_only or few or lost),
+        bool(real_only or few or lost or missing),
         ("character", "script", "real plates and crops that have it", "drawn by"),
         rows,
     )
