@@ -44,6 +44,7 @@ COMMANDS = {
     "evaluate": ("lpr_e2e.commands.evaluate", "score readings against known plates"),
     "robustness": ("lpr_e2e.commands.robustness", "how a model copes with turned, blurred and covered plates"),
     "ablation": ("lpr_e2e.commands.ablation", "what each part of the training is worth"),
+    "curve": ("lpr_e2e.commands.curve", "how many photographs it takes: trainings on few, and on more"),
     "sweep": ("lpr_e2e.commands.sweep", "try settings of the training out"),
     "benchmark": ("lpr_e2e.commands.benchmark", "how fast reading and training are"),
     "batch": ("lpr_e2e.commands.batch", "read any number of photographs with Apache Beam"),

@@ -46,6 +46,7 @@ ROOMS = {
     "ablation": "experiments",
     "average": "training",
     "benchmark": "experiments",
+    "curve": "experiments",
     "sweep": "experiments",
     "batch": "serving",
     "serve": "serving",

@@ -12,6 +12,7 @@ from typing import Any
 import cv2
 import numpy as np
 
+from lpr_e2e.annotation.order import spread, usefulness
 from lpr_e2e.common.terminal import complain
 from lpr_e2e.data.fingerprints import PHOTOGRAPH_SIDE, to_grey
 from lpr_e2e.prediction.reading import Reading
@@ -79,6 +80,21 @@ def miniature(photograph: np.ndarray | None) -> np.ndarray | None:
     if photograph is None:
         return None
     return to_grey(cv2.resize(photograph, (PHOTOGRAPH_SIDE,) * 2, interpolation=cv2.INTER_AREA))
+
+
+def proposed(read: Iterable[tuple[str, np.ndarray | None, list[Reading]]]) -> list[str]:
+    """The names of photographs without labels, the one whose answer teaches most first, see `order`.
+
+    Args:
+        read: the names, the photographs and what a model reads of them, as `PlateReader.read_files` gives them.
+    """
+    names, worth, looks = [], [], []
+    for name, photograph, readings in read:
+        names.append(name)
+        worth.append(usefulness(readings))
+        looks.append(miniature(photograph))
+    ranked = sorted(range(len(names)), key=lambda number: -worth[number])
+    return [names[number] for number in spread(ranked, looks.__getitem__)]
 
 
 def _light(reading: Reading) -> Reading:
