@@ -146,7 +146,7 @@ def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
     tiny = ["architecture.canvas_size=192", "architecture.glimpse_size=[32, 64]", "architecture.head_width=16"]
     tiny += ["architecture.widths=[8, 8, 16, 16, 16]", "recognition.plates=4", "joint.plates=2", "joint.photographs=2"]
     tiny += ['joint.evaluators=["photographs", "glimpses"]', 'recognition.evaluators=["glimpses"]', "picture_epochs=99"]
-    tiny += ["epoch_steps=2", "procedure.doubt=0.0", "procedure.closer_part=0.0", "architecture.decoder_depth=1"]
+    tiny += ["epoch_steps=1", "procedure.doubt=0.0", "procedure.closer_part=0.0", "architecture.decoder_depth=1"]
 
     import train
 

@@ -45,7 +45,7 @@ def files_of(folder):
     return sorted(path.name for path in folder.rglob("*") if ".lpr_e2e_cache" not in path.relative_to(folder).parts)
 
 
-def test_from_raw_folders_to_a_report(folder, tmp_path, monkeypatch):
+def test_from_raw_folders_to_a_report(folder, tmp_path, monkeypatch, eagerly):
     """No setting says which country it is, and nothing but the cache is left in the folder of the data."""
     monkeypatch.chdir(tmp_path)
     before = files_of(folder)

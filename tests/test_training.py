@@ -29,7 +29,7 @@ from lpr_e2e.training.run_folder import RunError, RunFolder
 from lpr_e2e.training.settings import PRESETS, Settings
 from lpr_e2e.training.trainer import Training, training_vocabulary
 
-# Trains in a process of its own that kills itself when a batch of the stage is asked for.
+# Trains in a process of its own that kills itself when an epoch of the stage is to be written down.
 # Whole trainings with compiled steps are in `test_kills`, `test_train_script` and `test_without_tensorflow`.
 pytestmark = pytest.mark.usefixtures("eagerly")
 
@@ -38,18 +38,18 @@ import os, signal, sys
 import tensorflow as tf
 tf.config.run_functions_eagerly(True)
 from lpr_e2e.data.dataset import DataSource, load_dataset
-from lpr_e2e.training.loader import BatchLoader
+from lpr_e2e.training.callbacks import Record
 from lpr_e2e.training.run_folder import RunFolder
 from lpr_e2e.training.trainer import Training
 folder, stage, deadly = RunFolder(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 config = folder.config()
-training = Training(config["settings"], load_dataset(config["data"]), folder)
-ask = BatchLoader._ask_for
-def ask_or_die(self, step):
-    if training.progress.stage == stage and step == deadly:
+write = Record.write
+def write_or_die(self, epoch, *others):
+    if (epoch.stage, epoch.number) == (stage, deadly):
         os.kill(os.getpid(), signal.SIGKILL)
-    ask(self, step)
-BatchLoader._ask_for = ask_or_die
+    write(self, epoch, *others)
+Record.write = write_or_die
+training = Training(config["settings"], load_dataset(config["data"]), folder)
 training.run()
 """
 
@@ -63,7 +63,7 @@ def start(folder: Path, data: Path, settings: Settings) -> RunFolder:
 
 @pytest.fixture(scope="module")
 def tiny_settings(tiny_settings):
-    """Six steps teach nobody what a plate is; what looks most like one counts as one."""
+    """Three steps teach nobody what a plate is; what looks most like one counts as one."""
     # Contrast is not evened out: runs from before it was go on with the same batches.
     mixture = replace(tiny_settings.mixture, equalised=0.0)
     return replace(tiny_settings, procedure=replace(tiny_settings.procedure, box_threshold=0.0), mixture=mixture)
@@ -252,10 +252,10 @@ class TestTensorBoard:
 
 def test_killed_in_either_stage_and_resumed_it_ends_with_the_same_weights(finished, tiny_data, tiny_settings, tmp_path):
     run = start(tmp_path / "killed", tiny_data, tiny_settings)
-    for stage, step in (("recognition", 5), ("joint", 4)):
-        killed = subprocess.run([sys.executable, "-c", KILLED, str(run.path), stage, str(step)], capture_output=True)
+    for stage, epoch in (("recognition", 3), ("joint", 2)):
+        killed = subprocess.run([sys.executable, "-c", KILLED, str(run.path), stage, str(epoch)], capture_output=True)
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()[-2000:]
-    assert run.progress()["stage"] in ("recognition", "joint")
+        assert (run.progress()["stage"], run.progress()["epoch"]) == (stage, epoch - 1)
     Training(tiny_settings, load_dataset(tiny_data), run, say=lambda line: None).run()
 
     straight, resumed = (np.load(folder.path / "state.npz") for folder in (finished[0], run))
