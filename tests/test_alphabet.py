@@ -130,7 +130,7 @@ class TestStart:
         assert set(self.letters()) == set(LATIN) - set("".join(self.dataset.training_texts()))
 
     def test_letters_that_somebody_names_are_all_that_is_added(self):
-        assert self.letters("--characters", "Ö") == "Ö"
+        assert self.letters("--characters", "Ö") == "Ö" and self.letters("--characters", "") == ""
 
     def test_a_training_from_nothing_adds_none(self):
         assert self.letters("--weights", "none") == ""

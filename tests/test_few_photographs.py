@@ -167,6 +167,12 @@ class TestRefusals:
         with pytest.raises(UserError, match=f"{name}: damaged"):
             curve().run([4, 6], 1, [USEFUL])
 
+    def test_a_damaged_note_of_the_call_is_named(self, curve, tmp_path):
+        curve()
+        (tmp_path / "curve" / "curve.json").write_text("{")
+        with pytest.raises(UserError, match="curve.json: damaged"):
+            curve()
+
     @pytest.mark.parametrize(
         ("arguments", "said"),
         [

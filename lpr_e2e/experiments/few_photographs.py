@@ -98,7 +98,7 @@ class Curve:
         output.mkdir(parents=True, exist_ok=True)
         if not (output / _CALL).exists():
             write_json(output / _CALL, call)
-        elif read_json(output / _CALL) != call:
+        elif _read(output / _CALL) != call:
             raise UserError(f"{output}: has trainings of another call, see {_CALL} in it; name another with --output")
 
     def run(self, counts: Sequence[int], draws: int, orders: Sequence[str]) -> list[Point]:
@@ -169,8 +169,10 @@ class Curve:
     def _judged(self, model: Path) -> dict[str, int]:
         """What a model reads of the held-out photographs."""
         scoring = Scoring(self.held)
-        for reading in PlateReader.load(model).read_files((one.img_id, one.path) for one in self.held):
-            scoring.write(*reading)
+        for img_id, photograph, readings in PlateReader.load(model).read_files(
+            (one.img_id, one.path) for one in self.held
+        ):
+            scoring.write(img_id, photograph, readings)
         counts = scoring.figures().counts
         (right, texts), (ok_right, ok) = counts["plates_right"], counts.get("ok_precision", (0, 0))
         return {"texts": texts, "right": right, "ok": ok, "ok_right": ok_right}
