@@ -75,6 +75,34 @@ def test_a_mark_at_one_place_does_not_wander():
     assert sum(text[-1] == "学" for text in trainers) > 0.8 * len(trainers)
 
 
+@pytest.mark.parametrize(
+    ("texts", "form"),
+    [
+        (["12T3456", "123T45", "7T8901"], r"\d+T\d+"),  # A mark stays the only one.
+        (chinese(), rf"[{PROVINCES}]{{1,2}}[A-Z0-9]{{3,7}}"),  # Some are short before.
+        (["سطن٧١٢٦", "أنع٨١٩٠", "بدم٤٣٦٤", "قصه٥٥٠٠"], r"[سطنأعبدمقصه]{3,4}[٠-٩]{1,5}"),
+        (["กข1234", "คง5678", "จฉ9012", "ชซ3456"], r"[ก-ซ]{2,3}\d{4,5}"),
+    ],
+)
+def test_a_longer_text_has_one_more_of_a_kind_that_stands_there(texts, form):
+    sampler, rng = TextSampler(texts), np.random.default_rng(0)
+    places = set()
+    for _ in range(300):
+        text = sampler.sample(rng)
+        longer = sampler.lengthened(text, rng)
+        (place, *_) = [at for at in range(len(longer)) if longer[:at] + longer[at + 1 :] == text]
+        assert len(longer) == len(text) + 1 and re.fullmatch(form, longer) and set(longer) <= sampler.characters
+        assert kind(longer[place]) in {kind(one) for one in text[max(0, place - 1) : place + 1]}
+        places.add(place)
+    assert len(places) > 4
+
+
+@pytest.mark.parametrize("text", ["बा१च२३४", "TN"])
+def test_what_has_marks_of_letters_or_nothing_to_exchange_is_not_made_longer(text):
+    sampler = TextSampler([text, text])
+    assert sampler.lengthened(text, np.random.default_rng(0)) == text
+
+
 def test_rare_forms_come_more_often_than_in_the_texts():
     texts = [f"B{1000 + number}UYP" for number in range(95)] + [f"AB{number}X" for number in range(5)]
     rare = sum(bool(re.match("[A-Z]{2}", text)) for text in sampled(texts, 1000))

@@ -64,6 +64,20 @@ def test_without_the_share_everything_is_drawn_as_it_was():
     np.testing.assert_array_equal(plain[0], none[0])
 
 
+@pytest.mark.parametrize("own", COUNTRIES)
+def test_longer_plates_show_their_longer_text(own):
+    painter, rng = PlatePainter(COUNTRIES[own]), np.random.default_rng(0)
+    lengths = {len(text) for text in COUNTRIES[own]}
+    for _ in range(30):
+        plate, outline, text, places = painter.draw_sampled(rng, longer=1.0)
+        assert places.text == text and len(places.boxes) == len(text) and outline.shape == plate.shape[:2]
+        assert max(lengths) + 1 >= len(text) > 1
+    usual = [len(painter.draw_sampled(rng)[2]) for _ in range(100)]
+    assert max(usual) == max(lengths)
+    some = [len(painter.draw_sampled(rng, longer=0.3)[2]) for _ in range(160)]
+    assert 5 < sum(one == max(lengths) + 1 for one in some) < 75
+
+
 def test_the_share_is_kept_and_a_single_character_is_no_plate_to_doubt():
     painter, rng = PlatePainter(COUNTRIES["LATIN"]), np.random.default_rng(1)
     assert 20 < sum(UNSEEN in painter.draw_sampled(rng, foreign=0.25)[2] for _ in range(160)) < 62

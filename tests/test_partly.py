@@ -286,10 +286,10 @@ def make_maker(tiny_data, tiny_settings):
         if "T" in one.text[2:]
     }
 
-    def make(unseen=True, own=True, **mixture):
+    def make(unseen=True, own=True, room=False, **mixture):
         samples = SetSamples(
             dataset,
-            training_vocabulary(dataset, unseen=unseen),
+            training_vocabulary(dataset, unseen=unseen, spare=room),
             tiny_settings.architecture,
             tiny_settings.procedure,
             painter,
@@ -345,6 +345,13 @@ class TestBatches:
         cannot_say = make_maker(unseen=False, partly=0.01, unreadable=0.0, real=0.0, foreign=1.0)
         read = shown_texts(cannot_say, cannot_say.plates(RECOGNITION, 0, 40)["glimpse_classes"])
         assert not any(UNSEEN in one for one in read)
+
+    def test_longer_plates_are_shown_to_a_model_that_has_room_for_them(self, make_maker):
+        longest = make_maker().sets[""].vocabulary.slots
+        for room in (False, True):
+            maker = make_maker(partly=0.0, unreadable=0.0, real=0.0, longer=1.0, room=room)
+            read = shown_texts(maker, maker.plates(RECOGNITION, 0, 40)["glimpse_classes"])
+            assert (max(map(len, read)) == longest + 1) == room
 
     def test_other_samples_stay_as_they_are(self, make_maker):
         """Only the places that are taken for such plates change."""

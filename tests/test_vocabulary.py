@@ -15,6 +15,12 @@ def test_characters_and_slots_come_from_the_texts():
     assert (vocabulary.characters, vocabulary.slots, vocabulary.classes) == ("127NT", 4, 6)
 
 
+def test_there_is_room_for_a_longer_text_where_it_is_asked_for():
+    vocabulary = Vocabulary.from_texts(["12T7", "7N"], spare=True)
+    assert vocabulary.slots == 5 and vocabulary.spells("12T77")
+    assert vocabulary.decode(certain(vocabulary, "12T7"))[1].shape == (5,)  # Its end is seen, too.
+
+
 @pytest.mark.parametrize("text", ["12T7", "7", "", "0T01"])
 def test_decode_undoes_encode(text):
     vocabulary = Vocabulary("0127T", 4)

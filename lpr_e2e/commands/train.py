@@ -138,7 +138,8 @@ def _train(options: argparse.Namespace) -> int:
             if options.data and job.chief:
                 folder.note_source(source)
         elif job.chief:
-            vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
+            partly, longer = settings.mixture.partly > 0, settings.mixture.longer > 0
+            vocabulary = training_vocabulary(dataset, settings.characters, partly, longer)
             folder.start(settings, source, dataset, vocabulary, weights)
         job.agree()
         if job.chief:

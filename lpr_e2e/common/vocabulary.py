@@ -53,14 +53,16 @@ class Vocabulary:
         self._class_of = {character: index + 1 for index, character in enumerate(characters)}
 
     @classmethod
-    def from_texts(cls, texts: Iterable[str], further: str = "", unseen: bool = False) -> Vocabulary:
+    def from_texts(
+        cls, texts: Iterable[str], further: str = "", unseen: bool = False, spare: bool = False
+    ) -> Vocabulary:
         """The sorted characters of the texts, and `further` ones, and slots for the longest text.
 
-        With `unseen`, what is there and cannot be seen has a class as well.
+        With `unseen`, what is there and cannot be seen has a class as well; with `spare`, there is one slot more.
         """
         texts = list(texts)
         characters = sorted({*"".join(texts), *further} - {UNSEEN})
-        return cls("".join(characters) + UNSEEN * unseen, max(map(len, texts)))
+        return cls("".join(characters) + UNSEEN * unseen, max(map(len, texts)) + spare)
 
     @property
     def classes(self) -> int:

@@ -134,7 +134,7 @@ class PlatePainter:
         return self._sampler.sample(rng)
 
     def draw_sampled(
-        self, rng: np.random.Generator, foreign: float = 0.0
+        self, rng: np.random.Generator, foreign: float = 0.0, longer: float = 0.0
     ) -> tuple[np.ndarray, np.ndarray, str, Places]:
         """A plate with a text of its own: picture and outline as from `draw`, the text, its characters' places.
 
@@ -142,8 +142,11 @@ class PlatePainter:
             rng: source of randomness.
             foreign: share of the plates one character of which is a letter of another script, where fonts have some:
                 `UNSEEN` stands for it in the text.
+            longer: share of the plates with one character more, where there is one of a kind that can be added.
         """
         text = self.sample_text(rng)
+        if longer and rng.random() < longer:
+            text = self._sampler.lengthened(text, rng)
         parts = clusters(text)
         able = [number for number, part in enumerate(parts) if not part.isspace()]
         if not foreign or rng.random() >= foreign or len(able) < 2 or not self._foreign:

@@ -220,6 +220,17 @@ class TextSampler:
             sampled = re.sub(r"\d+", lambda match: match[0][: rng.integers(1, len(match[0]) + 1)], sampled)
         return sampled
 
+    def lengthened(self, text: str, rng: np.random.Generator) -> str:
+        """A text with one more digit or letter, beside one of its kind; as it is if it has none of such a kind."""
+        if len(clusters(text)) != len(text):  # No mark may come behind another character.
+            return text
+        able = [place for place, one in enumerate(text) if self._exchanged(one)]
+        if not able:
+            return text
+        place = able[int(rng.integers(len(able)))]
+        pool = self._pools[kind(text[place])]
+        return text[:place] + pool[int(rng.integers(len(pool)))] + text[place:]
+
     def _sampled_digit(self, pattern: str, index: int, shown: str, rng: np.random.Generator) -> str:
         zero = pattern[index]
         begins = pattern[index - 1 : index] != zero

@@ -71,6 +71,7 @@ LEVERS = (
     Lever("written", "writing that is no plate", ("mixture.written=0",), "training"),
     Lever("partly", "plates of which something cannot be seen", ("mixture.partly=0",), "training"),
     Lever("foreign", "letters of other scripts on drawn plates", ("mixture.foreign=0",), "training"),
+    Lever("longer", "drawn plates with a character more than others", ("mixture.longer=0",), "training"),
     Lever("hiding", "windows without a plate", ("mixture.hidden=0",)),
     Lever("predicted-boxes", "reading in predicted boxes while training", ("predicted_to=0",)),
     Lever("crop-gradient", "gradient of the reading through the crop", ("crop_gradient=0",)),

@@ -41,7 +41,8 @@ def outlook(
         UserError: a font file cannot be read.
     """
     settings = with_letters(settings, missing)
-    vocabulary = Vocabulary.from_texts(loaded.dataset.training_texts(), settings.characters)
+    longer = settings.mixture.longer > 0
+    vocabulary = Vocabulary.from_texts(loaded.dataset.training_texts(), settings.characters, spare=longer)
     try:
         painter = PlatePainter(
             loaded.dataset.training_texts(),

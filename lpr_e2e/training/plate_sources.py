@@ -96,6 +96,8 @@ class PlateSources:
         # What cannot be seen is shown to a model that can say so.
         self.partly = mixture.partly if vocabulary.unseen else 0.0
         self._foreign = mixture.foreign if vocabulary.unseen else 0.0
+        # One character more is shown to a model that has room for it.
+        self._longer = mixture.longer if vocabulary.slots > max(map(len, texts), default=0) else 0.0
         self._placed = self._plates_with_places() if self.partly else []
         self._signs = SignPainter(TextForms.learned(texts, vocabulary))
         self._drawn_again = functools.lru_cache(_ECHO_CACHE)(self._drawn_at)
@@ -214,7 +216,7 @@ class PlateSources:
         return self._new_drawn(rng)
 
     def _new_drawn(self, rng) -> tuple[np.ndarray, np.ndarray, str, Places]:
-        return self.painter.draw_sampled(rng, self._foreign)
+        return self.painter.draw_sampled(rng, self._foreign, self._longer)
 
     def rearranged(self, key: PlateKey, text: str, picture, box, rng) -> tuple[np.ndarray, str]:
         groups = self.own.cuts.get(key, [])

@@ -26,6 +26,8 @@ class Mixture:
             which something cannot be seen: cut off, covered, now and then mirrored. 0: the model has no class for it.
         foreign: of the synthetic plates, the share that has a letter of another script, which is not to be read as one
             of the country's; where `partly` is 0, none has.
+        longer: of the synthetic plates, the share with one character more than a text of their form has: a plate that
+            is longer than all that the labels have is not read as a shorter one. 0: the model has no room for it.
         pasted_unknown: of the photographs whose text is unknown, the share that gets another plate pasted over.
         pasted_known: the same for the photographs whose text is known.
         pasted_real: of the pasted plates, the share that is a real crop.
@@ -61,6 +63,7 @@ class Mixture:
     partly: float = 0.2
     written: float = 0.15
     foreign: float = 0.05
+    longer: float = 0.04
     pasted_unknown: float = 0.7
     pasted_known: float = 0.25
     pasted_real: float = 0.3
@@ -89,7 +92,7 @@ class Mixture:
 
 
 # Shares of the mixture that runs from before they came have none of.
-_CAME_LATER = ("partly", "written", "foreign", "undone", "equalised", "distant")
+_CAME_LATER = ("partly", "written", "foreign", "longer", "undone", "equalised", "distant")
 
 # Of a training that starts from weights, unless a preset says otherwise.
 _STARTED_STEPS = 2500
@@ -374,6 +377,7 @@ PRESETS = {
             partly=0.0,
             written=0.0,
             foreign=0.0,
+            longer=0.0,
             turned=0.05,
             tilted=0.05,
             worn=0.3,

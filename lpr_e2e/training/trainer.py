@@ -46,7 +46,7 @@ COMPILED = keras.backend.backend() == "jax"
 _GLIMPSES_SHOWN = 12
 
 
-def training_vocabulary(dataset: Dataset, further: str = "", unseen: bool = False) -> Vocabulary:
+def training_vocabulary(dataset: Dataset, further: str = "", unseen: bool = False, spare: bool = False) -> Vocabulary:
     """The vocabulary of the texts that are trained on, see `Vocabulary.from_texts`.
 
     Raises:
@@ -55,7 +55,7 @@ def training_vocabulary(dataset: Dataset, further: str = "", unseen: bool = Fals
     texts = dataset.training_texts()
     if not texts:
         raise TrainingError("no text is left to train on; expected texts of plates, or crops with a text")
-    return Vocabulary.from_texts(texts, further, unseen)
+    return Vocabulary.from_texts(texts, further, unseen, spare)
 
 
 class Training:
@@ -87,7 +87,8 @@ class Training:
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
         self.job.use_devices(settings)
         self.say = say if self.job.chief else lambda line: None
-        self.vocabulary = training_vocabulary(dataset, settings.characters, settings.mixture.partly > 0)
+        mixture = settings.mixture
+        self.vocabulary = training_vocabulary(dataset, settings.characters, mixture.partly > 0, mixture.longer > 0)
         self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
         self.recipe = BatchRecipe(
             dataset,
