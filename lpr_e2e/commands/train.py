@@ -111,7 +111,7 @@ def _train(options: argparse.Namespace) -> int:
     from lpr_e2e.training import distribution
     from lpr_e2e.training.alphabet import with_letters
     from lpr_e2e.training.run_folder import RunFolder
-    from lpr_e2e.training.trainer import Training, training_vocabulary
+    from lpr_e2e.training.trainer import Training, vocabulary_for
 
     job = distribution.join()
     distribution.keep_compiled()
@@ -125,10 +125,11 @@ def _train(options: argparse.Namespace) -> int:
         _draw_demo()
     job.agree()  # The demo set is drawn.
     dataset = load_all(source)
-    settings = with_letters(settings, missing := letters_lacking(options, settings, start, dataset))
+    missing = letters_lacking(options, settings, start, dataset)
+    settings = with_letters(settings, missing)
     if job.chief:
-        lacking = [*map(str, missing), *unwritable(dataset, settings.characters)]
-        say("\n".join([f"data: {source.named}", dataset.summary(), *lacking]))
+        notes = [*map(str, missing), *unwritable(dataset, settings.characters)]
+        say("\n".join([f"data: {source.named}", dataset.summary(), *notes]))
     if weights is not None:
         settings = _adapted(settings, dataset, weights, options, job)
     with folder.locked() if job.chief else contextlib.nullcontext():
@@ -138,9 +139,7 @@ def _train(options: argparse.Namespace) -> int:
             if options.data and job.chief:
                 folder.note_source(source)
         elif job.chief:
-            partly, longer = settings.mixture.partly > 0, settings.mixture.longer > 0
-            vocabulary = training_vocabulary(dataset, settings.characters, partly, longer)
-            folder.start(settings, source, dataset, vocabulary, weights)
+            folder.start(settings, source, dataset, vocabulary_for(settings, dataset), weights)
         job.agree()
         if job.chief:
             say(f"run folder: {folder.path}  (watch it: tensorboard --logdir {folder.path})")

@@ -14,11 +14,9 @@ from pathlib import Path
 from statistics import mean
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.figure import Figure
 
 from lpr_e2e.common.errors import UserError
-from lpr_e2e.common.files import owned, read_json, whole_file, whole_folder, write_json
+from lpr_e2e.common.files import owned, whole_file, whole_folder, write_json
 from lpr_e2e.common.terminal import say
 from lpr_e2e.data.importing import write_ours
 from lpr_e2e.data.labels import Labelled, LabelledPhotograph
@@ -28,6 +26,7 @@ from lpr_e2e.evaluation.intervals import wilson_interval
 from lpr_e2e.evaluation.scoring import Scoring
 from lpr_e2e.experiments import processes
 from lpr_e2e.prediction.reader import PlateReader
+from lpr_e2e.training.plots import new_figure
 
 # How photographs are put in order.
 CHANCE, USEFUL = "chance", "useful"
@@ -98,7 +97,7 @@ class Curve:
         output.mkdir(parents=True, exist_ok=True)
         if not (output / _CALL).exists():
             write_json(output / _CALL, call)
-        elif _read(output / _CALL) != call:
+        elif processes.kept(output / _CALL, dict) != call:
             raise UserError(f"{output}: has trainings of another call, see {_CALL} in it; name another with --output")
 
     def run(self, counts: Sequence[int], draws: int, orders: Sequence[str]) -> list[Point]:
@@ -136,19 +135,19 @@ class Curve:
             new = ["--data", str(folder / _DATA), "--weights", str(self.start), "--seed", str(draw), *self.arguments]
             processes.train(processes.resumed(folder / _RUN, [*new, "--run", str(folder / _RUN)]))
             write_json(folder / _FIGURES, self._judged(folder / _RUN / "best.keras"))
-        point = Point(order, draw, count, **_read(folder / _FIGURES))
+        point = Point(order, draw, count, **processes.kept(folder / _FIGURES, dict))
         say(f"{count} photographs, {order}, draw {draw}: {point.right} of {point.texts} plates read")
         return point
 
     def _chosen(self, folder: Path, order: str, draw: int, count: int, before: Path | None) -> list[str]:
         """The img_ids of a training's photographs."""
         if (folder / _CHOSEN).exists():
-            return _read(folder / _CHOSEN)
+            return processes.kept(folder / _CHOSEN, list)
         if order == CHANCE:
             places = np.random.default_rng(draw).permutation(len(self.candidates))[:count]
             names = [self.candidates[place].img_id for place in places]
         else:
-            names = [] if before is None else _read(before / _CHOSEN)
+            names = [] if before is None else processes.kept(before / _CHOSEN, list)
             model = self.start if before is None else before / _RUN / "best.keras"
             left = [one for one in self.candidates if one.img_id not in {*names}]
             # Among equals chance decides, as where a person labels while the model still reads.
@@ -183,19 +182,18 @@ def _labelled(photograph: Photograph) -> LabelledPhotograph:
     return LabelledPhotograph(photograph.img_id, photograph.path, rows, complete=photograph.complete)
 
 
-def _read(path: Path):
-    try:
-        return read_json(path)
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({error}); remove {path.parent} to train anew") from None
-
-
 def _groups(points: Sequence[Point]) -> dict[tuple[str, int], list[Point]]:
     """The points of all draws, by order and number of photographs."""
     groups: dict[tuple[str, int], list[Point]] = {}
     for one in points:
         groups.setdefault((one.order, one.photographs), []).append(one)
     return groups
+
+
+def _share(group: Sequence[Point]) -> tuple[float, float, float]:
+    """The mean share of held-out plates that the models of a group read, and its interval, 0..1."""
+    right, texts = mean(one.right for one in group), group[0].texts
+    return right / texts, *wilson_interval(round(right), texts)
 
 
 def table(points: Sequence[Point]) -> str:
@@ -205,13 +203,12 @@ def table(points: Sequence[Point]) -> str:
         "| --- " * 6 + "|",
     ]
     for (order, photographs), group in _groups(points).items():
-        right, texts = mean(one.right for one in group), group[0].texts
-        low, high = wilson_interval(round(right), texts)
+        texts, (share, low, high) = group[0].texts, _share(group)
         ok, ok_right = sum(one.ok for one in group), sum(one.ok_right for one in group)
         cells = (
             str(photographs),
             order,
-            f"{right / texts:.1%} of {texts} ({low:.1%} to {high:.1%})",
+            f"{share:.1%} of {texts} ({low:.1%} to {high:.1%})",
             ", ".join(str(one.right) for one in group),
             f"{ok / texts / len(group):.1%}",
             f"{ok_right} of {ok}",
@@ -222,18 +219,13 @@ def table(points: Sequence[Point]) -> str:
 
 def plot(points: Sequence[Point], path: Path) -> None:
     """Draw the curve, with intervals, into a PNG file."""
-    figure = Figure((6.4, 4.2), dpi=120, layout="constrained")
-    FigureCanvasAgg(figure)
-    axes = figure.add_subplot()
+    figure, axes = new_figure(6.4, 4.2)
     groups = _groups(points)
     for order in dict.fromkeys(one.order for one in points):
         counts = sorted(photographs for of, photographs in groups if of == order)
-        of_count = [groups[order, count] for count in counts]
-        shares = np.array([mean(one.right / one.texts for one in group) for group in of_count])
-        ends = [wilson_interval(round(mean(one.right for one in group)), group[0].texts) for group in of_count]
-        beyond = np.abs(np.array(ends).T - shares)
+        shares, *ends = 100 * np.array([_share(groups[order, count]) for count in counts]).T
         label = "by chance" if order == CHANCE else "the most useful first"
-        axes.errorbar(counts, 100 * shares, 100 * beyond, marker="o", capsize=3, label=label)
+        axes.errorbar(counts, shares, np.abs(ends - shares), marker="o", capsize=3, label=label)
     axes.set_xscale("log")
     ticks = sorted({one.photographs for one in points})
     axes.set_xticks(ticks, [str(one) for one in ticks], minor=False)

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from lpr_e2e.common.cores import THREAD_VARIABLES
 from lpr_e2e.common.errors import UserError
@@ -70,11 +71,23 @@ def figures_of(run: Path) -> dict:
         UserError: they are damaged.
         OSError: they cannot be read.
     """
-    path = run / "figures.json"
+    return kept(run / "figures.json", dict)
+
+
+def kept(path: Path, kind: type) -> Any:
+    """What an earlier call has written down in a file of JSON, beside what it trained; of this kind, dict or list.
+
+    Raises:
+        UserError: it is damaged.
+        OSError: it cannot be read.
+    """
     try:
-        return dict(read_json(path))
-    except (ValueError, TypeError) as error:
-        raise UserError(f"{path}: damaged ({error}); restore it, or remove {run} to train anew") from None
+        values = read_json(path)
+        if not isinstance(values, kind):
+            raise ValueError(f"expected a {kind.__name__}, found a {type(values).__name__}")
+        return values
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); restore it, or remove {path.parent} to train anew") from None
 
 
 def python(interpreter: str, script: str) -> dict:

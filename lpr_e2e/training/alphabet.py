@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lpr_e2e.common.archives import refuse_unsound
-from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.scripts import is_letter, kind
 from lpr_e2e.common.terminal import many
 from lpr_e2e.common.text_forms import MOST_MARKS
-from lpr_e2e.drawing.plates import PlatePainter
+from lpr_e2e.drawing.glyphs import Alphabets
 from lpr_e2e.training.settings import Settings
 
 # The letters of a script are taken for all there are if so small a share of the next plates' letters will be new.
@@ -58,6 +57,9 @@ def lacking(texts: Sequence[str], known: str, settings: Settings) -> list[Lackin
         texts: to train on.
         known: characters of the model that the training starts from.
         settings: of the training.
+
+    Raises:
+        UserError: a font file cannot be read.
     """
     plates = Counter(character for text in set(texts) for character in set(text) if is_letter(character))
     found = []
@@ -67,7 +69,7 @@ def lacking(texts: Sequence[str], known: str, settings: Settings) -> list[Lackin
         share = once / sum(counts)
         further = "".join(sorted(one for one in known if kind(one) == of_kind and one not in plates))
         if len(counts) > MOST_MARKS and share > _FEW_NEW and further:
-            letters = _drawable(texts, further, settings)
+            letters = _drawable(further, settings.fonts)
             found += [Lacking(len(counts), once, share, letters)] if letters else []
     return found
 
@@ -91,10 +93,7 @@ def characters_of(model: Path) -> str:
     return characters if isinstance(characters, str) else ""
 
 
-def _drawable(texts: Sequence[str], letters: str, settings: Settings) -> str:
-    """Those of some letters that plates can be drawn with: nothing else would teach them."""
-    try:
-        painter = PlatePainter(texts, fonts=settings.fonts, characters=letters)
-    except (UserError, RuntimeError):  # Said where the training draws.
-        return ""
-    return "".join(one for one in letters if one in painter.drawn_by)
+def _drawable(letters: str, fonts: Sequence[str]) -> str:
+    """Those of some letters that a font draws, one of these files or of this machine: nothing else would teach them."""
+    drawn = Alphabets(letters, fonts).drawn_by
+    return "".join(one for one in letters if one in drawn)

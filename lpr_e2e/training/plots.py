@@ -39,7 +39,7 @@ def confusion_plot(pairs: Iterable[tuple[str, str]], characters: str) -> np.ndar
         counts[places[true or NONE], places[read or NONE]] += count
     wrong = counts * (1 - np.eye(len(names), dtype=int))
     side = 1.6 + 0.36 * len(names)
-    figure, axes = _figure(side, side)
+    figure, axes = new_figure(side, side)
     axes.imshow(wrong, cmap="Oranges", vmin=0, vmax=max(3, wrong.max()))
     for row, column in np.argwhere(counts):
         right = row == column
@@ -71,7 +71,7 @@ def calibration_plot(confidences: Sequence[float], right: Sequence[bool]) -> np.
     Returns:
         uint8 RGB `(h, w, 3)`: the share of right plates per bin of the confidence, with their number above.
     """
-    figure, axes = _figure(5.0, 4.0)
+    figure, axes = new_figure(5.0, 4.0)
     axes.plot([0, 1], [0, 1], color="#999999", linewidth=1)
     for one in reliability_bins(confidences, right):
         middle = (one.low + one.high) / 2
@@ -87,7 +87,7 @@ def calibration_plot(confidences: Sequence[float], right: Sequence[bool]) -> np.
 def shares_plot(shares: dict[str, float], title: str) -> np.ndarray:
     """Bars of named shares 0..1, largest first: uint8 RGB `(h, w, 3)`."""
     ordered = sorted(shares.items(), key=lambda item: item[1])
-    figure, axes = _figure(7.0, 1.0 + 0.35 * len(ordered))
+    figure, axes = new_figure(7.0, 1.0 + 0.35 * len(ordered))
     names = [name for name, _ in ordered]
     axes.barh(names, [share for _, share in ordered], color="#4c9be8")
     for row, (_, share) in enumerate(ordered):
@@ -97,7 +97,7 @@ def shares_plot(shares: dict[str, float], title: str) -> np.ndarray:
     return _picture(figure)
 
 
-def _figure(width: float, height: float):
+def new_figure(width: float, height: float):
     """A figure of its own, without pyplot's global state, and its axes; inches of 100 pixels."""
     figure = Figure((width, height), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)

@@ -58,6 +58,12 @@ def training_vocabulary(dataset: Dataset, further: str = "", unseen: bool = Fals
     return Vocabulary.from_texts(texts, further, unseen, spare)
 
 
+def vocabulary_for(settings: Settings, dataset: Dataset) -> Vocabulary:
+    """The vocabulary of a training with these settings, see `training_vocabulary`."""
+    mixture = settings.mixture
+    return training_vocabulary(dataset, settings.characters, mixture.partly > 0, mixture.longer > 0)
+
+
 class Training:
     """One training run.
 
@@ -87,8 +93,7 @@ class Training:
         self.settings, self.dataset, self.folder, self.job = settings, dataset, folder, job or Job()
         self.job.use_devices(settings)
         self.say = say if self.job.chief else lambda line: None
-        mixture = settings.mixture
-        self.vocabulary = training_vocabulary(dataset, settings.characters, mixture.partly > 0, mixture.longer > 0)
+        self.vocabulary = vocabulary_for(settings, dataset)
         self.held = HeldOut(dataset, self.vocabulary, settings.architecture, settings.procedure)
         self.recipe = BatchRecipe(
             dataset,
