@@ -62,10 +62,10 @@ def tiny_settings() -> Settings:
     return replace(
         small,
         architecture=architecture,
-        # After three steps all is in doubt, and looking around takes its time.
+        # After two steps all is in doubt, and looking around takes its time.
         procedure=replace(small.procedure, doubt=0.0, closer_part=0.0),
-        recognition=replace(small.recognition, steps=3, plates=8, learning_rate=2e-3, warm_up=2),
-        joint=replace(small.joint, steps=3, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
+        recognition=replace(small.recognition, steps=2, plates=8, learning_rate=2e-3, warm_up=2),
+        joint=replace(small.joint, steps=2, plates=4, photographs=4, learning_rate=2e-3, warm_up=2),
         mixture=replace(small.mixture, self_labelled=1.0, rearranged=0.5, partly=0.2),
         epoch_steps=1,
         picture_epochs=2,

@@ -51,12 +51,18 @@ def write_passes(path) -> None:
     (path.parent / "passes.html").rename(path)
 
 
-@pytest.mark.parametrize("write", [write_check, write_report_of_several, write_passes])
-def test_axe_finds_nothing_on_a_page_of_results(browser, tmp_path, look, write):
-    write(tmp_path / "page.html")
+@pytest.fixture(scope="module", params=[write_check, write_report_of_several, write_passes])
+def written(request, tmp_path_factory):
+    """A page of results."""
+    path = tmp_path_factory.mktemp("pages") / "page.html"
+    request.param(path)
+    return path
+
+
+def test_axe_finds_nothing_on_a_page_of_results(browser, written, look):
     # Without the page's policy, which lets no script of others in.
     page = browser.new_context(bypass_csp=True, **look).new_page()
-    page.goto((tmp_path / "page.html").as_uri())
+    page.goto(written.as_uri())
     page.wait_for_timeout(250)
     assert page.locator("h1").text_content()
     assert faults(page) == []

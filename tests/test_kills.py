@@ -2,7 +2,8 @@
 
     KILLS=200 python -m pytest -n 0 tests/test_kills.py
 
-is the long form: a fifth of the kills hit trainings, the others predictions. `KILLS_SEED` gives other moments.
+is the long form: a fifth of the kills hit trainings, the others predictions; without it there are four, of predictions.
+`KILLS_SEED` gives other moments.
 """
 
 from __future__ import annotations
@@ -27,13 +28,13 @@ from lpr_e2e.model.plate_model import load
 from lpr_e2e.prediction.models import shipped
 
 ROOT = Path(__file__).resolve().parent.parent
-KILLS = int(os.environ.get("KILLS", "5"))
+KILLS = int(os.environ.get("KILLS", "4"))
 RANDOM = random.Random(int(os.environ.get("KILLS_SEED", "0")))
 TINY = [
     'architecture.canvas_size=96', 'architecture.scene_shrink=1', 'architecture.glimpse_size=[32, 64]',
     'architecture.widths=[8, 8, 8, 8, 8]', 'architecture.depths=[1, 1, 1, 1]', 'architecture.head_width=16',
     'procedure.plates=1', 'procedure.second_look=0', 'procedure.reading_scales=[1.0]', 'procedure.doubt=0',
-    'recognition.steps=3', 'recognition.plates=4', 'joint.steps=3', 'joint.plates=2', 'joint.photographs=2',
+    'recognition.steps=2', 'recognition.plates=4', 'joint.steps=2', 'joint.plates=2', 'joint.photographs=2',
     'mixture.self_labelled=1', 'mixture.rearranged=0.5', 'epoch_steps=1',
 ]  # fmt: skip
 
@@ -95,9 +96,10 @@ def whole(folder: Path) -> None:
             load(path)
 
 
+@pytest.mark.skipif(KILLS < 5, reason="takes a minute for each kill: KILLS=5 kills one training")
 def test_trainings_killed_at_any_moment_can_be_resumed(tmp_path):
     write_demo(tmp_path / "data", photographs=10, crops=10, test=1, validation=3, seed=3)
-    killer, runs = Killer(max(1, KILLS // 5)), 0
+    killer, runs = Killer(KILLS // 5), 0
     sets = [part for value in TINY for part in ("--set", value)]
     while killer.left:
         run = tmp_path / f"run{runs}"
@@ -114,7 +116,7 @@ def test_trainings_killed_at_any_moment_can_be_resumed(tmp_path):
         whole(run)
         with (run / "history.csv").open(newline="") as file:
             seen = [(row["stage"], row["epoch"]) for row in csv.DictReader(file)]
-        assert seen == [(stage, str(epoch)) for stage in ("recognition", "joint") for epoch in range(1, 4)]
+        assert seen == [(stage, str(epoch)) for stage in ("recognition", "joint") for epoch in (1, 2)]
         assert (run / "figures.json").exists() and (run / "best.keras").exists()
         if runs > 1:  # Wherever they were killed, all runs end with the same weights.
             first, last = (np.load(tmp_path / name / "state.npz") for name in ("run0", run.name))
@@ -142,7 +144,7 @@ def test_predictions_killed_at_any_moment_have_whole_rows(tmp_path):
     started = time.monotonic()
     assert Killer(0).run([*command, str(tmp_path / "whole")], "", 0)
     longest, expected = time.monotonic() - started, rows(tmp_path / "whole")
-    killer, output = Killer(max(1, KILLS - KILLS // 5)), tmp_path / "killed"
+    killer, output = Killer(KILLS - KILLS // 5), tmp_path / "killed"
     says = ["-c", "import sys, predict; print('starts', flush=True); sys.exit(predict.main(sys.argv[1:]))"]
     while killer.left:
         if killer.run([*says, *command[1:], str(output)], "starts", longest):

@@ -123,7 +123,6 @@ CLOSER_LOOKS = replace(
 PROCEDURES = {
     "no plate, one look": (replace(ONE_LOOK, box_threshold=0.6), 0),
     "all in doubt": (replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0), 1),
-    "a street": (replace(CLOSER_LOOKS, distant_plate=1.0, part_plates=2, large_photograph=0), 10),
     "several": (replace(CLOSER_LOOKS, spared_plates=1, sure_plate=0.55, part_plates=2, large_photograph=0), 10),
 }
 
