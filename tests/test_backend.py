@@ -223,3 +223,36 @@ def test_reading_with_keras_ends_with_one_line(home, tiny_data):
     command += ["--model", "saved_models/tunisia.keras"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100)
     assert done.returncode == 2 and done.stderr.startswith("lpr-e2e predict: ") and done.stderr.count("\n") == 1
+
+
+class TestImport:
+    """A stand-in for Keras, whose import says what TensorFlow's libraries say, and more."""
+
+    def imported(self, tmp_path, keras: str, before="") -> subprocess.CompletedProcess:
+        (tmp_path / "keras.py").write_text(keras)
+        code = f"from lpr_e2e.common.backend import import_keras\n{before}\nimport_keras()\nprint('imported')"
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+        return subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+
+    SAYS = (
+        "import os, sys\n"
+        "def say(line): os.write(2, line + b'\\n')\n"
+        "say(b'WARNING: All log messages before absl::InitializeLog() is called are written to STDERR')\n"
+        "say(b'I0000 00:00:1795957660.993595   16760 port.cc:153] oneDNN custom operations are on.')\n"
+        "say(b'E0000 00:00:1795957660.993595   16760 x.cc:1] a fault')\n"
+        "print('a warning', file=sys.stderr)\n"
+    )
+
+    def test_greetings_are_left_out_and_all_else_is_said(self, tmp_path):
+        done = self.imported(tmp_path, self.SAYS)
+        fault, warning = done.stderr.splitlines()
+        assert done.stdout == "imported\n" and fault.endswith("x.cc:1] a fault") and warning == "a warning"
+
+    def test_nothing_is_lost_of_an_import_that_fails(self, tmp_path):
+        done = self.imported(tmp_path, f"{self.SAYS}raise ImportError('no such library')")
+        fault, warning, *_, last = done.stderr.splitlines()
+        assert done.returncode == 1 and last == "ImportError: no such library"
+        assert fault.endswith("x.cc:1] a fault") and warning == "a warning"
+
+    def test_without_stderr(self, tmp_path):
+        assert self.imported(tmp_path, "", "import os; os.close(2)").stdout == "imported\n"

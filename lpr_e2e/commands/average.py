@@ -36,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
     Raises:
         UserError: the runs do not go together, or the output is no model, one of them, or beside figures of another.
     """
-    from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
+    from lpr_e2e.common.backend import TRAINING_BACKENDS, import_keras, require_backend
     from lpr_e2e.common.files import refuse_foreign, refuse_inputs, require_places, whole_file, write_json
 
     output, figures = options.output, options.output.with_suffix(".json")
@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     refuse_inputs([output, figures], [*options.runs, *(options.data or [])])
     refuse_foreign(output.parent, [output.name], [figures.name])
     require_backend(TRAINING_BACKENDS, "averaging")
+    import_keras()
     from lpr_e2e.training.averaging import average
 
     model, finished = average(options.runs, options.data)

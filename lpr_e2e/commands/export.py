@@ -21,7 +21,7 @@ import argparse
 from pathlib import Path
 
 from lpr_e2e.commands.arguments import add_threads
-from lpr_e2e.common.backend import require_backend
+from lpr_e2e.common.backend import import_keras, require_backend
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.terminal import say
 
@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
     truths = {img_id: {plate.text for plate in plates if plate.text} for img_id, plates in known_plates.items()}
     truths = {img_id: texts for img_id, texts in truths.items() if texts}
     require_backend(("tensorflow",), "an export")
+    import_keras()
     from lpr_e2e.export.comparison import compare, table
     from lpr_e2e.export.exporting import export
     from lpr_e2e.model.plate_model import load

@@ -87,7 +87,7 @@ def _beginning(options: argparse.Namespace) -> tuple[Settings, Start]:
 
     It says what is started from, if nobody has named it.
     """
-    from lpr_e2e.common.backend import TRAINING_BACKENDS, require_backend
+    from lpr_e2e.common.backend import TRAINING_BACKENDS, import_keras, require_backend
     from lpr_e2e.data.forms import require_source
 
     require_backend(TRAINING_BACKENDS, "training")
@@ -97,6 +97,7 @@ def _beginning(options: argparse.Namespace) -> tuple[Settings, Start]:
     start = Start(None, "") if options.resume else start_of(options)
     if start.chosen:
         say(f"starts from {start.said}")
+    import_keras()
     return settings, start
 
 

@@ -10,6 +10,9 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import re
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +26,9 @@ DEFAULT_BACKEND = "tensorflow"
 PACKAGES = {"tensorflow": "tensorflow", "jax": "jax", "torch": "torch", "numpy": "jax", "openvino": "openvino"}
 # The backends that can differentiate what we train.
 TRAINING_BACKENDS = ("tensorflow", "jax")
+
+# What TensorFlow's libraries say when they are loaded: `I0000 00:00:1.2 34 port.cc:153] oneDNN is on.`
+_GREETING = re.compile(rb"I0000 .*\] |WARNING: All log messages before absl::InitializeLog\(\)")
 
 _FLOAT_TYPES = ("float16", "float32", "float64")
 _FORMATS = ("channels_last", "channels_first")
@@ -52,6 +58,38 @@ def require_backend(backends: tuple[str, ...] = tuple(PACKAGES), purpose: str = 
     for name in ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH"):
         os.environ.pop(name, None)
     return chosen
+
+
+def import_keras() -> None:
+    """Import Keras and its backend without what TensorFlow's libraries say of themselves meanwhile, on stderr.
+
+    Their six lines about instructions and GPUs are no faults, and TF_CPP_MIN_LOG_LEVEL counts only after them. All else
+    that is said in these seconds, by whomever, is said at their end.
+    """
+    if "keras" in sys.modules:
+        return
+    with _held_back():
+        importlib.import_module("keras")
+
+
+@contextlib.contextmanager
+def _held_back() -> Iterator[None]:
+    try:
+        stderr = os.dup(2)
+    except OSError:  # It is closed.
+        yield
+        return
+    with tempfile.TemporaryFile() as said:
+        os.dup2(said.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
+            said.seek(0)
+            for line in said:
+                if not _GREETING.match(line):
+                    os.write(2, line)
 
 
 def use_our_settings() -> None:

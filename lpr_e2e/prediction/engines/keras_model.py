@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from lpr_e2e.common.backend import our_settings, require_backend
+from lpr_e2e.common.backend import import_keras, our_settings, require_backend
 from lpr_e2e.prediction.description import Description
 
 if TYPE_CHECKING:
@@ -60,6 +60,7 @@ def load_model(path: Path) -> PlateModel:
         UserError: Keras cannot run here, or the file is no model of this package.
     """
     require_backend()
+    import_keras()
     with our_settings():  # Importing the model's module sets ours for good, as training needs it.
         from lpr_e2e.model.plate_model import load
 
