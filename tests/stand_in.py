@@ -25,9 +25,12 @@ PROCEDURE = Procedure(
     moved=(0.0,),
     without_gaps=False,
     spared_plates=1000,
+    step_back=0.0,
 )
 # The procedure before there were versions: without what came later.
 LATER = {
+    "step_back": 0.0,
+    "filling_plate": 1.0,
     "equalised": 0.0,
     "further_share": 1.0,
     "without_gaps": False,

@@ -53,12 +53,16 @@ class TestProcedure:
         earlier = {**replace(TODAY, plates=5).as_config(), "version": 1}
         earlier = {name: value for name, value in earlier.items() if name not in LATER}
         assert Procedure.from_config(earlier, {}) == replace(FIRST, plates=5)
-        second = {**TODAY.as_config(), "version": 2}
-        del second["other_form"], second["edge"], second["moved"], second["moved_noise"], second["equalised"]
-        assert Procedure.from_config(second, {}) == replace(TODAY, edge=0.0, moved=(0.0,), equalised=0.0)
-        fourth = {**replace(TODAY, equalised=0.0).as_config(), "version": 4}
+        fifth = {**TODAY.as_config(), "version": 5}
+        del fifth["step_back"], fifth["filling_plate"]
+        without_step_back = replace(TODAY, step_back=0.0, filling_plate=1.0)
+        assert Procedure.from_config(fifth, {}) == without_step_back
+        fourth = {**fifth, "version": 4}
         del fourth["equalised"]
-        assert Procedure.from_config(fourth, {}) == replace(TODAY, equalised=0.0)
+        assert Procedure.from_config(fourth, {}) == replace(without_step_back, equalised=0.0)
+        second = {**fourth, "version": 2}
+        del second["other_form"], second["edge"], second["moved"], second["moved_noise"]
+        assert Procedure.from_config(second, {}) == replace(without_step_back, edge=0.0, moved=(0.0,), equalised=0.0)
         del earlier["doubt"]
         with pytest.raises(UserError, match="doubt"):
             Procedure.from_config(earlier, {})

@@ -218,6 +218,17 @@ class TestDisturbances:
         }
         assert all(one == pytest.approx(3000 * (1 - share), abs=100) for one in left) and len(left) <= 3
 
+    @pytest.mark.parametrize(("name", "share"), [("cut out", 1.0), ("cut out without an end", 0.75)])
+    def test_cut_out_is_the_plate_alone(self, name, share):
+        picture = np.zeros((300, 400, 3), "uint8")
+        picture[100:130, 150:250] = RED
+        for seed in range(20):
+            plate = DISTURBANCES[name](picture, self.BOX, 7, np.random.default_rng(seed))
+            assert plate.shape[0] == pytest.approx(30, abs=7) and plate.shape[1] == pytest.approx(100 * share, abs=7)
+            assert len(red_pixels(plate)) == pytest.approx(3000 * share, rel=0.25)
+        nothing = DISTURBANCES[name](picture, np.array([100, 150, 104, 160]), 7, np.random.default_rng(0))
+        assert nothing is None
+
     def test_a_cover_hides_one_character(self):
         for seed in range(20):
             picture = np.full((300, 400, 3), 120, "uint8")

@@ -122,7 +122,10 @@ CLOSER_LOOKS = replace(
 )
 PROCEDURES = {
     "no plate, one look": (replace(ONE_LOOK, box_threshold=0.6), 0),
-    "all in doubt": (replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0), 1),
+    "all in doubt, from further away": (
+        replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0, filling_plate=0.0),
+        1,
+    ),
     "several": (replace(CLOSER_LOOKS, spared_plates=1, sure_plate=0.55, part_plates=2, large_photograph=0), 10),
 }
 

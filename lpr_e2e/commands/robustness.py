@@ -5,9 +5,10 @@
     lpr-e2e robustness DIR --labels complete     parts of photographs without a labelled plate show none
 
 Reads the held-out photographs of a data folder as they are, turned by 90, 180 and 270 degrees, blurred by motion, and
-as small parts of pictures of 3840x2160 pixels; those that are read rightly also with the plate cut off, covered,
-mirrored, out of focus and too small; windows of photographs that miss the plate, where all plates are labelled; and the
-held-out crops, and prints one table. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
+as small parts of pictures of 3840x2160 pixels; those that are read rightly also with the plate cut off, cut out,
+covered, mirrored, out of focus and too small; windows of photographs that miss the plate, where all plates are
+labelled; and the held-out crops, and prints one table. The readings are those of `lpr-e2e predict`; nothing is trained
+or chosen.
 """
 
 from __future__ import annotations

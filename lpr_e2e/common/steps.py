@@ -262,10 +262,23 @@ def is_sure(confidence, box_confidence, procedure: Procedure):
     return certain & (confidence * box_confidence >= procedure.sureness_threshold)
 
 
+def fills(boxes_px, sides, procedure: Procedure, xp):
+    """Whether plates fill their picture: they are higher or wider than the share `filling_plate` of it.
+
+    Args:
+        boxes_px, sides, procedure, xp: as of `may_go_on`.
+
+    Returns:
+        bool `(...)`.
+    """
+    shares = (boxes_px[..., 2:] - boxes_px[..., :2]) / xp.array(sides, "float32")
+    return xp.max(shares, axis=-1) > procedure.filling_plate
+
+
 def may_go_on(boxes_px, sides, procedure: Procedure, xp):
     """Whether plates may go on beyond the photograph: one of their sides is at its edge, and the opposite one is not.
 
-    What fills its picture from side to side is a picture of a plate, and no plate that is cut off.
+    What fills its picture is a picture of a plate, and no plate that is cut off.
 
     Args:
         boxes_px: `(..., 4)` yxyx in pixels of the photograph.
@@ -278,7 +291,8 @@ def may_go_on(boxes_px, sides, procedure: Procedure, xp):
     """
     low, high = boxes_px[..., :2], boxes_px[..., 2:]
     slack = procedure.edge * xp.max(high - low, axis=-1)[..., None]
-    return xp.any(xp.logical_xor(low < slack, high > xp.array(sides, "float32") - slack), axis=-1)
+    cut_off = xp.any(xp.logical_xor(low < slack, high > xp.array(sides, "float32") - slack), axis=-1)
+    return xp.logical_and(cut_off, xp.logical_not(fills(boxes_px, sides, procedure, xp)))
 
 
 def in_order(confidence, box_confidence, xp):

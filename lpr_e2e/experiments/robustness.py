@@ -2,8 +2,8 @@
 
 The held-out photographs are read as they are, turned by 90, 180 and 270 degrees, blurred along their rows as by a car
 that drives past, and as small parts of pictures of eight megapixels; those whose plate is read rightly also with the
-plate cut off, covered, mirrored, out of focus and too small. So are windows of photographs that miss the plate, and the
-held-out crops. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
+plate cut off, cut out, covered, mirrored, out of focus and too small. So are windows of photographs that miss the
+plate, and the held-out crops. The readings are those of `lpr-e2e predict`; nothing is trained or chosen.
 """
 
 from __future__ import annotations

@@ -7,7 +7,9 @@
    evened out.
 4. **In doubt**, read it once more from all sides: at the likely quarter turns and at several tilts. If that does not
    settle it, read it as if it had moved while it was taken, by several lengths.
-5. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
+5. **Step back**, see `lpr_e2e.prediction.step_back`, where a plate fills the picture: 1 to 4 once more, with room
+   around it.
+6. **Report** the most certain plate, and others that are certain and lie elsewhere. If not even the most certain one is
    believed, or all are small, or there are several, so that there may be more, **look closer**, see
    `lpr_e2e.prediction.closer_look`: 1 to 3 once more in parts of the photograph.
 
@@ -27,6 +29,7 @@ from lpr_e2e.prediction.arrays import NumpyArrays
 from lpr_e2e.prediction.closer_look import CloserLook
 from lpr_e2e.prediction.description import Description
 from lpr_e2e.prediction.engines import Engine
+from lpr_e2e.prediction.step_back import step_back
 
 _SIDES = 4
 _REPORTED = ("boxes_px", "box_confidence", "confidence", "characters", "attention", "glimpses")
@@ -126,6 +129,7 @@ class Driver:
         plates, answers = self.procedure.plates, []
         for index, (photograph, frame) in enumerate(zip(photographs, frames, strict=True)):
             own = {name: values[index * plates : (index + 1) * plates] for name, values in seen.items()}
+            own = step_back(self, photograph, canvases[index : index + 1], frame, own)
             answers.append(self._reported(photograph, frame, own))
         return answers
 
