@@ -266,25 +266,32 @@ def fills(boxes_px, sides, procedure: Procedure, xp):
     """Whether plates fill their picture: they are higher or wider than the share `filling_plate` of it.
 
     Args:
-        boxes_px, sides, procedure, xp: as of `may_go_on`.
+        boxes_px, sides, xp: as of `may_go_on`.
+        procedure: whose `filling_plate` counts.
 
     Returns:
         bool `(...)`.
     """
-    shares = (boxes_px[..., 2:] - boxes_px[..., :2]) / xp.array(sides, "float32")
-    return xp.max(shares, axis=-1) > procedure.filling_plate
+    return xp.max(_shares(boxes_px, sides, xp), axis=-1) > procedure.filling_plate
 
 
-def may_go_on(boxes_px, sides, procedure: Procedure, xp):
+def _shares(boxes_px, sides, xp):
+    """Of boxes `(..., 4)`, their heights and widths in shares of the picture's: `(..., 2)`."""
+    return (boxes_px[..., 2:] - boxes_px[..., :2]) / xp.array(sides, "float32")
+
+
+def may_go_on(boxes_px, sides, procedure: Procedure, xp, unseen: int | None = None):
     """Whether plates may go on beyond the photograph: one of their sides is at its edge, and the opposite one is not.
 
-    What fills its picture is a picture of a plate, and no plate that is cut off.
+    What reaches from side to side is a picture of a plate, and no plate that is cut off. So is what only fills most of
+    its picture's height and of its width, where the model itself says what cannot be seen.
 
     Args:
         boxes_px: `(..., 4)` yxyx in pixels of the photograph.
         sides: its height and width.
-        procedure: whose `edge` counts.
+        procedure: whose `edge` and `filling_plate` count.
         xp: the namespace.
+        unseen: `Vocabulary.unseen` of the model.
 
     Returns:
         bool `(...)`.
@@ -292,7 +299,9 @@ def may_go_on(boxes_px, sides, procedure: Procedure, xp):
     low, high = boxes_px[..., :2], boxes_px[..., 2:]
     slack = procedure.edge * xp.max(high - low, axis=-1)[..., None]
     cut_off = xp.any(xp.logical_xor(low < slack, high > xp.array(sides, "float32") - slack), axis=-1)
-    return xp.logical_and(cut_off, xp.logical_not(fills(boxes_px, sides, procedure, xp)))
+    if unseen is None:
+        return cut_off
+    return xp.logical_and(cut_off, xp.min(_shares(boxes_px, sides, xp), axis=-1) <= procedure.filling_plate)
 
 
 def in_order(confidence, box_confidence, xp):

@@ -91,7 +91,8 @@ def to_reading(
     if expected and not expected.fits(text):
         confidence *= procedure.other_form
     status = status_of(text, confidence, box_confidence, vocabulary.hole(characters), procedure)
-    cut_off = sides is not None and bool(may_go_on(np.asarray(plate["boxes_px"]), sides, procedure, np))
+    box_px = np.asarray(plate["boxes_px"])
+    cut_off = sides is not None and bool(may_go_on(box_px, sides, procedure, np, vocabulary.unseen))
     if status == "ok" and (cut_off or confidence < least_certainty):
         status = "uncertain"
     top, left, bottom, right = (float(side) for side in plate["boxes_px"])

@@ -99,7 +99,9 @@ class Vehicle:
         """Add what one frame shows of it."""
         assert reading.box_px is not None
         sides = frame.picture.shape[0], frame.picture.shape[1]
-        at_edge = bool(may_go_on(np.asarray(reading.box_px), sides, self._reader.procedure, np))
+        reader = self._reader
+        box_px, unseen = np.asarray(reading.box_px), reader.vocabulary.unseen
+        at_edge = bool(may_go_on(box_px, sides, reader.procedure, np, unseen))
         if not self.seen or not at_edge:
             self._sides = sides if at_edge else None
         cut_off = at_edge or is_cut_off(reading.text)
