@@ -126,6 +126,7 @@ PROCEDURES = {
         replace(TODAY, plates=1, doubt=1.0, sure=2.0, closer_part=0.0, filling_plate=0.0),
         1,
     ),
+    "a street": (replace(CLOSER_LOOKS, distant_plate=1.0, part_plates=2, large_photograph=0), 10),
     "several": (replace(CLOSER_LOOKS, spared_plates=1, sure_plate=0.55, part_plates=2, large_photograph=0), 10),
 }
 

@@ -65,6 +65,9 @@ def import_keras() -> None:
 
     Their six lines about instructions and GPUs are no faults, and TF_CPP_MIN_LOG_LEVEL counts only after them. All else
     that is said in these seconds, by whomever, is said at their end.
+
+    Raises:
+        ImportError: Keras or its backend cannot be imported.
     """
     if "keras" in sys.modules:
         return
