@@ -20,37 +20,8 @@ from PIL import Image, ImageDraw, ImageFont, features
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.fonts import Face, brought_along, face_of_file, system_faces
 from lpr_e2e.common.scripts import right_to_left, script
+from lpr_e2e.drawing.faces import ANY_FACES, ARABIC_FACES, FACES, SCRIPT_FACES, Faces
 
-# Family, weight, how often it is drawn. Narrow, straight-sided faces near DIN 1451, which most plates use.
-FACES = (
-    ("barlow", 400, 1.0),
-    ("barlow", 500, 2.0),
-    ("barlow", 600, 2.5),
-    ("barlow-condensed", 500, 2.0),
-    ("barlow-condensed", 600, 3.0),
-    ("barlow-condensed", 700, 1.5),
-    ("saira-condensed", 500, 1.0),
-    ("saira-condensed", 700, 1.0),
-    ("rajdhani", 600, 0.7),
-    ("rajdhani", 700, 1.0),
-)
-ARABIC_FACES = (
-    ("amiri", 400, 3.0),
-    ("amiri", 700, 4.0),
-    ("noto-sans-arabic", 500, 0.8),
-    ("noto-sans-arabic", 700, 0.8),
-    ("noto-kufi-arabic", 500, 0.5),
-)
-# The faces of other scripts; a script that is not here is looked for among the fonts above and those of the machine.
-SCRIPT_FACES = {
-    "ARABIC": (*ARABIC_FACES, ("cairo", 600, 1.0), ("cairo", 800, 1.0)),
-    "CYRILLIC": (("roboto-condensed", 500, 1.0), ("roboto-condensed", 700, 1.0)),
-    "GREEK": (("roboto-condensed", 500, 1.0), ("roboto-condensed", 700, 1.0)),
-    "HEBREW": (("heebo", 500, 1.0), ("heebo", 700, 1.0)),
-    "THAI": (("sarabun", 500, 1.0), ("sarabun", 700, 1.0), ("noto-sans-thai", 500, 1.0), ("noto-sans-thai", 700, 1.0)),
-    # Rajdhani has this script too, but draws its digits like Latin ones.
-    "DEVANAGARI": (("noto-sans-devanagari", 500, 1.0), ("noto-sans-devanagari", 700, 1.0)),
-}
 # What is as high as a digit beside it: Chinese characters are drawn as high as digits, Arabic letters as their digits.
 REFERENCES = {
     "ARABIC": "١1ا",
@@ -113,6 +84,7 @@ class Alphabets:
             draws that script.
         learned: what characters look like on real plates, see `lpr_e2e.drawing.letters.Looks`.
         learned_share: share of the plates that show these; a character without one is drawn by a font there, too.
+        faces: what Latin letters and digits are drawn with, see `lpr_e2e.drawing.faces`.
 
     Attributes:
         undrawable: the characters that no font on this machine has.
@@ -128,12 +100,17 @@ class Alphabets:
         fonts: Sequence[str | Path] = (),
         learned: Mapping[str, Sequence[np.ndarray]] | None = None,
         learned_share: float = 0.0,
+        faces: Faces = ANY_FACES,
     ):
         named = [face for path in fonts for face in _weights(face_of_file(path))]
         scripts: dict[str, list[str]] = {"": []}
         for one in characters:
             scripts.setdefault(script(one[0]).replace("LATIN", ""), []).append(one)
-        ways = {name: _ways_of(name, members, named) for name, members in scripts.items() if members}
+        ways = {
+            name: _ways_of(name, members, named, SCRIPT_FACES.get(name, FACES) if name else faces)
+            for name, members in scripts.items()
+            if members
+        }
         drawn = {one for group in ways.values() for one in group.alphabets[0].masks} if ways else set()
         self.undrawable = frozenset(characters) - drawn
         self.drawn_by = {one: name for group in ways.values() for one, name in group.fonts.items() if one in drawn}
@@ -220,12 +197,12 @@ def _weights(face: Face) -> list[Face]:
     return [replace(face, weight=weight) for weight in (500, 700)] if axes else [face]
 
 
-def _ways_of(name: str, characters: list[str], named: Sequence[Face]) -> _Ways:
-    """The ways to draw characters of one script.
+def _ways_of(name: str, characters: list[str], named: Sequence[Face], usual: Faces) -> _Ways:
+    """The ways to draw characters of one script, by named faces and the usual ones of this script.
 
     What a face lacks comes from another one. A character that none has is left out.
     """
-    brought = [(brought_along(family, weight), share) for family, weight, share in _faces_of(name)]
+    brought = [(brought_along(family, weight), share) for family, weight, share in usual]
     sources = [[(face, 1.0) for face in named], [(face, share) for face, share in brought if face]]
     lacking = [one for one in characters if not any(face.has(one) for source in sources for face, _ in source)]
     if lacking:
@@ -274,10 +251,6 @@ def _narrowed(alphabet: Alphabet, width: float) -> Alphabet:
     return Alphabet({one: cv2.resize(alphabet.masks[one], size) for one, size in sizes.items()}, alphabet.face)
 
 
-def _faces_of(name: str) -> Sequence[tuple[str, int, float]]:
-    return FACES if not name else SCRIPT_FACES.get(name, FACES)
-
-
 def _leading(sources: list[list[tuple[Face, float]]], drawable: list[str]) -> list[tuple[Face, float]]:
     """The faces to begin with: named ones, half of the time, and of the first source that has some those with all of
     the characters; if no face has all, those that have most."""
@@ -312,16 +285,23 @@ def _masks(face: Face, characters: Sequence[str], name: str) -> dict[str, np.nda
     Latin letters and digits that reach higher or lower than others are fitted into the same rows together; in other
     scripts each character keeps its own height, as high as the reference character of its script or higher.
     """
-    font = face.font(GLYPH_HEIGHT * 2)
-    pages = {character: _mask(character, font) for character in characters}
-    pages = {character: page for character, page in pages.items() if page.max() > 127}
+    pages = {character: _page(character, face) for character in characters}
+    pages = {character: page for character, page in pages.items() if page.max(initial=0) > 127}
     if not pages:
         return {}
     if not name and any(one.isalnum() for one in pages):
         rows = np.flatnonzero(np.max([page.max(1) for page in pages.values()], 0) > 127)
         return {character: _fitted(page[rows[0] : rows[-1] + 1]) for character, page in pages.items()}
-    rows = _reference_rows(font, face, name, list(pages.values()))
+    rows = _reference_rows(face.font(GLYPH_HEIGHT * 2), face, name, list(pages.values()))
     return {character: _cut(page, rows) for character, page in pages.items()}
+
+
+@lru_cache(maxsize=4096)
+def _page(character: str, face: Face) -> np.ndarray:
+    """A character's page, see `_mask`, cut to its columns. Painters of many texts have most characters in common."""
+    page = _mask(character, face.font(GLYPH_HEIGHT * 2))
+    columns = np.flatnonzero(page.max(0))
+    return page[:, columns[0] : columns[-1] + 1].copy() if columns.size else page[:, :0]
 
 
 def _reference_rows(font: ImageFont.FreeTypeFont, face: Face, name: str, pages: list[np.ndarray]) -> tuple[int, int]:

@@ -12,8 +12,9 @@ from lpr_e2e.drawing.glyphs import GLYPH_HEIGHT
 # What characters look like on real plates: each has one mask, uint8 `(GLYPH_HEIGHT, width)`, or several, if plates are
 # set in several typefaces.
 Looks = Mapping[str, Sequence[np.ndarray]]
-# Of plates that look like crops, the share with a mark between two groups; and the share of dots among the marks.
-SEPARATED, DOTS = 0.35, 0.6
+# The share of plates with a mark between two groups that is no part of the text; and what these marks are, how often.
+SEPARATED = 0.35
+_MARKS, _MARK_ODDS = ("dot", "bar", "dash", "seal"), (0.4, 0.2, 0.2, 0.2)
 
 
 class Group(list):
@@ -92,18 +93,25 @@ def highest(groups: Sequence[Group]) -> float:
 
 
 def separated(groups: list[Group], rng: np.random.Generator) -> list[Group]:
-    """The groups of a line, with a dot or a bar between two of them on some plates: no part of the text."""
+    """The groups of a line, with a mark between two of them on some plates: a dot, a bar, a dash, a round seal."""
     if len(groups) < 2 or rng.random() >= SEPARATED:
         return groups
-    if rng.random() < DOTS:
-        radius = int(GLYPH_HEIGHT * rng.uniform(0.05, 0.1))
+    kind = str(rng.choice(_MARKS, p=_MARK_ODDS))
+    if kind == "bar":
+        mark = np.full((int(GLYPH_HEIGHT * rng.uniform(1.2, 1.6)), int(rng.integers(3, 8))), 255, "uint8")
+    elif kind == "dash":
+        mark = np.zeros((GLYPH_HEIGHT, int(GLYPH_HEIGHT * rng.uniform(0.2, 0.4))), "uint8")
+        thick = int(rng.integers(6, 12))
+        mark[(GLYPH_HEIGHT - thick) // 2 :][:thick] = 255
+    else:
+        radius = int(GLYPH_HEIGHT * (rng.uniform(0.05, 0.1) if kind == "dot" else rng.uniform(0.2, 0.45)))
         mark = np.zeros((GLYPH_HEIGHT, 2 * radius + 2), "uint8")
         middle = (radius + 1, int(GLYPH_HEIGHT * rng.uniform(0.4, 0.6)))
-        cv2.circle(mark, middle, radius, 255, -1, cv2.LINE_AA)
-    else:
-        mark = np.full((int(GLYPH_HEIGHT * rng.uniform(1.2, 1.6)), int(rng.integers(3, 8))), 255, "uint8")
+        ring = kind == "seal" and rng.random() < 0.5
+        shade = 255 if ring or kind == "dot" else int(rng.integers(80, 256))
+        cv2.circle(mark, middle, radius, shade, 3 if ring else -1, cv2.LINE_AA)
     place = int(rng.integers(1, len(groups)))
-    return [*groups[:place], Group([mark], [()], word=True), *groups[place:]] if place else groups
+    return [*groups[:place], Group([mark], [()], word=True), *groups[place:]]
 
 
 def slanted(ink: np.ndarray, shear: float) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 
@@ -10,6 +12,7 @@ from lpr_e2e.drawing.style import PlateLook
 FIELD_HEIGHT, FIELD_WIDTH = 260, 1100  # pixels of a cached texture; a plate shows a random window of it
 GRAINS = (2, 3, 5, 9, 16, 40)  # grain sizes of the cached textures, in pixels: specks to large blotches
 _HERSHEY_HEIGHT = 22  # pixels of a capital of OpenCV's font at scale 1
+_LEAST_CONTRAST = 60  # grey levels between small print and the band it stands on
 _LEVELS = np.linspace(0, 1, 256)[:, None]
 # The corners of a rounded rectangle, clockwise from the top left, five points each: at which end of its sides, x and y,
 # and where on the circle.
@@ -109,12 +112,22 @@ def any_colours(tunisian: bool, rng: np.random.Generator) -> tuple[np.ndarray, n
     if kind < 0.12:  # Faded black, dull paint.
         dark = rng.uniform(50, 95) * rng.uniform(0.9, 1.1, 3)
         light = dark + rng.uniform(60, 130)
-    elif kind < 0.15:  # A coloured ground.
+    elif kind < (0.15 if tunisian else 0.32):  # A coloured ground, or coloured paint.
         dark = rng.permutation(np.array([rng.uniform(90, 170), rng.uniform(20, 90), rng.uniform(10, 50)]))
     light_ground = rng.random() < (0.04 if tunisian else 0.75)
     if light_ground and not tunisian and rng.random() < 0.2:
         light = light * np.array([1.0, rng.uniform(0.75, 0.95), rng.uniform(0.1, 0.6)])
+    elif light_ground and not tunisian and rng.random() < 0.12:  # Tinged with any colour.
+        light = light * rng.permutation([1.0, rng.uniform(0.7, 1.0), rng.uniform(0.5, 0.9)])
     return (light, dark) if light_ground else (dark, light)
+
+
+def embossed(plate: np.ndarray, ink: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The plate with its characters raised: bright edges towards the light, dark ones on the other side."""
+    x, y = rng.integers(-2, 3, 2)
+    towards, away = (np.roll(ink, (sign * y, sign * x), (0, 1)).astype("int16") for sign in (-1, 1))
+    edges = (towards - away) * rng.uniform(0.1, 0.35)
+    return np.clip(plate + edges[..., None], 0, 255).astype("uint8")
 
 
 def draw_frame(ink: np.ndarray, rim: float, rng: np.random.Generator) -> None:
@@ -176,7 +189,12 @@ def draw_sticker(plate: np.ndarray, rng: np.random.Generator) -> None:
 
 
 def draw_surroundings(
-    plate: np.ndarray, look: PlateLook, rows: tuple[float, float], paint: np.ndarray, rng: np.random.Generator
+    plate: np.ndarray,
+    look: PlateLook,
+    rows: tuple[float, float],
+    paint: np.ndarray,
+    glyphs: Sequence[np.ndarray],
+    rng: np.random.Generator,
 ) -> None:
     """What is above and below the characters of a look, in place: bands of another colour, small print.
 
@@ -185,6 +203,7 @@ def draw_surroundings(
         look: says what is there.
         rows: between which the characters stand.
         paint: the characters' colour, RGB.
+        glyphs: masks of the plate's characters, in which half of the small print is set.
         rng: decides.
     """
     height = plate.shape[0]
@@ -199,7 +218,13 @@ def draw_surroundings(
             band = np.clip(np.array(colour) * rng.uniform(0.9, 1.5) * rng.uniform(0.95, 1.05, 3), 0, 255)
             part[:] = cv2.addWeighted(part, 0.2, np.full_like(part, band.astype("uint8")), 0.8, 0)
         if small and rng.random() < 0.8:
-            _small_print(part, min(0.7 * part.shape[0], 0.5 * (rows[1] - rows[0])), paint, rng)
+            most = min(0.7 * part.shape[0], 0.5 * (rows[1] - rows[0]))
+            # On a band of about the characters' colour it has another one.
+            shade = paint if abs(paint.mean() - part.mean()) > _LEAST_CONTRAST else np.full(3, 255 - part.mean())
+            if rng.random() < 0.5:
+                _small_glyphs(part, most, shade, glyphs, rng)
+            else:
+                _small_print(part, most, shade, rng)
 
 
 def _small_print(part: np.ndarray, most: float, paint: np.ndarray, rng: np.random.Generator) -> None:
@@ -215,6 +240,53 @@ def _small_print(part: np.ndarray, most: float, paint: np.ndarray, rng: np.rando
     bottom = round((part.shape[0] + height) / 2)
     shade = tuple(np.clip(paint * rng.uniform(0.8, 1.2), 0, 255).tolist())
     cv2.putText(part, letters, (left, bottom), cv2.FONT_HERSHEY_SIMPLEX, scale, shade, thickness, cv2.LINE_AA)
+
+
+def _small_glyphs(
+    part: np.ndarray, most: float, paint: np.ndarray, glyphs: Sequence[np.ndarray], rng: np.random.Generator
+) -> None:
+    """Small print in the plate's own characters, in place: as large as these in nothing but their size."""
+    height = max(3, round(most * rng.uniform(0.55, 1.0)))
+    gap = np.zeros((height, max(1, round(height * rng.uniform(0.1, 0.4)))), "uint8")
+    row = [gap]
+    for number in rng.integers(len(glyphs), size=rng.integers(2, 11)):
+        width = max(2, round(glyphs[number].shape[1] * height / glyphs[number].shape[0]))
+        if sum(one.shape[1] for one in row) + width + gap.shape[1] > part.shape[1]:
+            break
+        row += [cv2.resize(glyphs[number], (width, height), interpolation=cv2.INTER_AREA), gap]
+    mask = np.hstack(row)[:, : part.shape[1]]
+    left = round((part.shape[1] - mask.shape[1]) * rng.uniform(0.1, 0.9))
+    top = max(0, round((part.shape[0] - height) / 2))
+    place = part[top : top + height, left : left + mask.shape[1]]
+    shade = np.clip(paint * rng.uniform(0.8, 1.2), 0, 255)
+    place[:] = place + (shade - place) * (mask[: place.shape[0], :, None] / 255)
+
+
+def with_band(plate: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:
+    """The plate with a band of another colour at one end, such as a country's sign in it; how many columns are left
+    of the plate."""
+    height = plate.shape[0]
+    width = max(4, round(height * rng.uniform(0.2, 0.5)))
+    dark = rng.permutation([rng.uniform(5, 40), rng.uniform(10, 90), rng.uniform(70, 180)])
+    band = np.full((height, width, 3), dark.astype("uint8"), "uint8")
+    if rng.random() < 0.25:  # A flag: stripes.
+        for number, colour in enumerate(rng.integers(0, 256, (3, 3))):
+            band[number * height // 3 : (number + 1) * height // 3] = colour
+    middle = (width // 2, round(height * rng.uniform(0.22, 0.4)))
+    if rng.random() < 0.7:  # A ring of stars, or a badge.
+        radius, colour = max(2, round(width * rng.uniform(0.2, 0.35))), (230, 200, 40)
+        for angle in np.linspace(0, 2 * np.pi, 12, endpoint=False):
+            star = (round(middle[0] + radius * np.cos(angle)), round(middle[1] + radius * np.sin(angle)))
+            cv2.circle(band, star, max(1, radius // 6), colour, -1, cv2.LINE_AA)
+    if rng.random() < 0.8:
+        letters = "".join(rng.choice(list("ABCDEFGHIKLMNOPRSTUVYZ"), rng.integers(1, 4)))
+        scale = 0.6 * width / _HERSHEY_HEIGHT / len(letters)
+        thickness = max(1, round(2 * scale))
+        (wide, _), _ = cv2.getTextSize(letters, cv2.FONT_HERSHEY_SIMPLEX, scale, thickness)
+        spot = ((width - wide) // 2, round(height * rng.uniform(0.75, 0.92)))
+        cv2.putText(band, letters, spot, cv2.FONT_HERSHEY_SIMPLEX, scale, (240, 240, 240), thickness, cv2.LINE_AA)
+    at_left = rng.random() < 0.8
+    return np.hstack([band, plate] if at_left else [plate, band]), width if at_left else 0
 
 
 def with_strip(plate: np.ndarray, rng: np.random.Generator) -> tuple[np.ndarray, int]:

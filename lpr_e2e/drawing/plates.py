@@ -24,8 +24,10 @@ from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.places import Numbered, Places, numbered
 from lpr_e2e.common.scripts import clusters, in_visual_order, is_digit, reads_from_the_right, right_to_left
 from lpr_e2e.common.vocabulary import UNSEEN
+from lpr_e2e.drawing.faces import ANY_FACES, FACES
 from lpr_e2e.drawing.foreign_letters import PLACEHOLDER, foreign_letters, one_of
 from lpr_e2e.drawing.glyphs import Alphabet, Alphabets, joined_word, joins_letters, word_sets
+from lpr_e2e.drawing.layouts import any_look, line_breaks
 from lpr_e2e.drawing.letters import Group, Lettering, Looks, contrast, highest, separated, slanted
 from lpr_e2e.drawing.plate_surface import (
     Surface,
@@ -36,7 +38,9 @@ from lpr_e2e.drawing.plate_surface import (
     draw_frame,
     draw_sticker,
     draw_surroundings,
+    embossed,
     outline,
+    with_band,
     with_strip,
 )
 from lpr_e2e.drawing.style import PlateLook, PlateStyle
@@ -47,6 +51,7 @@ TUNISIAN_WORDS = {"T": "تونس", "N": "ن ت"}
 TUNISIAN_TEXT = re.compile(r"\d{1,3}T\d{1,4}|\d{6}N")
 
 STYLED_SHARE = 0.7  # share of plates that look like the crops of a style; the others keep all variety
+EMBOSSED_SHARE, BAND_SHARE = 0.3, 0.15  # shares of plates with raised characters, and with a band at one end
 APART = 0.17  # the least distance of Arabic letters that are not joined, in character heights
 # A character's rows may reach this share of the room from the middle of its line to the plate's edge, both ways.
 _ROOM = 1.9
@@ -58,7 +63,8 @@ class PlatePainter:
     """Draws plates like those of the training texts. Read-only after construction: threads may share it.
 
     If nearly all texts are Tunisian (`123T4567`, `123456N`), the plates are: light on black, the marks as Arabic
-    words. Otherwise characters are drawn as they are, each script's by fonts that have them.
+    words. Otherwise characters are drawn as they are, each script's by fonts that have them, on plates that look like
+    the crops of a style or like those of no country in particular (`layouts`).
 
     Args:
         texts: training texts; their patterns and characters decide what is sampled and drawn.
@@ -104,7 +110,8 @@ class PlatePainter:
         words = TUNISIAN_WORDS if self.tunisian else {}
         drawn = {part for text in [*texts, *characters] for part in clusters(text)}
         drawn = {part for part in drawn if part not in words and not part.isspace()}
-        self._alphabets = Alphabets(sorted(drawn), fonts, letters, letters_share)
+        faces = FACES if self.tunisian else ANY_FACES
+        self._alphabets = Alphabets(sorted(drawn), fonts, letters, letters_share, faces)
         self.undrawable = self._alphabets.undrawable
         self.drawn_by = {**self._alphabets.drawn_by, **{mark: f"the word {word}" for mark, word in words.items()}}
         self._sampler = TextSampler(texts, characters, self.undrawable)
@@ -181,9 +188,12 @@ class PlatePainter:
         self, text: str, foreign: np.ndarray | None, rng: np.random.Generator
     ) -> tuple[np.ndarray, np.ndarray, Places]:
         """As `draw_placed`, with the mask of what stands for `PLACEHOLDER`."""
-        look = self._look(rng)
-        lines = self._lines(text, look, foreign, rng)
-        ink = np.zeros(self._shape(len(text), len(lines), look, rng), "uint8")
+        look = None if self.tunisian else self._look(_parts(text), rng)
+        alphabet = self._alphabets.choose(rng)
+        if foreign is not None:
+            alphabet = alphabet._replace(masks={**alphabet.masks, PLACEHOLDER: foreign})
+        lines = self._lines_of_look(text, look, alphabet, rng) if look else self._tunisian_lines(text, alphabet, rng)
+        ink = np.zeros(_shape(len(lines), look, rng), "uint8")
         height = ink.shape[0]
         framed = rng.random() < 0.88
         rim = (rng.uniform(0.03, 0.1) if framed else rng.uniform(-0.02, 0.05)) * height
@@ -204,14 +214,19 @@ class PlatePainter:
         worn = rng.random() < self._worn
         if worn:
             self._surface.wear(ink, rng)
-        ground, paint = colours_of_look(look, rng) if look else any_colours(self.tunisian, rng)
+        ground, paint = colours_of_look(look, rng) if look else any_colours(True, rng)
         plate = self._surface.paint(ink, ground, paint, rng)
         if look:
-            draw_surroundings(plate, look, rows, paint, rng)
+            if rng.random() < EMBOSSED_SHARE:
+                plate = embossed(plate, ink, rng)
+            draw_surroundings(plate, look, rows, paint, list(alphabet.masks.values()), rng)
         if worn:
             draw_bolts(plate, rng)
         if worn and rng.random() < 0.025:
             draw_sticker(plate, rng)
+        if look and len(lines) == 1 and rng.random() < BAND_SHARE:
+            plate, left = with_band(plate, rng)
+            places = places.moved((1, 1), (0, left))
         if rng.random() < 0.07:
             plate, above = with_strip(plate, rng)
             places = places.moved((1, 1), (above, 0))
@@ -226,27 +241,15 @@ class PlatePainter:
         if missing:
             raise UserError(f"text {text!r}: no font on this machine has {''.join(missing)!r}; name one that has them")
 
-    def _look(self, rng: np.random.Generator) -> PlateLook | None:
-        """The look of a real plate to draw like, or none."""
+    def _look(self, parts: Sequence[Numbered], rng: np.random.Generator) -> PlateLook:
+        """What a plate with these characters looks like: like a real one, parted as those of as many characters and
+        lines, or like one of no country in particular."""
         if not self._looks or rng.random() >= STYLED_SHARE:
-            return None
-        return self._looks[rng.integers(len(self._looks))]
-
-    def _shape(self, length: int, lines: int, look: PlateLook | None, rng: np.random.Generator) -> tuple[int, int]:
-        """Height and width of a plate, pixels."""
-        height = int(rng.integers(60, 97))
-        if look:
-            # Where characters take little of the plate, it is drawn larger, so that they are as large as on others.
-            height = int(height * np.clip(0.6 / max(line[1] for line in look.lines), 1.0, 1.5))
-            aspect = float(np.clip(look.aspect * rng.uniform(0.93, 1.08), 1.0, 6.5))
-        elif lines == 2:
-            height = int(height * 1.25)
-            aspect = rng.uniform(1.15, 1.8)
-        elif self.tunisian:
-            aspect = float(np.clip(rng.normal(4.6, 0.25), 3.9, 5.3))
-        else:
-            aspect = rng.uniform(2.4, 5.2) if length > 4 else rng.uniform(1.6, 3.6)
-        return height, int(height * aspect)
+            ends = np.cumsum([len(group) for group in _groups(parts)])[:-1]
+            return any_look(len(parts), ends.tolist(), self._two_lines, rng)
+        look = self._looks[rng.integers(len(self._looks))]
+        known = self._gaps.get((len(parts), len(line_breaks(len(parts), look)) - 1))
+        return replace(look, gaps=known[rng.integers(len(known))] if known else None)
 
     def _letter(
         self,
@@ -285,29 +288,12 @@ class PlatePainter:
         halves = [size * highest(line) / 2 for size, line in zip(sizes, lines, strict=True)]
         return ((centres[0] - halves[0]) * height, (centres[-1] + halves[-1]) * height), drawn
 
-    def _lines(
-        self, text: str, look: PlateLook | None, foreign: np.ndarray | None, rng: np.random.Generator
-    ) -> list[list[Group]]:
-        """The lines of a plate, each a list of groups of glyphs, left to right."""
-        alphabet = self._alphabets.choose(rng)
-        if foreign is not None:
-            alphabet = alphabet._replace(masks={**alphabet.masks, PLACEHOLDER: foreign})
-        if self.tunisian:
-            return self._tunisian_lines(text, alphabet.masks, rng)
-        if look:
-            return self._lines_of_look(text, look, alphabet, rng)
-        groups = _groups(_parts(text))
-        from_the_right = reads_from_the_right(text)
-        if len(groups) > 1 and rng.random() < self._two_lines:
-            halves = [groups[: len(groups) // 2], groups[len(groups) // 2 :]]
-            return [self._set(half, from_the_right, alphabet) for half in halves]
-        return [self._set(groups, from_the_right, alphabet)]
-
-    def _tunisian_lines(self, text: str, masks: dict[str, np.ndarray], rng: np.random.Generator) -> list[list[Group]]:
+    def _tunisian_lines(self, text: str, alphabet: Alphabet, rng: np.random.Generator) -> list[list[Group]]:
         words = self._word_sets[rng.choice(len(self._word_sets), p=self._word_odds)]
         pieces = [
             list(run) for _, run in groupby(_parts(text), key=lambda part: -1 if is_digit(part[0]) else part.place)
         ]
+        masks = alphabet.masks
         groups = [
             Group([words[piece[0]]], [(piece[0].place,)], word=True) if piece[0] in words else _group(piece, masks)
             for piece in pieces
@@ -319,14 +305,9 @@ class PlatePainter:
     def _lines_of_look(
         self, text: str, look: PlateLook, alphabet: Alphabet, rng: np.random.Generator
     ) -> list[list[Group]]:
-        """Lines broken as on the plate of the look, and groups parted as on plates of as many characters and lines."""
-        parts = _parts(text)
-        breaks = [0, len(parts)]
-        if len(look.lines) == 2 and len(parts) > 1 and sum(look.pieces):
-            first = round(len(parts) * look.pieces[0] / sum(look.pieces))
-            breaks.insert(1, int(np.clip(first, 1, len(parts) - 1)))
-        known = self._gaps.get((len(parts), len(breaks) - 1))
-        gaps = known[rng.integers(len(known))] if known else None
+        """Lines broken and groups parted as on the plate of the look."""
+        parts, gaps = _parts(text), look.gaps
+        breaks = line_breaks(len(parts), look)
         lines = []
         for first, last in zip(breaks, breaks[1:], strict=False):
             line = parts[first:last]
@@ -366,6 +347,21 @@ class PlatePainter:
                 glyphs += [alphabet.masks[part] for part in parts]
                 places += [(part.place,) for part in parts]
         return Group(glyphs, places)
+
+
+def _shape(lines: int, look: PlateLook | None, rng: np.random.Generator) -> tuple[int, int]:
+    """Height and width of a plate of this look, or of a Tunisian one, pixels."""
+    height = int(rng.integers(60, 97))
+    if look:
+        # Where characters take little of the plate, it is drawn larger, so that they are as large as on others.
+        height = int(height * np.clip(0.6 / max(line[1] for line in look.lines), 1.0, 1.5))
+        aspect = float(np.clip(look.aspect * rng.uniform(0.93, 1.08), 1.0, 6.5))
+    elif lines == 2:
+        height = int(height * 1.25)
+        aspect = rng.uniform(1.15, 1.8)
+    else:
+        aspect = float(np.clip(rng.normal(4.6, 0.25), 3.9, 5.3))
+    return height, int(height * aspect)
 
 
 def _parts(text: str) -> list[Numbered]:

@@ -17,7 +17,8 @@ from lpr_e2e.common.fonts import Face, brought_along, system_faces
 from lpr_e2e.common.scripts import is_digit, is_letter, script
 from lpr_e2e.common.text_forms import TextForms
 from lpr_e2e.common.vocabulary import UNSEEN
-from lpr_e2e.drawing.glyphs import FACES, REFERENCES, SCRIPT_FACES
+from lpr_e2e.drawing.faces import FACES, SCRIPT_FACES
+from lpr_e2e.drawing.glyphs import REFERENCES
 
 # Shares of the kinds of writing.
 _KINDS, _ODDS = ("sign", "letters", "caption", "foreign"), (0.35, 0.2, 0.15, 0.3)
