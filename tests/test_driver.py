@@ -28,12 +28,13 @@ from lpr_e2e.common import steps
 from lpr_e2e.common.boxes import intersection_over_union, letterbox, turn_box
 from lpr_e2e.common.errors import UserError
 from lpr_e2e.common.procedure import TODAY, VERSION, Procedure
-from lpr_e2e.common.vocabulary import BLANK
+from lpr_e2e.common.vocabulary import BLANK, Vocabulary
 from lpr_e2e.model.glimpse import cut_glimpses
 from lpr_e2e.model.plate_model import PlateModel
 from lpr_e2e.prediction.arrays import cut_window
 from lpr_e2e.prediction.driver import Driver
 from lpr_e2e.prediction.engines.keras_model import KerasEngine, describe
+from lpr_e2e.prediction.reader import PlateReader
 
 TILTS = len(PROCEDURE.tilts)
 
@@ -150,6 +151,18 @@ class TestSteps:
             np.testing.assert_array_equal(within.sum(-1), list(map(len, texts)))
             expected = [VOCABULARY.certainty(one) for one in probabilities]
             np.testing.assert_allclose(certainties, expected, rtol=1e-6)
+
+    def test_likelihoods_are_means_over_the_text_and_its_end(self):
+        classes = VOCABULARY.classes
+
+        def said(text, *chances):
+            rows = np.eye(classes)[VOCABULARY.encode(text)]
+            chances = np.array([*chances, *[1.0] * (VOCABULARY.slots - len(chances))])[:, None]
+            return np.where(rows > 0, chances, (1 - chances) / (classes - 1)).astype("float32")
+
+        rows = np.stack([said("12", 0.5, 0.8, 0.625), said("1234T56", *[0.6] * 8), said(""), said("9", 0.9, 0.9)])
+        for likely in self.both(steps.likelihoods, rows):
+            np.testing.assert_allclose(likely, [0.25 ** (1 / 3), 0.6, 0.0, 0.9], rtol=1e-5)
 
     @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
     def test_a_box_in_a_turned_window_comes_back_where_it_is(self, quarters):
@@ -330,6 +343,36 @@ class TestDoubt:
         reading = reader(engine, procedure=replace(PROCEDURE, closer_part=0)).read(car())[0]
         assert reading.text == text and bool(engine.tried) == bool(looks)
         assert reading.confidence == pytest.approx(max(certainty, again) if looks else certainty, abs=1e-5)
+
+    @pytest.mark.parametrize(
+        ("first", "again", "text"),
+        [
+            # One letter hardly known, and a reading with a gap that is more certain of what it sees.
+            ([0.9, 0.9, 0.15, 0.9, 0.9], ("1?T4", 0.7), "12T34"),
+            ([0.9, 0.9, 0.15, 0.9, 0.9], ("1?", 0.9), "12T34"),
+            ([0.9, 0.9, 0.15, 0.9, 0.9], ("12T84", 0.95), "12T84"),
+            ([0.2] * 5, ("1?T4", 0.9), "1?T4"),  # Hardly anything is known: what is seen counts.
+        ],
+    )
+    def test_a_gap_is_no_more_certain_than_a_letter_that_is_hardly_known(self, first, again, text):
+        known = Vocabulary("0123456789NT?", 8)
+
+        class Gap(MagentaEngine):
+            def read(self, glimpses):
+                self.read_.append(len(glimpses))
+                text, chances = ("12T34", first) if len(self.read_) == 1 else (again[0], [again[1]] * 8)
+                chances = np.array([*chances, *[0.99] * 8][: known.slots])[:, None]
+                rows = np.eye(known.classes)[known.encode(text)]
+                logits = np.log(np.where(rows > 0, chances, (1 - chances) / (known.classes - 1)))
+                shape = (len(glimpses), known.slots, 2, 2)
+                return {
+                    "logits": np.repeat(logits[None], len(glimpses), 0).astype("float32"),
+                    "attention": np.zeros(shape, "float32"),
+                }
+
+        about = description(known, replace(PROCEDURE, closer_part=0.0))
+        reading = PlateReader(Driver(Gap(), about)).read(car())[0]
+        assert reading.text == text
 
     @pytest.mark.parametrize(("beside", "looks"), [(0.39, 0), (0.45, 1)])
     def test_what_would_not_be_reported_is_not_read_again(self, beside, looks):

@@ -189,16 +189,35 @@ def certainties(characters, xp, unseen: int | None = None):
         float `(...)`: the probability of the weakest character that is read, the end of the text included; 0 if none
         is; and bool `(..., slots)`: which slots hold the text.
     """
-    best = xp.argmax(characters, axis=-1)
-    is_letter = xp.where(best != BLANK, 1, 0)
-    within = xp.cumprod(is_letter, axis=-1) > 0
-    # The first slot after the text counts too: it says that the text ends there.
-    counted = xp.concatenate([xp.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
+    within, counted = _text_and_end(characters, xp)
     read = within
     if unseen is not None:
+        best = xp.argmax(characters, axis=-1)
         counted, read = (xp.logical_and(mask, best != unseen) for mask in (counted, within))
     weakest = xp.min(xp.where(counted, xp.max(characters, axis=-1), 1.0), axis=-1)
     return xp.where(xp.any(read, axis=-1), weakest, 0.0), within
+
+
+def likelihoods(characters, xp):
+    """How likely texts are place by place: the geometric mean of the probabilities of their characters and their end.
+
+    Args:
+        characters: float `(..., slots, classes)` probabilities.
+        xp: the namespace.
+
+    Returns:
+        float `(...)`; 0 where nothing is read.
+    """
+    within, counted = _text_and_end(characters, xp)
+    logs = xp.log(xp.maximum(xp.max(characters, axis=-1), _LEAST_CHANCE))
+    likely = xp.exp(xp.sum(xp.where(counted, logs, 0.0), axis=-1) / xp.sum(xp.where(counted, 1.0, 0.0), axis=-1))
+    return xp.where(xp.any(within, axis=-1), likely, 0.0)
+
+
+def _text_and_end(characters, xp) -> tuple:
+    """Which slots `(..., slots)` hold the text, and these with the one after it: that says that the text ends there."""
+    within = xp.cumprod(xp.where(xp.argmax(characters, axis=-1) != BLANK, 1, 0), axis=-1) > 0
+    return within, xp.concatenate([xp.ones_like(within[..., :1]), within[..., :-1]], axis=-1)
 
 
 def fits_form(characters, codes, xp, unseen: int | None = None):

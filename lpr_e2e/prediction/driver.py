@@ -203,6 +203,22 @@ class Driver:
         fits = steps.fits_form(characters, codes, xp, unseen)
         return xp.where(fits, certainty, certainty * self.procedure.other_form)
 
+    def _worth(self, characters):
+        """What each reading is worth beside others of the same plate, `(n,)`: how likely its text is; less if that has
+        another form than all training texts, and as much less if something of it is not seen.
+
+        By the weakest character alone, a short text or one with gaps would be preferred to that of a country that the
+        model does not know, of which one letter is hardly known.
+        """
+        xp, unseen, codes = self.xp, self.vocabulary.unseen, self._codes
+        worth, lessened = steps.likelihoods(characters, xp), self.procedure.other_form
+        if unseen is not None:
+            hidden = xp.any(steps.texts(characters, xp) == unseen, axis=-1)
+            worth = xp.where(hidden, worth * lessened, worth)
+        if len(codes[1]):
+            worth = xp.where(steps.fits_form(characters, codes, xp, unseen), worth, worth * lessened)
+        return worth
+
     def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""
         zeros, slots, sizes = self.arrays.zeros, self.vocabulary.slots, self.description
@@ -257,8 +273,8 @@ class Driver:
         return {"characters": characters, "attention": answer["attention"], "glimpses": glimpses}
 
     def read_in_doubt(self, canvases, plates: dict, each: int, least_confidence: float) -> dict:
-        """The plates, so many of each canvas; those read with doubt as they read from all sides, where that is more
-        certain, if their boxes are at least this likely."""
+        """The plates, so many of each canvas; those read with doubt as they read from all sides, where that is worth
+        more and their boxes are at least this likely."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
         certainty = self._certainty(plates["characters"])
         box_confidence = plates["box_confidence"]
@@ -273,7 +289,8 @@ class Driver:
         images = places // each
         quarters, tilts = self._best_side(canvases, images, boxes_rel, turns)
         again = self._read(canvases, images, boxes_rel, quarters, tilts)
-        better = arrays.choose(self._certainty(again["characters"]) > xp.take(certainty, places))
+        before = self._worth(xp.take(plates["characters"], places, axis=0))
+        better = arrays.choose(self._worth(again["characters"]) > before)
         certain = xp.take(places, better)
         again = {name: xp.take(values, better, axis=0) for name, values in again.items()}
         plates = plates | {name: arrays.put(plates[name], certain, values) for name, values in again.items()}
@@ -284,11 +301,11 @@ class Driver:
         where that is more certain and two neighbouring lengths of it say the same."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
         lengths = tuple(length for length in procedure.moved if length > 0)
-        certainty = self._certainty(xp.take(plates["characters"], places, axis=0))
-        doubted = arrays.choose(certainty < procedure.doubt)
+        before = xp.take(plates["characters"], places, axis=0)
+        doubted = arrays.choose(self._certainty(before) < procedure.doubt)
         if not lengths or arrays.none(doubted):
             return plates
-        places, certainty = xp.take(places, doubted), xp.take(certainty, doubted)
+        places, before = xp.take(places, doubted), self._worth(xp.take(before, doubted, axis=0))
         undoing = motion.undoing(lengths, self.description.glimpse_size[1], procedure.moved_noise)
         still = motion.undone(xp.take(plates["glimpses"], places, axis=0), undoing, xp)
         still = steps.cast(xp.reshape(still, (-1, *still.shape[2:])), arrays.pixels, xp)
@@ -296,9 +313,9 @@ class Driver:
         characters = self._probabilities(answer["logits"])
         answer = {"characters": characters, "attention": answer["attention"]}
         by_length = {name: xp.reshape(values, (-1, len(lengths), *values.shape[1:])) for name, values in answer.items()}
-        texts, certainties = steps.texts(by_length["characters"], xp), self._certainty(by_length["characters"])
-        best, most = steps.most_certain_agreed(texts, certainties, xp)
-        better = arrays.choose(most > certainty)
+        texts, worth = steps.texts(by_length["characters"], xp), self._worth(by_length["characters"])
+        best, most = steps.most_certain_agreed(texts, worth, xp)
+        better = arrays.choose(most > before)
         places, best = xp.take(places, better), xp.take(best, better)
         by_length = {
             name: steps.of_each(xp.take(values, better, axis=0), best, xp) for name, values in by_length.items()
@@ -324,12 +341,12 @@ class Driver:
             views = [xp.repeat(values, len(procedure.tilts), axis=0) for values in views]
             angles = xp.reshape(xp.zeros_like(xp.take(likely, open_))[:, None] + tilts, (-1,))
             answer = self.engine.read(self._glimpses(canvases, *views, angles, 1.0))
-            certainty = self._certainty(steps.softmax(answer["logits"], xp))
-            certainty = xp.reshape(certainty, (-1, len(procedure.tilts)))
-            score = xp.max(certainty, axis=1) * xp.take(most, open_)
+            worth = self._worth(steps.softmax(answer["logits"], xp))
+            worth = xp.reshape(worth, (-1, len(procedure.tilts)))
+            score = xp.max(worth, axis=1) * xp.take(most, open_)
             better = arrays.choose(score > xp.take(scores, open_))
             places = xp.take(open_, better)
-            best_tilts = arrays.put(best_tilts, places, xp.take(xp.argmax(certainty, axis=1), better))
+            best_tilts = arrays.put(best_tilts, places, xp.take(xp.argmax(worth, axis=1), better))
             quarters = arrays.put(quarters, places, xp.take(sides, places))
             scores = arrays.put(scores, places, xp.take(score, better))
         return quarters, xp.take(tilts, best_tilts)
