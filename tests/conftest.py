@@ -35,7 +35,11 @@ _LONG = ("kills", "training", "without_tensorflow", "saved_model", "export", "re
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The longest files first."""
+    """The longest files first; what only repeats for longer what others test is left out unless it is asked for."""
+    if "THOROUGH" not in os.environ:
+        for item in items:
+            if item.get_closest_marker("thorough"):
+                item.add_marker(pytest.mark.skip(reason="takes a minute: set THOROUGH=1"))
     names = [f"test_{name}.py" for name in _LONG]
     items.sort(key=lambda item: names.index(item.path.name) if item.path.name in names else len(names))
 

@@ -140,6 +140,7 @@ class TestAblation:
         assert command.index("joint.steps=0") > command.index(f"joint.steps={joint.steps}")  # The later one counts.
 
 
+@pytest.mark.thorough
 @pytest.mark.usefixtures("eagerly")
 def test_rows_that_need_no_training_and_heads_apart(tiny_data, tmp_path):
     """On real, tiny trainings: other readings of one model, and a model of two halves."""

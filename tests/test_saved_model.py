@@ -131,7 +131,13 @@ PROCEDURES = {
 }
 
 
-@pytest.mark.parametrize("name", PROCEDURES)
+# Tracing a graph takes half a minute: by itself the suite does it for what has most branches.
+THOROUGH = ("no plate, one look", "a street")
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.thorough if name in THOROUGH else ()) for name in PROCEDURES]
+)
 def test_the_procedure_is_the_same_in_a_graph(seeing_model, name):
     procedure, plates = PROCEDURES[name]
     model = PlateModel(seeing_model.architecture, "0123456789T", 8, procedure)

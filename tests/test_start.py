@@ -29,8 +29,10 @@ def source(tiny_settings):
     return model
 
 
-@pytest.mark.parametrize("characters", ["0123456789T", "T9876543210", "ABT0123456789Zß粤ع", "XYZ", "5"])
-@pytest.mark.parametrize("slots", [1, 4, 6, 9])
+@pytest.mark.parametrize(
+    ("characters", "slots"),
+    [("0123456789T", 6), ("T9876543210", 1), ("ABT0123456789Zß粤ع", 9), ("XYZ", 4), ("5", 9)],
+)
 def test_a_character_keeps_its_weights_whatever_its_number(source, tiny_settings, characters, slots):
     characters = "".join(sorted(characters))
     model = PlateModel(tiny_settings.architecture, characters, slots)

@@ -76,11 +76,35 @@ def epochs(run: Path) -> list[tuple[str, str]]:
         return [(row["stage"], row["epoch"]) for row in csv.DictReader(file)]
 
 
-def test_killed_and_resumed_it_ends_as_a_straight_run(environment, tiny_data, tmp_path):
+@pytest.fixture
+def start(tiny_data):
+    """A training's arguments, but for its folder."""
+    sets = [part for one in TINY for part in ("--set", one)]
+    return ["--data", str(tiny_data), "--preset", "small", *sets, "--run"]
+
+
+def ended(environment: dict, run: Path, *arguments: str) -> None:
+    """A training that runs to its end: both stages and their figures are there."""
+    process = train(environment, *arguments)
+    said = process.communicate(timeout=400)[0]
+    assert process.returncode == 0, said[-3000:]
+    assert epochs(run) == [("recognition", "1"), ("recognition", "2"), ("joint", "1"), ("joint", "2")]
+    assert json.loads((run / "figures.json").read_text(encoding="utf-8"))["photographs"] > 0
+    assert {"best.keras", "own_labels.csv"} <= {path.name for path in run.iterdir()}
+
+
+def test_it_trains_to_the_end(environment, start, tmp_path):
     importing = [sys.executable, "-c", "import tensorflow"]
     assert b"no tensorflow here" in subprocess.run(importing, env=environment, capture_output=True).stderr
-    sets = [part for one in TINY for part in ("--set", one)]
-    start = ["--data", str(tiny_data), "--preset", "small", *sets, "--run"]
+    ended(environment, tmp_path / "run", *start, str(tmp_path / "run"))
+    seen = EventAccumulator(str(tmp_path / "run" / "tensorboard" / "validation"), size_guidance={"scalars": 0})
+    seen.Reload()
+    assert [event.step for event in seen.Scalars("end to end/mean_iou")] == [3, 4]
+    assert {"training/photographs", "validation/photographs", "data"} <= set(seen.Tags()["tensors"])
+
+
+@pytest.mark.thorough
+def test_killed_and_resumed_it_ends_as_a_straight_run(environment, start, tmp_path):
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     lost = train(environment, *start, str(killed))
     while not epochs(killed) and lost.poll() is None:
@@ -89,25 +113,13 @@ def test_killed_and_resumed_it_ends_as_a_straight_run(environment, tiny_data, tm
     said = lost.communicate(timeout=60)[0]
     assert lost.returncode == -signal.SIGKILL, said[-3000:]
     assert epochs(killed)[0] == ("recognition", "1")
-    for arguments in (["--resume", str(killed)], [*start, str(straight)]):
-        process = train(environment, *arguments)
-        said = process.communicate(timeout=400)[0]
-        assert process.returncode == 0, said[-3000:]
-
-    expected = [("recognition", "1"), ("recognition", "2"), ("joint", "1"), ("joint", "2")]
-    for run in (straight, killed):
-        assert epochs(run) == expected
-        assert json.loads((run / "figures.json").read_text(encoding="utf-8"))["photographs"] > 0
-        assert {"best.keras", "own_labels.csv"} <= {path.name for path in run.iterdir()}
+    ended(environment, killed, "--resume", str(killed))
+    ended(environment, straight, *start, str(straight))
     with np.load(straight / "state.npz") as one, np.load(killed / "state.npz") as other:
         assert one.files == other.files
         assert not np.array_equal(one["run"], other["run"])  # Each run has a name of its own.
         for name in set(one.files) - {"run", "history.csv"}:  # Bit for bit; an epoch's seconds are in its history.
             np.testing.assert_array_equal(one[name], other[name], err_msg=name)
-    seen = EventAccumulator(str(straight / "tensorboard" / "validation"), size_guidance={"scalars": 0})
-    seen.Reload()
-    assert [event.step for event in seen.Scalars("end to end/mean_iou")] == [3, 4]
-    assert {"training/photographs", "validation/photographs", "data"} <= set(seen.Tags()["tensors"])
 
 
 def test_no_module_of_the_training_imports_it(environment):
