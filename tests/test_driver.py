@@ -161,8 +161,9 @@ class TestSteps:
             return np.where(rows > 0, chances, (1 - chances) / (classes - 1)).astype("float32")
 
         rows = np.stack([said("12", 0.5, 0.8, 0.625), said("1234T56", *[0.6] * 8), said(""), said("9", 0.9, 0.9)])
-        for likely in self.both(steps.likelihoods, rows):
-            np.testing.assert_allclose(likely, [0.25 ** (1 / 3), 0.6, 0.0, 0.9], rtol=1e-5)
+        before = np.array([1.0, 1.0, 1.0, 0.25], "float32")
+        for likely in self.both(steps.likelihoods, rows, before):
+            np.testing.assert_allclose(likely, [0.25 ** (1 / 3), 0.6, 0.0, 0.45], rtol=1e-5)
 
     @pytest.mark.parametrize("quarters", [0, 1, 2, 3])
     def test_a_box_in_a_turned_window_comes_back_where_it_is(self, quarters):

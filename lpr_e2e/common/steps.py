@@ -198,11 +198,12 @@ def certainties(characters, xp, unseen: int | None = None):
     return xp.where(xp.any(read, axis=-1), weakest, 0.0), within
 
 
-def likelihoods(characters, xp):
+def likelihoods(characters, before, xp):
     """How likely texts are place by place: the geometric mean of the probabilities of their characters and their end.
 
     Args:
         characters: float `(..., slots, classes)` probabilities.
+        before: float `(...)`, above 0: how likely each is before it is looked at; one factor more for the whole text.
         xp: the namespace.
 
     Returns:
@@ -210,7 +211,8 @@ def likelihoods(characters, xp):
     """
     within, counted = _text_and_end(characters, xp)
     logs = xp.log(xp.maximum(xp.max(characters, axis=-1), _LEAST_CHANCE))
-    likely = xp.exp(xp.sum(xp.where(counted, logs, 0.0), axis=-1) / xp.sum(xp.where(counted, 1.0, 0.0), axis=-1))
+    together = xp.sum(xp.where(counted, logs, 0.0), axis=-1) + xp.log(before)
+    likely = xp.exp(together / xp.sum(xp.where(counted, 1.0, 0.0), axis=-1))
     return xp.where(xp.any(within, axis=-1), likely, 0.0)
 
 

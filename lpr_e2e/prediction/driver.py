@@ -204,20 +204,22 @@ class Driver:
         return xp.where(fits, certainty, certainty * self.procedure.other_form)
 
     def _worth(self, characters):
-        """What each reading is worth beside others of the same plate, `(n,)`: how likely its text is; less if that has
-        another form than all training texts, and as much less if something of it is not seen.
+        """What each reading is worth beside others of the same plate, `(n,)`: how likely its characters are in the
+        mean. A text of another form than all training texts is less likely from the start, and one of which something
+        is not seen is worth less, whatever it says.
 
         By the weakest character alone, a short text or one with gaps would be preferred to that of a country that the
         model does not know, of which one letter is hardly known.
         """
-        xp, unseen, codes = self.xp, self.vocabulary.unseen, self._codes
-        worth, lessened = steps.likelihoods(characters, xp), self.procedure.other_form
-        if unseen is not None:
-            hidden = xp.any(steps.texts(characters, xp) == unseen, axis=-1)
-            worth = xp.where(hidden, worth * lessened, worth)
+        xp, unseen, codes, lessened = self.xp, self.vocabulary.unseen, self._codes, self.procedure.other_form
+        before = xp.ones_like(characters[..., 0, 0])
         if len(codes[1]):
-            worth = xp.where(steps.fits_form(characters, codes, xp, unseen), worth, worth * lessened)
-        return worth
+            before = xp.where(steps.fits_form(characters, codes, xp, unseen), before, before * lessened)
+        worth = steps.likelihoods(characters, before, xp)
+        if unseen is None:
+            return worth
+        hidden = xp.any(steps.texts(characters, xp) == unseen, axis=-1)
+        return xp.where(hidden, worth * lessened, worth)
 
     def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""
