@@ -68,7 +68,8 @@ class Procedure:
         unseen_threshold: nor is one with a place where something that cannot be seen is likelier than this, which a
             training lowers to what its held-out plates need, see `lpr_e2e.evaluation.promising.unseen_bar`.
         other_form: nor is one of a form that no training text has, or not of the user's format: its certainty is
-            multiplied by this.
+            multiplied by this. So is the likelihood of such a text where a doubtful plate is read from several sides,
+            and the worth of one of which something is not seen.
         edge: nor is one of a plate that ends as close as this to an edge of the photograph, in shares of its length: it
             may go on beyond. 0: all are.
         sure_plate: but what has a box believed more than this is a plate, and reported, however doubtful its text is.
