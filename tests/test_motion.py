@@ -63,7 +63,7 @@ def test_the_most_certain_reading_that_agrees_with_one_beside_it():
     texts = np.array([[[1, 2], [3, 0], [3, 0], [4, 4]], [[1, 0], [2, 0], [1, 0], [2, 0]]])
     certainties = np.float32([[0.99, 0.5, 0.7, 0.9], [0.9, 0.9, 0.9, 0.9]])
     for xp in (np, ops):
-        best, most = steps.most_certain_agreed(xp.array(texts), xp.array(certainties), xp)
+        best, most = steps.best_agreed(xp.array(texts), xp.array(certainties), xp)
         assert int(best[0]) == 2
         np.testing.assert_allclose(most, [0.7, 0.0], atol=1e-6)
 

@@ -163,9 +163,7 @@ def drawn():
     """A drawn plate on a grey background: picture, box, places."""
     painter = PlatePainter(["AB 1234", "CD 5678"], 0.0, 0.0)
     plates = (painter.draw_placed("AB 1234", np.random.default_rng(seed)) for seed in range(200))
-    plate, outline, places = next(
-        one for one in plates if one[0].shape[0] <= partly._HIGHEST
-    )  # Higher ones are shrunk.
+    plate, outline, places = next(one for one in plates if one[0].shape[0] <= partly._HIGHEST)  # None is shrunk.
     cut = np.dstack([plate * (outline > 127)[..., None], outline])
     return on_background(cut, places, np.full((20, 60, 3), 90, "uint8"))
 

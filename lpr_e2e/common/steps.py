@@ -252,22 +252,22 @@ def texts(characters, xp):
     return xp.where(within > 0, best, BLANK)
 
 
-def most_certain_agreed(texts, certainties, xp) -> tuple:
-    """Of readings of one plate, in some order, the most certain one that agrees with one beside it.
+def best_agreed(texts, worth, xp) -> tuple:
+    """Of readings of one plate, in some order, the one worth most that agrees with one beside it.
 
     Args:
         texts: `(n, k, slots)`, of n plates k readings each.
-        certainties: `(n, k)`.
+        worth: `(n, k)`, at least 0.
         xp: the namespace.
 
     Returns:
-        which one, int `(n,)`, and how certain it is `(n,)`: 0 if none agrees.
+        which one, int `(n,)`, and what it is worth `(n,)`: 0 if none agrees.
     """
     same = xp.all(texts[:, 1:] == texts[:, :-1], axis=-1)
     alone = xp.zeros_like(texts[:, :1, 0]) > 0
     agrees = xp.logical_or(xp.concatenate([same, alone], axis=1), xp.concatenate([alone, same], axis=1))
-    certainties = xp.where(agrees, certainties, 0.0)
-    return xp.argmax(certainties, axis=1), xp.max(certainties, axis=1)
+    worth = xp.where(agrees, worth, 0.0)
+    return xp.argmax(worth, axis=1), xp.max(worth, axis=1)
 
 
 def of_each(values, places, xp):

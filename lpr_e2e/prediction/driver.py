@@ -196,12 +196,15 @@ class Driver:
     def _certainty(self, characters):
         """How certain each text is, `(n,)`, of characters `(n, slots, classes)`, see `steps.certainties`; less if it
         has another form than all training texts."""
-        xp, unseen, codes = self.xp, self.vocabulary.unseen, self._codes
-        certainty = steps.certainties(characters, xp, unseen)[0]
+        return steps.certainties(characters, self.xp, self.vocabulary.unseen)[0] * self._form_factor(characters)
+
+    def _form_factor(self, characters):
+        """1 for texts of a form that training texts have, `other_form` for others, `(n,)`."""
+        xp, codes, usual = self.xp, self._codes, self.xp.ones_like(characters[..., 0, 0])
         if not len(codes[1]):
-            return certainty
-        fits = steps.fits_form(characters, codes, xp, unseen)
-        return xp.where(fits, certainty, certainty * self.procedure.other_form)
+            return usual
+        fits = steps.fits_form(characters, codes, xp, self.vocabulary.unseen)
+        return xp.where(fits, usual, usual * self.procedure.other_form)
 
     def _worth(self, characters):
         """What each reading is worth beside others of the same plate, `(n,)`: how likely its characters are in the
@@ -211,15 +214,12 @@ class Driver:
         By the weakest character alone, a short text or one with gaps would be preferred to that of a country that the
         model does not know, of which one letter is hardly known.
         """
-        xp, unseen, codes, lessened = self.xp, self.vocabulary.unseen, self._codes, self.procedure.other_form
-        before = xp.ones_like(characters[..., 0, 0])
-        if len(codes[1]):
-            before = xp.where(steps.fits_form(characters, codes, xp, unseen), before, before * lessened)
-        worth = steps.likelihoods(characters, before, xp)
+        xp, unseen = self.xp, self.vocabulary.unseen
+        worth = steps.likelihoods(characters, self._form_factor(characters), xp)
         if unseen is None:
             return worth
         hidden = xp.any(steps.texts(characters, xp) == unseen, axis=-1)
-        return xp.where(hidden, worth * lessened, worth)
+        return xp.where(hidden, worth * self.procedure.other_form, worth)
 
     def nothing_read(self, count: int) -> dict:
         """What `_read` gives of plates that are not read."""
@@ -300,7 +300,7 @@ class Driver:
 
     def _read_as_moved(self, plates: dict, places) -> dict:
         """The plates; those of the places `(m,)` that are still in doubt as they read when their motion is undone,
-        where that is more certain and two neighbouring lengths of it say the same."""
+        where that is worth more and two neighbouring lengths of it say the same."""
         xp, procedure, arrays = self.xp, self.procedure, self.arrays
         lengths = tuple(length for length in procedure.moved if length > 0)
         before = xp.take(plates["characters"], places, axis=0)
@@ -316,7 +316,7 @@ class Driver:
         answer = {"characters": characters, "attention": answer["attention"]}
         by_length = {name: xp.reshape(values, (-1, len(lengths), *values.shape[1:])) for name, values in answer.items()}
         texts, worth = steps.texts(by_length["characters"], xp), self._worth(by_length["characters"])
-        best, most = steps.most_certain_agreed(texts, worth, xp)
+        best, most = steps.best_agreed(texts, worth, xp)
         better = arrays.choose(most > before)
         places, best = xp.take(places, better), xp.take(best, better)
         by_length = {
